@@ -1,0 +1,281 @@
+/**
+ * Turns a message's table and one version into JavaScript source and that into a function. Straight
+ * source with object literals in field order is what V8 optimises best, and this is the hot path;
+ * a closure per field was several calls per value. Nothing from outside the process reaches the
+ * source: only the names and numbers of our own tables, and names are checked.
+ */
+import { assert } from '../assert.ts'
+import { type Field, type Fields, includes, type VersionRange } from './fields.ts'
+import type { Reader } from './reader.ts'
+import { SchemaError, type Writer } from './writer.ts'
+
+export interface Table {
+  readonly name: string
+  readonly flexible: VersionRange
+  readonly fields: Fields
+}
+
+interface Unit {
+  readonly version: number
+  readonly flexible: boolean
+  readonly functions: string[]
+}
+
+const EMPTY_ARRAY: readonly never[] = Object.freeze([])
+const EMPTY_STRUCT = Object.freeze({})
+const EMPTY_BYTES = Buffer.alloc(0)
+
+export function compileDecoder<T>(table: Table, version: number): (reader: Reader) => T {
+  const unit = newUnit(table, version)
+  const entry = structDecoder(unit, table.fields, table.name)
+  return link(unit, entry) as (reader: Reader) => T
+}
+
+export function compileEncoder<T>(
+  table: Table,
+  version: number,
+): (writer: Writer, value: T) => void {
+  const unit = newUnit(table, version)
+  const entry = structEncoder(unit, table.fields, table.name)
+  return link(unit, entry) as (writer: Writer, value: T) => void
+}
+
+function newUnit(table: Table, version: number): Unit {
+  return { version, flexible: includes(table.flexible, version), functions: [] }
+}
+
+function link(unit: Unit, entry: string): unknown {
+  const source = `'use strict'\n${unit.functions.join('\n')}\nreturn ${entry}`
+  const names = ['EMPTY_ARRAY', 'EMPTY_STRUCT', 'EMPTY_BYTES', 'refuse']
+  return new Function(...names, source)(EMPTY_ARRAY, EMPTY_STRUCT, EMPTY_BYTES, refuse)
+}
+
+function refuse(field: string, version: number, what: string): never {
+  throw new SchemaError(`${field} in version ${version}: ${what}`)
+}
+
+/** Adds a function to the unit and returns its name. */
+function define(unit: Unit, parameters: string, body: string): string {
+  const name = `f${unit.functions.length}`
+  unit.functions.push(`function ${name}(${parameters}) {\n${body}\n}`)
+  return name
+}
+
+function entries(fields: Fields): [string, Field][] {
+  const all = Object.entries(fields)
+  for (const [name] of all) assert(/^[a-z][A-Za-z0-9]*$/.test(name), `bad field name ${name}`)
+  return all
+}
+
+function isTagged(unit: Unit, field: Field): boolean {
+  const tagged = includes(field.versions, unit.version) && includes(field.tagged, unit.version)
+  assert(!tagged || (unit.flexible && field.tag >= 0), 'tagged in a version that is not flexible')
+  return tagged
+}
+
+function isPlain(unit: Unit, field: Field): boolean {
+  return includes(field.versions, unit.version) && !isTagged(unit, field)
+}
+
+function isNullable(unit: Unit, field: Field): boolean {
+  return includes(field.nullable, unit.version)
+}
+
+function taggedEntries(unit: Unit, fields: Fields): [string, Field][] {
+  return entries(fields)
+    .filter(([, field]) => isTagged(unit, field))
+    .sort(([, a], [, b]) => a.tag - b.tag)
+}
+
+/** Source of a field's default, fresh where it could be changed by whoever gets it. */
+function defaultValue(field: Field): string {
+  if (field.default === null) return 'null'
+  if (field.kind === 'array') return '[]'
+  if (field.kind === 'bytes') return 'EMPTY_BYTES'
+  if (field.kind !== 'struct') return JSON.stringify(field.default)
+  const inner = entries(field.fields ?? {}).map(([name, f]) => `${name}: ${defaultValue(f)}`)
+  return `{ ${inner.join(', ')} }`
+}
+
+// Decoding
+
+const FIXED_BYTES: Partial<Record<Field['kind'], number>> = {
+  bool: 1,
+  int8: 1,
+  int16: 2,
+  uint16: 2,
+  int32: 4,
+  uint32: 4,
+  int64: 8,
+  float64: 8,
+  uuid: 16,
+}
+
+/** Fewest bytes the field can take on the wire; bounds the count of an array of it. */
+function leastBytes(unit: Unit, field: Field): number {
+  if (field.kind === 'struct') {
+    if (isNullable(unit, field)) return 1
+    const plain = entries(field.fields ?? {}).filter(([, inner]) => isPlain(unit, inner))
+    return plain.reduce((sum, [, f]) => sum + leastBytes(unit, f), unit.flexible ? 1 : 0)
+  }
+  return FIXED_BYTES[field.kind] ?? (unit.flexible ? 1 : field.kind === 'string' ? 2 : 4)
+}
+
+function structDecoder(unit: Unit, fields: Fields, path: string): string {
+  const lines = ['let n']
+  for (const [name, field] of entries(fields)) {
+    const value = isPlain(unit, field)
+      ? decodeValue(unit, field, `${path}.${name}`)
+      : defaultValue(field)
+    lines.push(`let $${name} = ${value}`)
+  }
+  if (unit.flexible) lines.push(...decodeTags(unit, fields, path))
+  const members = entries(fields).map(([name]) => `${name}: $${name}`)
+  lines.push(`return { ${members.join(', ')} }`)
+  return define(unit, 'r', lines.join('\n'))
+}
+
+function decodeTags(unit: Unit, fields: Fields, path: string): string[] {
+  const tagged = taggedEntries(unit, fields)
+  const where = JSON.stringify(path)
+  if (tagged.length === 0) return [`r.skipTags(${where})`]
+  const cases = tagged.map(([name, field]) => {
+    assert(field.kind !== 'struct' || !isNullable(unit, field), 'nullable tagged struct')
+    const value = decodeValue(unit, field, `${path}.${name}`)
+    return `case ${field.tag}: $${name} = ${value}; break`
+  })
+  return [
+    `for (let left = r.tagCount(${where}); left > 0; left--) {`,
+    `const tag = r.uvarint(${where}), end = r.tagEnd(${where})`,
+    `switch (tag) {\n${cases.join('\n')}\ndefault: r.position = end }`,
+    `r.endTag(end, ${where})\n}`,
+  ]
+}
+
+/** An expression; `n` is a local of the function around it. */
+function decodeValue(unit: Unit, field: Field, path: string): string {
+  const where = JSON.stringify(path)
+  const { kind } = field
+  if (FIXED_BYTES[kind] !== undefined) return `r.${kind}(${where})`
+  if (kind === 'struct') {
+    const value = `${structDecoder(unit, field.fields ?? {}, path)}(r)`
+    return isNullable(unit, field) ? `r.int8(${where}) < 0 ? null : ${value}` : value
+  }
+  const width = kind === 'string' ? 'length16' : 'length32'
+  const length = `r.${unit.flexible ? 'compactLength' : width}(${where})`
+  const reading = (n: string) => {
+    if (kind === 'array') return `${arrayDecoder(unit, field, path)}(r, ${n})`
+    const method = kind === 'string' ? 'text' : kind === 'bytes' ? 'bytes' : 'view'
+    return `r.${method}(${n}, ${where})`
+  }
+  if (!isNullable(unit, field)) return reading(`r.present(${length}, ${where})`)
+  return `(n = ${length}) < 0 ? null : ${reading('n')}`
+}
+
+function arrayDecoder(unit: Unit, field: Field, path: string): string {
+  const { element } = field
+  assert(element !== undefined, `${path} has no element`)
+  const least = leastBytes(unit, element)
+  assert(least > 0, `${path}: elements without bytes could not be bounded`)
+  const body = [
+    `const out = new Array(r.count(length, ${least}, ${JSON.stringify(path)}))`,
+    'let n',
+    `for (let i = 0; i < length; i++) out[i] = ${decodeValue(unit, element, path)}`,
+    'return out',
+  ]
+  return define(unit, 'r, length', body.join('\n'))
+}
+
+// Encoding
+
+function structEncoder(unit: Unit, fields: Fields, path: string): string {
+  const lines = ['let x']
+  for (const [name, field] of entries(fields)) {
+    if (isPlain(unit, field)) {
+      lines.push(`x = v.${name}`, `if (x === undefined) x = ${omittedValue(field)}`)
+      lines.push(encodeValue(unit, field, `${path}.${name}`))
+    } else if (!isTagged(unit, field) && !field.ignorable) {
+      const why = `'not in this version'`
+      lines.push(`x = v.${name}`)
+      lines.push(
+        `if (x !== undefined && !(${isDefault(unit, field)})) ` +
+          `refuse(${JSON.stringify(`${path}.${name}`)}, ${unit.version}, ${why})`,
+      )
+    }
+  }
+  if (unit.flexible) lines.push(...encodeTags(unit, fields, path))
+  return define(unit, 'w, v', lines.join('\n'))
+}
+
+/** What is written for an omitted field: never changed, so it may be shared. */
+function omittedValue(field: Field): string {
+  if (field.default === null) return 'null'
+  if (field.kind === 'array') return 'EMPTY_ARRAY'
+  return field.kind === 'struct' ? 'EMPTY_STRUCT' : defaultValue(field)
+}
+
+/** An expression over `x`. */
+function isDefault(unit: Unit, field: Field): string {
+  if (field.default === null) return 'x === null'
+  if (field.kind === 'array' || field.kind === 'bytes') return 'x !== null && x.length === 0'
+  if (field.kind !== 'struct') return `x === ${JSON.stringify(field.default)}`
+  const lines = ['let x', 'if (v === null) return false']
+  for (const [name, inner] of entries(field.fields ?? {})) {
+    lines.push(`x = v.${name}`)
+    lines.push(`if (x !== undefined && !(${isDefault(unit, inner)})) return false`)
+  }
+  lines.push('return true')
+  return `${define(unit, 'v', lines.join('\n'))}(x)`
+}
+
+function encodeTags(unit: Unit, fields: Fields, path: string): string[] {
+  const tagged = taggedEntries(unit, fields)
+  if (tagged.length === 0) return ['w.uvarint(0)']
+  const lines = ['let tags = 0']
+  for (const [name, field] of tagged) {
+    lines.push(`x = v.${name}`)
+    lines.push(`const has_${name} = x !== undefined && !(${isDefault(unit, field)})`)
+    lines.push(`if (has_${name}) tags++`)
+  }
+  lines.push('w.uvarint(tags)')
+  for (const [name, field] of tagged) {
+    const write = define(unit, 'w, x', encodeValue(unit, field, `${path}.${name}`))
+    lines.push(
+      `if (has_${name}) { ${write}(w.startTagged(), v.${name}); w.endTagged(${field.tag}) }`,
+    )
+  }
+  return lines
+}
+
+/** A statement that writes `x`. */
+function encodeValue(unit: Unit, field: Field, path: string): string {
+  const where = JSON.stringify(path)
+  const { kind } = field
+  const write = encodePresent(unit, field, path)
+  if (kind === 'struct' && isNullable(unit, field)) {
+    return `if (x === null) w.int8(-1); else { w.int8(1); ${write} }`
+  }
+  if (!isNullable(unit, field)) {
+    return `if (x === null) refuse(${where}, ${unit.version}, 'null')\n${write}`
+  }
+  const absent = kind === 'string' ? 'w.int16(-1)' : 'w.int32(-1)'
+  return `if (x === null) ${unit.flexible ? 'w.uvarint(0)' : absent}; else { ${write} }`
+}
+
+function encodePresent(unit: Unit, field: Field, path: string): string {
+  const where = JSON.stringify(path)
+  const { kind, element } = field
+  if (kind === 'struct') return `${structEncoder(unit, field.fields ?? {}, path)}(w, x)`
+  if (kind === 'array') {
+    assert(element !== undefined, `${path} has no element`)
+    const body = [
+      unit.flexible ? 'w.uvarint(all.length + 1)' : 'w.int32(all.length)',
+      `for (let i = 0; i < all.length; i++) { const x = all[i]`,
+      encodeValue(unit, element, path),
+      '}',
+    ]
+    return `${define(unit, 'w, all', body.join('\n'))}(w, x)`
+  }
+  if (FIXED_BYTES[kind] !== undefined || !unit.flexible) return `w.${kind}(x, ${where})`
+  return `w.compact${kind[0].toUpperCase()}${kind.slice(1)}(x, ${where})`
+}

@@ -1,0 +1,322 @@
+import { availableParallelism } from 'node:os'
+import type { CamelCase, Definition, ValueOf } from './definition.ts'
+import { boolean, INT_MAX, int, LONG_MAX, list, long, string } from './definition.ts'
+import { type TopicConfigName, topicConfigs } from './topic.ts'
+
+const ONE_PROCESS = 'No effect here: every process is broker and controller at once.'
+const THREADS = 'No effect here: set odradek.partition.workers; all else runs on the main thread.'
+const SYSTEM_SIZED = 'No effect here: the operating system sizes socket buffers.'
+const ONE_NODE = 'No effect here while replication is not built in.'
+const LISTENERS =
+  'a list like PLAINTEXT://127.0.0.1:9092; an IPv6 address stands in brackets, an empty host means all interfaces'
+
+const ONE_DIRECTORY = {
+  allowed: 'exactly one directory',
+  check: (dirs: readonly string[]) => dirs.length === 1,
+}
+
+/**
+ * The broker's default for a topic config: same values, and it can be changed while the broker
+ * runs.
+ */
+function topicDefault<K extends TopicConfigName>(name: K) {
+  const definition: (typeof topicConfigs)[K] = topicConfigs[name]
+  return {
+    ...definition,
+    documentation: `Default of ${name} for topics that do not set it. ${definition.documentation}`,
+    update: 'cluster-wide' as const,
+  }
+}
+
+const chained = (topicName: string, unit: string) =>
+  `Default of ${topicName} for topics that do not set it, in ${unit}.`
+
+const powerOfTwo = (standard: number, min: number, documentation: string): Definition<number> => {
+  const bytes = int(standard, { min, max: 1 << 30 }, documentation)
+  return {
+    ...bytes,
+    allowed: `a power of two from ${min} to ${1 << 30}`,
+    parse(text) {
+      const value = bytes.parse(text)
+      return value !== undefined && (value & (value - 1)) === 0 ? value : undefined
+    },
+  }
+}
+
+const identity = {
+  'node.id': int(1, { min: 0 }, 'Number of this broker, unique in its cluster.'),
+  'broker.id': int(-1, { min: -1 }, 'Older name of node.id; -1 leaves it to node.id.'),
+  'broker.rack': string(null, 'Rack of this broker, as Metadata shows it to clients.'),
+  'process.roles': list('broker,controller', ONE_PROCESS),
+  'controller.listener.names': list(
+    '',
+    'Listeners named here are left out: there is no controller connection to listen for.',
+  ),
+  'controller.quorum.voters': list('', ONE_PROCESS),
+  'controller.quorum.bootstrap.servers': list('', ONE_PROCESS),
+  'odradek.cluster.id': string(
+    null,
+    'Cluster id given to a new data directory; unset: one is made up. It must match that of an existing directory.',
+    {
+      allowed: '1 to 64 letters, digits, - or _',
+      check: id => /^[\w-]{1,64}$/.test(id),
+    },
+  ),
+}
+
+const network = {
+  listeners: list('PLAINTEXT://127.0.0.1:9092', 'Addresses the broker listens on.', {
+    allowed: LISTENERS,
+    check: entries => entries.length > 0,
+  }),
+  'advertised.listeners': list(
+    null,
+    'Addresses that clients are told to connect to; unset: those of listeners.',
+    { allowed: LISTENERS, check: entries => entries.length > 0 },
+  ),
+  'listener.security.protocol.map': string(
+    'PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL',
+    'Security protocol of each listener name; only PLAINTEXT is supported so far.',
+    {
+      allowed: 'a list of NAME:PROTOCOL pairs divided by commas',
+      check: map => map.split(',').every(pair => /^\s*\w+\s*:\s*\w+\s*$/.test(pair)),
+    },
+  ),
+  'inter.broker.listener.name': string(null, ONE_NODE),
+  'security.inter.broker.protocol': string('PLAINTEXT', ONE_NODE),
+  'socket.request.max.bytes': int(
+    104_857_600,
+    { min: 1 },
+    'Largest request a client may send, in bytes; a larger one closes its connection.',
+  ),
+  'socket.send.buffer.bytes': int(102_400, { min: -1 }, SYSTEM_SIZED),
+  'socket.receive.buffer.bytes': int(102_400, { min: -1 }, SYSTEM_SIZED),
+  'socket.listen.backlog.size': int(
+    50,
+    { min: 1 },
+    'Connections that may wait to be accepted on one listener.',
+  ),
+  'connections.max.idle.ms': long(
+    600_000,
+    { min: -1 },
+    'Milliseconds without a request after which a connection is closed; negative: never.',
+  ),
+  'max.connections': int(
+    INT_MAX,
+    { min: 0 },
+    'Client connections the broker holds at once; more are closed on arrival.',
+  ),
+  'max.connections.per.ip': int(
+    INT_MAX,
+    { min: 0 },
+    'Client connections held at once from one IP address; more are closed on arrival.',
+  ),
+  'queued.max.requests': int(
+    500,
+    { min: 1 },
+    'No effect here: each connection has its own bound on requests under way.',
+  ),
+  'num.network.threads': int(3, { min: 1 }, THREADS),
+  'num.io.threads': int(8, { min: 1 }, THREADS),
+  'background.threads': int(10, { min: 1 }, THREADS),
+}
+
+const topics = {
+  'num.partitions': int(1, { min: 1 }, 'Partitions of a topic created without saying how many.'),
+  'default.replication.factor': int(
+    1,
+    { min: 1 },
+    'Replicas of a topic created without saying how many.',
+  ),
+  'auto.create.topics.enable': boolean(
+    true,
+    'Whether asking for the metadata of an unknown topic creates it, when the client allows it.',
+  ),
+  'delete.topic.enable': boolean(true, 'Whether topics can be deleted.'),
+  'auto.leader.rebalance.enable': boolean(true, ONE_NODE),
+  'fetch.max.bytes': int(
+    57_671_680,
+    { min: 1024 },
+    'Most record bytes in one fetch answer, whatever the client asks for; a first batch larger than that is still sent.',
+  ),
+  'max.incremental.fetch.session.cache.slots': int(
+    1000,
+    { min: 0 },
+    'Incremental fetch sessions kept; past that the least used are given up and their clients send full fetches.',
+  ),
+  'max.request.partition.size.limit': int(
+    2000,
+    { min: 1 },
+    'Most partitions in one DescribeTopicPartitions answer.',
+  ),
+  'producer.id.expiration.ms': int(
+    86_400_000,
+    { min: 1 },
+    'Milliseconds for which a partition remembers an idempotent producer that no longer writes to it.',
+  ),
+}
+
+const log = {
+  'log.dir': list('./data', 'Data directory when log.dirs is not set; exactly one.', ONE_DIRECTORY),
+  'log.dirs': list(null, 'Data directory; exactly one.', ONE_DIRECTORY),
+  'log.retention.ms': long(null, { min: -1 }, chained('retention.ms', 'ms'), 'cluster-wide'),
+  'log.retention.minutes': int(
+    null,
+    { min: -1 },
+    `${chained('retention.ms', 'minutes')} log.retention.ms goes before it.`,
+  ),
+  'log.retention.hours': int(
+    168,
+    { min: -1 },
+    `${chained('retention.ms', 'hours')} log.retention.ms and log.retention.minutes go before it.`,
+  ),
+  'log.retention.check.interval.ms': long(
+    300_000,
+    { min: 1 },
+    'Milliseconds between two looks for segments past retention.',
+  ),
+  'log.roll.ms': long(null, { min: 1 }, chained('segment.ms', 'ms'), 'cluster-wide'),
+  'log.roll.hours': int(
+    168,
+    { min: 1 },
+    `${chained('segment.ms', 'hours')} log.roll.ms goes before it.`,
+  ),
+  'log.roll.jitter.ms': long(null, { min: 0 }, chained('segment.jitter.ms', 'ms'), 'cluster-wide'),
+  'log.roll.jitter.hours': int(
+    0,
+    { min: 0 },
+    `${chained('segment.jitter.ms', 'hours')} log.roll.jitter.ms goes before it.`,
+  ),
+  'log.flush.interval.ms': long(null, { min: 0 }, chained('flush.ms', 'ms'), 'cluster-wide'),
+  'log.flush.scheduler.interval.ms': long(
+    LONG_MAX,
+    { min: 0 },
+    `${chained('flush.ms', 'ms')} log.flush.interval.ms goes before it.`,
+  ),
+  'log.cleaner.enable': boolean(true, 'Whether compacted topics are compacted at all.'),
+  'log.cleaner.threads': int(1, { min: 0 }, THREADS),
+  'log.cleaner.dedupe.buffer.size': long(
+    134_217_728,
+    { min: 1 },
+    'No effect here: compaction bounds its own memory.',
+  ),
+  'num.recovery.threads.per.data.dir': int(2, { min: 1 }, THREADS),
+  'num.replica.fetchers': int(1, { min: 1 }, ONE_NODE),
+}
+
+/** The broker configs that are nothing but the default of one topic config. */
+const topicDefaults = {
+  'compression.gzip.level': topicDefault('compression.gzip.level'),
+  'compression.lz4.level': topicDefault('compression.lz4.level'),
+  'compression.type': topicDefault('compression.type'),
+  'compression.zstd.level': topicDefault('compression.zstd.level'),
+  'log.cleaner.delete.retention.ms': topicDefault('delete.retention.ms'),
+  'log.cleaner.max.compaction.lag.ms': topicDefault('max.compaction.lag.ms'),
+  'log.cleaner.min.cleanable.ratio': topicDefault('min.cleanable.dirty.ratio'),
+  'log.cleaner.min.compaction.lag.ms': topicDefault('min.compaction.lag.ms'),
+  'log.cleanup.policy': topicDefault('cleanup.policy'),
+  'log.flush.interval.messages': topicDefault('flush.messages'),
+  'log.index.interval.bytes': topicDefault('index.interval.bytes'),
+  'log.index.size.max.bytes': topicDefault('segment.index.bytes'),
+  'log.local.retention.bytes': topicDefault('local.retention.bytes'),
+  'log.local.retention.ms': topicDefault('local.retention.ms'),
+  'log.message.timestamp.after.max.ms': topicDefault('message.timestamp.after.max.ms'),
+  'log.message.timestamp.before.max.ms': topicDefault('message.timestamp.before.max.ms'),
+  'log.message.timestamp.type': topicDefault('message.timestamp.type'),
+  'log.preallocate': topicDefault('preallocate'),
+  'log.retention.bytes': topicDefault('retention.bytes'),
+  'log.segment.bytes': topicDefault('segment.bytes'),
+  'log.segment.delete.delay.ms': topicDefault('file.delete.delay.ms'),
+  'message.max.bytes': topicDefault('max.message.bytes'),
+  'min.insync.replicas': topicDefault('min.insync.replicas'),
+  'unclean.leader.election.enable': topicDefault('unclean.leader.election.enable'),
+}
+
+/** Odradek's own. */
+const engine = {
+  'odradek.partition.workers': int(
+    Math.max(1, availableParallelism() - 1),
+    { min: 1, max: 256 },
+    'Threads that own partitions and write them; the default is one less than there are cores, at least 1.',
+  ),
+  'odradek.ring.bytes': powerOfTwo(
+    33_554_432,
+    1_048_576,
+    'Bytes of the ring between the main thread and each partition worker; it must hold two of the largest batches.',
+  ),
+  'odradek.journal.bytes': int(
+    33_554_432,
+    { min: 1_048_576, max: 1 << 30 },
+    'Bytes of each of the preallocated journal files of a partition worker.',
+  ),
+}
+
+/**
+ * The broker configs that mean something here, and those that people paste from a
+ * server.properties, which say that they have no effect. Names and, but for durability and
+ * addresses, defaults are those of Kafka 4.3.
+ */
+export const brokerConfigs = {
+  ...identity,
+  ...network,
+  ...topics,
+  ...log,
+  ...topicDefaults,
+  ...engine,
+}
+
+export type BrokerConfigName = keyof typeof brokerConfigs
+
+/**
+ * Broker configs as the code reads them: milliseconds, bytes and counts are numbers, unset is null.
+ */
+export type BrokerSettings = {
+  readonly [K in BrokerConfigName as CamelCase<K>]: ValueOf<(typeof brokerConfigs)[K]>
+}
+
+/** Kafka settings that are not built in yet; a file that has them is understood, not obeyed. */
+export const unsupportedPrefixes: readonly string[] = [
+  'alter.config.policy.',
+  'authorizer.',
+  'broker.heartbeat.',
+  'broker.session.',
+  'client.quota.',
+  'confluent.',
+  'controlled.shutdown.',
+  'controller.',
+  'create.topic.policy.',
+  'delegation.token.',
+  'fetch.purgatory.',
+  'group.',
+  'inter.broker.protocol.',
+  'kafka.metrics.',
+  'leader.imbalance.',
+  'listener.name.',
+  'log.cleaner.',
+  'log.flush.',
+  'log.message.',
+  'metadata.',
+  'metric.',
+  'metrics.',
+  'offset.metadata.',
+  'offsets.',
+  'principal.builder.',
+  'producer.purgatory.',
+  'queued.max.request.',
+  'quota.',
+  'remote.',
+  'replica.',
+  'replication.quota.',
+  'request.timeout.',
+  'sasl.',
+  'security.',
+  'share.',
+  'socket.connection.',
+  'ssl.',
+  'super.users',
+  'telemetry.',
+  'transaction.',
+  'transactional.',
+  'unstable.',
+  'zookeeper.',
+]

@@ -1,0 +1,155 @@
+import { readFileSync, statSync } from 'node:fs'
+import { parseLines } from 'dot-properties'
+import { InvalidOption } from '../errors.ts'
+import { brokerConfigs, unsupportedPrefixes } from './broker.ts'
+import { camelCase, definitionOf } from './definition.ts'
+import type { Given } from './listeners.ts'
+
+/** Options of one source or of all, by Kafka name. */
+export type GivenOptions = Map<string, Given>
+
+const FILE_BYTES_MAX = 1_048_576
+/** Edits between two names that still count as a slip of the finger. */
+const SLIP_EDITS_MAX = 3
+
+/** Variables of Kafka's start scripts and images that start like options but are none. */
+const SCRIPT_VARIABLES =
+  /^KAFKA_(HEAP_OPTS|OPTS|CMD_OPTS|GC_LOG_OPTS|GC_LOG_ENABLED|JVM_PERFORMANCE_OPTS|MODE|HOME|VERSION|CLUSTER_ID|DEBUG|DEBUG_OPTS|JAVA_DEBUG_.*|DEBUG_SUSPEND_FLAG|LOG4J_.*|JMX_.*|TOOLS_.*)$/
+
+const names = Object.keys(brokerConfigs)
+const aliases = new Map<string, string>(names.map(name => [camelCase(name), name]))
+aliases.set('dataDir', 'log.dirs')
+
+export const isKnown = (name: string): boolean =>
+  definitionOf<unknown>(brokerConfigs, name) !== undefined
+
+const isUnsupported = (name: string) => unsupportedPrefixes.some(prefix => name.startsWith(prefix))
+
+/** Edits (insert, delete, replace one character) that lead from one text to the other. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+    }
+    row = next
+  }
+  return row[b.length]!
+}
+
+/** The known name nearest to a wrong one, if it is near. */
+function nearest(wrong: string): string | undefined {
+  const most = Math.min(SLIP_EDITS_MAX, Math.floor(wrong.length / 4))
+  let best: string | undefined
+  let bestDistance = most + 1
+  for (const name of names) {
+    if (Math.abs(name.length - wrong.length) >= bestDistance) continue
+    const distance = editDistance(wrong, name)
+    if (distance < bestDistance) [best, bestDistance] = [name, distance]
+  }
+  return best
+}
+
+function unknownWarning(name: string, origin: string): string {
+  if (isUnsupported(name)) {
+    return `Option ${name} (from ${origin}) is one of Kafka's that Odradek does not have yet; it has no effect.`
+  }
+  const near = nearest(name)
+  const hint = near === undefined ? '' : ` Did you mean ${near}?`
+  return `Unknown option ${name} (from ${origin}) has no effect.${hint}`
+}
+
+function take(into: GivenOptions, name: string, given: Given, warnings: string[]): void {
+  if (isKnown(name)) into.set(name, given)
+  else warnings.push(unknownWarning(name, given.origin))
+}
+
+/** The text of a server.properties: Java's rules for comments, escapes and continued lines. */
+export function fromProperties(text: string, origin: string, warnings: string[]): GivenOptions {
+  const found: GivenOptions = new Map()
+  for (const line of parseLines(text)) {
+    if (typeof line === 'string') continue
+    const [name, value] = line as [string, string]
+    if (found.has(name))
+      warnings.push(`Option ${name} is given twice in ${origin}; the last one counts.`)
+    take(found, name, { text: value.trim(), origin }, warnings)
+  }
+  return found
+}
+
+/** @throws InvalidOption when the file cannot be read or is too large to be one. */
+export function fromFile(path: string, warnings: string[]): GivenOptions {
+  const refuse = (allowed: string) => new InvalidOption('config', path, 'flag', allowed)
+  const size = statSync(path, { throwIfNoEntry: false })?.size
+  if (size === undefined) throw refuse('a file that exists')
+  if (size > FILE_BYTES_MAX) throw refuse(`a properties file of at most ${FILE_BYTES_MAX} bytes`)
+  return fromProperties(readFileSync(path, 'utf8'), `file ${path}`, warnings)
+}
+
+/** KAFKA_LOG_RETENTION_MS -> log.retention.ms: "___" stands for "-", "__" for "_", "_" for ".". */
+export function nameFromVariable(variable: string): string {
+  const marks: Record<string, string> = { ___: '-', __: '_', _: '.' }
+  return variable
+    .slice('KAFKA_'.length)
+    .toLowerCase()
+    .replace(/___|__|_/g, mark => marks[mark]!)
+}
+
+/**
+ * The rule of the apache/kafka image. Programs use variables with this prefix for much else
+ * (KAFKA_BROKERS), so a name that is neither known nor near a known one is passed over in silence.
+ */
+export function fromEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+  warnings: string[],
+): GivenOptions {
+  const found: GivenOptions = new Map()
+  for (const [variable, text] of Object.entries(env)) {
+    if (text === undefined) continue
+    const given = { text, origin: `environment ${variable}` }
+    if (variable === 'CLUSTER_ID') found.set('odradek.cluster.id', given)
+    if (!variable.startsWith('KAFKA_') || SCRIPT_VARIABLES.test(variable)) continue
+    const name = nameFromVariable(variable)
+    if (isKnown(name) || isUnsupported(name) || nearest(name) !== undefined) {
+      take(found, name, given, warnings)
+    }
+  }
+  return found
+}
+
+/** `key=value` texts, as after --override. */
+export function fromOverrides(overrides: readonly string[], warnings: string[]): GivenOptions {
+  const found: GivenOptions = new Map()
+  for (const override of overrides) {
+    const at = override.indexOf('=')
+    if (at < 1) throw new InvalidOption('override', override, 'flag', 'key=value')
+    const given = { text: override.slice(at + 1).trim(), origin: 'flag' }
+    take(found, override.slice(0, at).trim(), given, warnings)
+  }
+  return found
+}
+
+/** What code may give for an option. */
+export type OptionValue = string | number | bigint | boolean | readonly string[] | null | undefined
+
+/**
+ * Options from code, by Kafka name or camelCase alias; null and undefined leave an option unset.
+ */
+export function fromCode(
+  options: Readonly<Record<string, OptionValue>>,
+  origin: string,
+  warnings: string[],
+): GivenOptions {
+  const found: GivenOptions = new Map()
+  for (const [key, value] of Object.entries(options)) {
+    if (value === undefined || value === null) continue
+    const name = aliases.get(key) ?? key
+    const text = Array.isArray(value) ? value.join(',') : String(value)
+    if (found.has(name))
+      throw new InvalidOption(name, text, origin, `given once, not also as ${key}`)
+    take(found, name, { text, origin }, warnings)
+  }
+  return found
+}

@@ -1,0 +1,308 @@
+import { join } from 'node:path'
+import { assert } from '../assert.ts'
+import { BrokerError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { type FileSystem, readFile, replaceFile } from '../storage/fs.ts'
+import { encodeLine, newHeader, readLog, type Transaction } from './log-file.ts'
+import { checkTransaction, copyOf, freeze } from './rules.ts'
+import type {
+  Change,
+  Compare,
+  Entry,
+  Json,
+  MetadataStore,
+  TransactionResult,
+  WatchEvent,
+} from './store.ts'
+
+const FILE_NAME = 'metadata.log'
+/** Transactions that may wait for the flush under way. */
+const WAITING_MAX = 10_000
+/** A log smaller than this is not worth compacting. */
+const COMPACT_BYTES_MIN = 1_048_576
+/** Bytes of values in one line of a snapshot, about. */
+const SNAPSHOT_LINE_BYTES = 1_048_576
+
+/** What was found and cut at the end of the log after a crash. */
+export interface Recovered {
+  readonly bytes: number
+  /** Where the bytes were saved. */
+  readonly savedAs: string
+}
+
+interface Stored extends Entry {
+  /** Bytes this entry takes in the log, about. */
+  readonly bytes: number
+}
+
+interface Waiting {
+  readonly compares: readonly Compare[]
+  readonly changes: readonly Change[]
+  readonly resolve: (result: TransactionResult) => void
+  readonly reject: (error: Error) => void
+}
+
+interface Watcher {
+  readonly prefix: string
+  readonly listener: (event: WatchEvent) => void
+}
+
+const storageError = (message: string, cause?: unknown) =>
+  new BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, message, { cause })
+
+/**
+ * The metadata of a single node: all of it in memory, every transaction appended to one flushed log
+ * file. Transactions that arrive while the event loop is busy share a flush. After a failed write
+ * or flush the store takes no more transactions: what is on disk is then unknown, and only a new
+ * start reads it again.
+ *
+ * Calls of the file system block the thread for as long as a flush takes; metadata changes are
+ * rare.
+ */
+export class LocalMetadataStore implements MetadataStore {
+  /** What a crash had left behind, or null. */
+  readonly recovered: Recovered | null
+  readonly #files: FileSystem
+  readonly #dir: string
+  readonly #path: string
+  readonly #entries = new Map<string, Stored>()
+  readonly #watchers = new Set<Watcher>()
+  #fd: number
+  #revision: number
+  #fileBytes: number
+  #liveBytes = 0
+  #waiting: Waiting[] = []
+  #scheduled = false
+  #failure: BrokerError | null = null
+  #closed = false
+
+  /**
+   * Opens the log in an existing directory, or starts one.
+   * @throws MetadataCorrupt if what was durable is damaged, and what the file system throws
+   */
+  constructor(files: FileSystem, dir: string) {
+    this.#files = files
+    this.#dir = dir
+    this.#path = join(dir, FILE_NAME)
+    if (!files.exists(this.#path)) replaceFile(files, this.#path, encodeLine(newHeader(0, 0)))
+    const bytes = readFile(files, this.#path)
+    const { revision, end } = readLog(this.#path, bytes, transaction => this.#apply(transaction))
+    this.#revision = revision
+    this.#fileBytes = end
+    this.recovered = end < bytes.length ? this.#cut(bytes.subarray(end)) : null
+    this.#fd = files.open(this.#path, 'write')
+  }
+
+  /** Revision of the last durable transaction; 0 for a new store. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  async get(key: string): Promise<Entry | null> {
+    this.#refuseIfClosed()
+    return this.#entries.get(key) ?? null
+  }
+
+  async list(prefix: string): Promise<readonly Entry[]> {
+    this.#refuseIfClosed()
+    const found = [...this.#entries.values()].filter(entry => entry.key.startsWith(prefix))
+    return found.sort((a, b) => (a.key < b.key ? -1 : 1))
+  }
+
+  compareAndSet(key: string, revision: number, value: Json | null): Promise<TransactionResult> {
+    return this.transact([{ key, revision }], [{ key, value }])
+  }
+
+  async transact(
+    compares: readonly Compare[],
+    changes: readonly Change[],
+  ): Promise<TransactionResult> {
+    this.#refuseIfClosed()
+    if (this.#failure !== null) throw this.#failure
+    checkTransaction(compares, changes)
+    if (this.#waiting.length >= WAITING_MAX) {
+      throw storageError(`More than ${WAITING_MAX} metadata changes are waiting.`)
+    }
+    const copies = changes.map(({ key, value }) => ({ key, value: copyOf(value) }))
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ compares: [...compares], changes: copies, resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  watch(prefix: string, listener: (event: WatchEvent) => void): () => void {
+    const watcher = { prefix, listener }
+    this.#watchers.add(watcher)
+    return () => void this.#watchers.delete(watcher)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#flush()
+    this.#closed = true
+    this.#watchers.clear()
+    if (this.#fd !== -1) this.#files.close(this.#fd)
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#closed) throw storageError('The metadata store is closed.')
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#flush()
+    })
+  }
+
+  /**
+   * Decides all waiting transactions in order, makes those that hold durable with one flush, then
+   * answers all.
+   */
+  #flush(): void {
+    const group = this.#waiting
+    if (group.length === 0 || this.#failure !== null) return
+    this.#waiting = []
+    const { accepted, results } = this.#decide(group)
+    try {
+      if (accepted.length > 0) this.#append(accepted)
+    } catch (error) {
+      this.#fail(error, group)
+      return
+    }
+    for (const transaction of accepted) {
+      this.#apply(transaction)
+      this.#notify(transaction)
+    }
+    for (const [i, waiting] of group.entries()) waiting.resolve(results[i]!)
+    this.#compactIfWorthIt()
+  }
+
+  #decide(group: readonly Waiting[]) {
+    const accepted: Transaction[] = []
+    const results: TransactionResult[] = []
+    /** Revisions of keys as earlier members of the group leave them. */
+    const written = new Map<string, number>()
+    let revision = this.#revision
+    for (const { compares, changes } of group) {
+      const ok = compares.every(({ key, revision: expected }) => {
+        return (written.get(key) ?? this.#entries.get(key)?.revision ?? 0) === expected
+      })
+      if (ok && changes.length > 0) {
+        revision++
+        accepted.push({ revision, changes })
+        for (const { key, value } of changes) written.set(key, value === null ? 0 : revision)
+      }
+      results.push({ ok, revision })
+    }
+    return { accepted, results }
+  }
+
+  #append(transactions: readonly Transaction[]): void {
+    const line = encodeLine(transactions)
+    this.#files.write(this.#fd, [line], this.#fileBytes)
+    this.#files.fdatasync(this.#fd)
+    this.#fileBytes += line.length
+  }
+
+  /**
+   * After this nothing is written any more: a second try could succeed on pages that the first one
+   * lost.
+   */
+  #fail(error: unknown, group: readonly Waiting[]): void {
+    this.#failure = storageError(
+      'The metadata log could not be written; restart the broker.',
+      error,
+    )
+    for (const waiting of [...group, ...this.#waiting]) waiting.reject(this.#failure)
+    this.#waiting = []
+  }
+
+  #apply({ revision, changes }: Transaction): void {
+    for (const { key, value } of changes) {
+      this.#liveBytes -= this.#entries.get(key)?.bytes ?? 0
+      this.#entries.delete(key)
+      if (value === null) continue
+      const bytes = JSON.stringify({ key, value }).length
+      this.#entries.set(key, Object.freeze({ key, value: freeze(value), revision, bytes }))
+      this.#liveBytes += bytes
+    }
+    this.#revision = revision
+  }
+
+  /**
+   * In a microtask of its own, so that a listener that throws neither fails the transaction nor
+   * goes unnoticed.
+   */
+  #notify({ revision, changes }: Transaction): void {
+    for (const watcher of this.#watchers) {
+      const seen = changes.filter(({ key }) => key.startsWith(watcher.prefix))
+      if (seen.length === 0) continue
+      queueMicrotask(() => {
+        if (this.#watchers.has(watcher)) watcher.listener({ revision, changes: seen })
+      })
+    }
+  }
+
+  #compactIfWorthIt(): void {
+    if (this.#fileBytes < COMPACT_BYTES_MIN || this.#fileBytes < 2 * this.#liveBytes) return
+    try {
+      this.#compact()
+    } catch (error) {
+      this.#fail(error, [])
+    }
+  }
+
+  /**
+   * Replaces the log by what is left of it. The old file stays whole until the new one is durable.
+   */
+  #compact(): void {
+    const lines = this.#snapshot()
+    const content = Buffer.concat([encodeLine(newHeader(this.#revision, lines.length)), ...lines])
+    this.#files.close(this.#fd)
+    this.#fd = -1
+    replaceFile(this.#files, this.#path, content)
+    this.#fd = this.#files.open(this.#path, 'write')
+    this.#fileBytes = content.length
+  }
+
+  #snapshot(): Buffer[] {
+    const byRevision = new Map<number, Change[]>()
+    for (const { key, value, revision } of this.#entries.values()) {
+      const changes = byRevision.get(revision) ?? []
+      changes.push({ key, value })
+      byRevision.set(revision, changes)
+    }
+    const transactions = [...byRevision].sort(([a], [b]) => a - b)
+    const lines: Buffer[] = []
+    let line: Transaction[] = []
+    let bytes = 0
+    for (const [revision, changes] of transactions) {
+      line.push({ revision, changes })
+      for (const { key } of changes) bytes += this.#entries.get(key)!.bytes
+      if (bytes < SNAPSHOT_LINE_BYTES) continue
+      lines.push(encodeLine(line))
+      line = []
+      bytes = 0
+    }
+    if (line.length > 0) lines.push(encodeLine(line))
+    return lines
+  }
+
+  /** Saves the bytes of a torn line aside, then cuts them off. */
+  #cut(torn: Buffer): Recovered {
+    const savedAs = join(this.#dir, `${FILE_NAME}.torn-${this.#fileBytes}`)
+    replaceFile(this.#files, savedAs, torn)
+    const fd = this.#files.open(this.#path, 'write')
+    try {
+      this.#files.truncate(fd, this.#fileBytes)
+      this.#files.fdatasync(fd)
+      assert(this.#files.size(fd) === this.#fileBytes, 'the torn line was cut off')
+    } finally {
+      this.#files.close(fd)
+    }
+    return { bytes: torn.length, savedAs }
+  }
+}

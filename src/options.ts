@@ -1,0 +1,176 @@
+import { resolve } from 'node:path'
+import { type BrokerConfigName, type BrokerSettings, brokerConfigs } from './configs/broker.ts'
+import {
+  type CamelCase,
+  type ConfigValues,
+  camelCase,
+  type Definition,
+} from './configs/definition.ts'
+import {
+  type AdvertisedListener,
+  type Given,
+  type Listener,
+  listenersFor,
+  parseAdvertised,
+  parseListeners,
+} from './configs/listeners.ts'
+import {
+  fromCode,
+  fromEnvironment,
+  fromFile,
+  fromOverrides,
+  type GivenOptions,
+} from './configs/sources.ts'
+import type { BrokerConfigView } from './configs/values.ts'
+import { InvalidOption } from './errors.ts'
+import { deriveLimits, type Limits } from './limits.ts'
+
+/** What code may give for a config whose setting is T: the setting itself, or its text. */
+type Loose<T> = T | string | undefined
+
+/**
+ * Broker options in code: server.properties names, or their camelCase aliases (odradek.ring.bytes
+ * is ringBytes).
+ */
+export type BrokerOptions = {
+  readonly [K in BrokerConfigName]?: Loose<BrokerSettings[CamelCase<K>]>
+} & {
+  readonly [K in keyof BrokerSettings]?: Loose<BrokerSettings[K]>
+} & {
+  /** Data directory: another name for log.dirs. */
+  readonly dataDir?: string
+}
+
+/** Where options come from, in order of rising precedence. */
+export interface OptionSources {
+  /** What the caller prefers to our defaults. */
+  readonly defaults?: BrokerOptions
+  /** Path of a server.properties. */
+  readonly file?: string
+  /** Usually process.env; the embedded broker leaves it out. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** key=value texts of --override. */
+  readonly overrides?: readonly string[]
+  readonly code?: BrokerOptions
+}
+
+/** The options in force, checked. Frozen. */
+export interface Options {
+  /** Every broker config, typed, by camelCase name. */
+  readonly settings: BrokerSettings
+  readonly nodeId: number
+  /** Absolute path. */
+  readonly dataDir: string
+  readonly listeners: readonly Listener[]
+  readonly advertised: readonly AdvertisedListener[]
+  readonly limits: Limits
+  /** What was given, as text by Kafka name: the static layer of DescribeConfigs. */
+  readonly given: ConfigValues
+  /** Where each option that was given came from, by Kafka name. */
+  readonly origins: Readonly<Record<string, string>>
+  /** Unknown, unsupported and doubled options, one sentence each. */
+  readonly warnings: readonly string[]
+}
+
+/** All sources laid over each other. */
+function gather(sources: OptionSources, warnings: string[]): GivenOptions {
+  const layers = [
+    fromCode(sources.defaults ?? {}, 'default', warnings),
+    sources.file === undefined ? new Map<string, Given>() : fromFile(sources.file, warnings),
+    fromEnvironment(sources.env ?? {}, warnings),
+    fromOverrides(sources.overrides ?? [], warnings),
+    fromCode(sources.code ?? {}, 'code', warnings),
+  ]
+  return new Map(layers.flatMap(layer => [...layer]))
+}
+
+function parseSettings(given: GivenOptions): BrokerSettings {
+  const settings: Record<string, unknown> = {}
+  for (const name of Object.keys(brokerConfigs) as BrokerConfigName[]) {
+    const definition: Definition<unknown> = brokerConfigs[name]
+    const option = given.get(name)
+    const text = option?.text ?? definition.standard
+    const value = text === null ? null : definition.parse(text)
+    if (value === undefined) {
+      throw new InvalidOption(name, text!, option?.origin ?? 'default', definition.allowed)
+    }
+    settings[camelCase(name)] = value
+  }
+  return Object.freeze(settings) as BrokerSettings
+}
+
+/** node.id, or broker.id as it used to be called. */
+function nodeIdOf(settings: BrokerSettings, given: GivenOptions): number {
+  if (settings.brokerId < 0) return settings.nodeId
+  const nodeId = given.get('node.id')
+  if (nodeId !== undefined && settings.nodeId !== settings.brokerId) {
+    const allowed = `the same as broker.id, which is ${settings.brokerId}`
+    throw new InvalidOption('node.id', nodeId.text, nodeId.origin, allowed)
+  }
+  return settings.brokerId
+}
+
+function addressesOf(settings: BrokerSettings, given: GivenOptions, warnings: string[]) {
+  const standard = (name: 'listeners' | 'listener.security.protocol.map'): Given =>
+    given.get(name) ?? { text: brokerConfigs[name].standard!, origin: 'default' }
+  const advertised = given.get('advertised.listeners')
+  let listening = standard('listeners')
+  if (advertised !== undefined && !given.has('listeners')) {
+    listening = { text: listenersFor(advertised), origin: advertised.origin }
+  }
+  const map = standard('listener.security.protocol.map')
+  const { listeners, leftOut } = parseListeners(listening, map, settings.controllerListenerNames)
+  for (const name of leftOut) {
+    warnings.push(`Listener ${name} is left out: Odradek has no controller connections.`)
+  }
+  return { listeners, advertised: parseAdvertised(advertised, listeners, listening, leftOut) }
+}
+
+/** Defaults of topic configs must fit together as a topic's own would. */
+function checkTopicDefaults(settings: BrokerSettings, given: GivenOptions): void {
+  const least = settings.logCleanerMinCompactionLagMs
+  const most = settings.logCleanerMaxCompactionLagMs
+  if (least <= most) return
+  const key = 'log.cleaner.min.compaction.lag.ms'
+  const origin = given.get(key)?.origin ?? 'default'
+  const allowed = `at most ${most}, which log.cleaner.max.compaction.lag.ms is`
+  throw new InvalidOption(key, String(least), origin, allowed)
+}
+
+/**
+ * Reads and checks the broker's options.
+ * @throws InvalidOption at the first value that cannot be used
+ */
+export function resolveOptions(sources: OptionSources = {}): Options {
+  const warnings: string[] = []
+  const found = gather(sources, warnings)
+  const settings = parseSettings(found)
+  checkTopicDefaults(settings, found)
+  const nodeId = nodeIdOf(settings, found)
+  const addresses = addressesOf(settings, found, warnings)
+  const limits = deriveLimits(settings, key => found.get(key)?.origin ?? 'default')
+  const given = Object.fromEntries([...found].map(([name, { text }]) => [name, text]))
+  return Object.freeze({
+    settings,
+    nodeId,
+    // Exactly one: log.dirs goes before log.dir.
+    dataDir: resolve((settings.logDirs ?? settings.logDir)[0]!),
+    listeners: Object.freeze(addresses.listeners),
+    advertised: Object.freeze(addresses.advertised),
+    limits,
+    given: Object.freeze(given),
+    origins: Object.freeze(
+      Object.fromEntries([...found].map(([name, { origin }]) => [name, origin])),
+    ),
+    warnings: Object.freeze(warnings),
+  })
+}
+
+/** The options as the static layer under what AlterConfigs set. */
+export function brokerConfigView(
+  options: Options,
+  dynamicBroker: ConfigValues = {},
+  dynamicDefault: ConfigValues = {},
+): BrokerConfigView {
+  return { dynamicBroker, dynamicDefault, static: options.given }
+}

@@ -1,0 +1,58 @@
+/**
+ * An entry of a ring: a header of 20 little-endian words (80 bytes), then the payload, padded to 8 bytes.
+ * The journal stores the entries of a group as they lie in the ring, so this is also a format on disk (docs/format.md).
+ *
+ *   word  bytes   name              filled by
+ *   0     0-3     ENTRY_BYTES       producer: header + payload + padding
+ *   1     4-7     ENTRY_KIND        producer: KIND_*
+ *   2     8-11    ENTRY_HANDLE      main: number of the partition in its worker
+ *   3     12-15   ENTRY_TOKEN       main: names the waiter of the answer
+ *   4     16-19   ENTRY_PAYLOAD     producer: payload bytes
+ *   5     20-23   ENTRY_ERROR       worker: Kafka error code of this entry, 0 if it was accepted
+ *   6     24-27   ENTRY_PARTITION   main: partition index
+ *   7     28-31   ENTRY_POSITION    worker: where in the segment file the batch starts (unsigned)
+ *   8-11  32-47   ENTRY_TOPIC_ID    main: topic id, its 16 bytes
+ *   12-13 48-55   ENTRY_BASE_OFFSET worker: first offset of the batch (float64)
+ *   14-15 56-63   ENTRY_SEGMENT     worker: base offset of the segment it went to (float64)
+ *   16-17 64-71   ENTRY_APPEND_TIME worker: LogAppendTime in ms, or -1 (float64)
+ *   18    72-75   ENTRY_EPOCH       main: leader epoch to write into the batch
+ *   19    76-79   ENTRY_LAST_DELTA  worker: last offset delta of the batch
+ */
+export const ENTRY_HEADER_BYTES = 80
+export const ENTRY_ALIGN = 8
+
+export const ENTRY_BYTES = 0
+export const ENTRY_KIND = 1
+export const ENTRY_HANDLE = 2
+export const ENTRY_TOKEN = 3
+export const ENTRY_PAYLOAD = 4
+export const ENTRY_ERROR = 5
+export const ENTRY_PARTITION = 6
+export const ENTRY_POSITION = 7
+export const ENTRY_TOPIC_ID = 8
+export const ENTRY_EPOCH = 18
+/** In a message to the main thread: 1 if the next entry of this kind continues it. */
+export const ENTRY_MORE = 5
+/** In a completion this word is the size of the batch instead. */
+export const ENTRY_BATCH_BYTES = 18
+export const ENTRY_LAST_DELTA = 19
+/** Indexes of 8-byte words, for the Float64Array over the same memory. */
+export const ENTRY_BASE_OFFSET_F64 = 6
+export const ENTRY_SEGMENT_F64 = 7
+export const ENTRY_APPEND_TIME_F64 = 8
+
+/** Unused room at the end of the ring: the next entry starts at its beginning. */
+export const KIND_PAD = 0
+/** Main to worker: a record batch to append. Worker to main: the answer to it. */
+export const KIND_APPEND = 1
+/** Main to worker: a command, as JSON. Worker to main: its answer, as JSON. */
+export const KIND_COMMAND = 2
+/** Worker to main: something happened that nobody asked for (a partition went offline, segments were deleted), as JSON. */
+export const KIND_EVENT = 3
+/** Only in the journal: everything before this place of the segment is flushed. */
+export const KIND_MARK = 4
+
+/** Bytes that an entry with this payload takes in a ring. */
+export function entryBytes(payloadBytes: number): number {
+  return (ENTRY_HEADER_BYTES + payloadBytes + ENTRY_ALIGN - 1) & -ENTRY_ALIGN
+}

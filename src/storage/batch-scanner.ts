@@ -1,0 +1,75 @@
+import * as batch from '../protocol/record-batch.ts'
+import type { FileSystem } from './fs.ts'
+
+const READ_BYTES = 1024 * 1024
+
+export interface Scan {
+  /** Where the first thing that is not a whole batch starts; the end of the file if all is well. */
+  readonly end: number
+  /** Why it stopped there, or null at the end of the file. */
+  readonly damage: string | null
+}
+
+/**
+ * Walks the batches of a segment file from `position` to its end, and stops at the first that is not whole: a header that
+ * cannot be, offsets that go back, or, where `checks(lastOffset)` asks for it, a CRC that does not match.
+ * `visit` gets a buffer that holds the whole batch if its CRC was checked, else at least its header.
+ */
+export function scanBatches(
+  files: FileSystem,
+  fd: number,
+  position: number,
+  nextOffset: number,
+  checks: (lastOffset: number) => boolean,
+  visit: (buffer: Buffer, at: number, position: number) => void,
+): Scan {
+  const size = files.size(fd)
+  let buffer = Buffer.allocUnsafe(READ_BYTES)
+  let start = position // file position of buffer[0]
+  let filled = 0
+  let at = position
+  let expected = nextOffset
+  const need = (bytes: number): void => {
+    if (at + bytes <= start + filled) return
+    if (bytes > buffer.length) buffer = Buffer.allocUnsafe(bytes)
+    start = at
+    filled = files.read(fd, buffer, 0, Math.min(buffer.length, size - at), at)
+  }
+  while (at < size) {
+    if (size - at < batch.BATCH_HEADER_BYTES)
+      return { end: at, damage: 'a batch header is cut off' }
+    need(batch.BATCH_HEADER_BYTES)
+    const damage = headerDamage(buffer, at - start, size - at, expected)
+    if (damage !== null) return { end: at, damage }
+    const bytes = batch.batchBytes(buffer, at - start)
+    const lastOffset = batch.lastOffset(buffer, at - start)
+    if (checks(lastOffset)) {
+      need(bytes)
+      const whole = buffer.subarray(at - start, at - start + bytes)
+      if (whole.length < bytes || batch.computeCrc(whole) !== batch.storedCrc(whole)) {
+        return { end: at, damage: 'a batch does not match its CRC' }
+      }
+    }
+    visit(buffer, at - start, at)
+    expected = lastOffset + 1
+    at += bytes
+  }
+  return { end: at, damage: null }
+}
+
+function headerDamage(
+  buffer: Buffer,
+  at: number,
+  available: number,
+  expected: number,
+): string | null {
+  const bytes = batch.batchBytes(buffer, at)
+  if (bytes < batch.BATCH_HEADER_BYTES) return `a batch claims ${bytes} bytes`
+  if (bytes > available) return 'a batch is cut off'
+  if (batch.magic(buffer, at) !== batch.MAGIC_V2)
+    return `a batch has magic ${batch.magic(buffer, at)}`
+  if (batch.lastOffsetDelta(buffer, at) < 0) return 'a batch has a negative offset delta'
+  const base = batch.baseOffset(buffer, at)
+  if (base < expected) return `a batch starts at offset ${base} where ${expected} was due`
+  return null
+}

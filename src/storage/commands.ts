@@ -1,0 +1,68 @@
+import type { EpochStart } from './leader-epochs.ts'
+import type { LogConfig } from './log.ts'
+
+/** A partition to open: its number in the worker (`handle`), its folder and what the metadata says of it. */
+export interface PartitionToOpen {
+  readonly handle: number
+  /** `topic-partition`, the name of its folder. */
+  readonly name: string
+  /** 22 characters of base64url. */
+  readonly topicId: string
+  readonly partition: number
+  readonly config: LogConfig
+}
+
+/** What the main thread knows of a log in order to read it. */
+export interface LogView {
+  readonly handle: number
+  readonly logStartOffset: number
+  readonly nextOffset: number
+  readonly segments: readonly { readonly base: number; readonly size: number }[]
+  readonly epochs: readonly EpochStart[]
+  /** Why it is offline, or null. */
+  readonly offline: string | null
+}
+
+export interface ProducerView {
+  readonly producerId: number
+  readonly producerEpoch: number
+  readonly lastSequence: number
+  readonly lastTimestamp: number
+}
+
+/** Commands to a partition worker, run in their place among the appends, and what each answers. */
+export interface Commands {
+  open: {
+    request: { partitions: readonly PartitionToOpen[]; recovering: boolean }
+    response: { views: LogView[]; notes: string[] }
+  }
+  /** All partitions are open on all workers: what the journals protected is flushed, they may be overwritten. */
+  ready: { request: { workers: number }; response: null }
+  configure: { request: { handles: readonly number[]; config: LogConfig }; response: null }
+  deleteRecords: { request: { handle: number; offset: number }; response: LogView }
+  delete: { request: { handles: readonly number[] }; response: null }
+  retention: { request: { handles: readonly number[] }; response: { views: LogView[] } }
+  producers: { request: { handle: number }; response: { producers: ProducerView[] } }
+  rebuildIndexes: { request: { handle: number; base: number }; response: null }
+  /** Flushes and closes everything; `clean` is false if any log could not be. */
+  close: { request: Record<string, never>; response: { clean: boolean } }
+}
+
+export type CommandName = keyof Commands
+
+/** How a command travels in a ring. */
+export interface CommandMessage<N extends CommandName = CommandName> {
+  readonly name: N
+  readonly request: Commands[N]['request']
+}
+
+export type CommandAnswer =
+  | { readonly response: unknown }
+  | { readonly error: string; readonly kind: string }
+
+/** What a worker tells without being asked. */
+export interface OfflineEvent {
+  readonly event: 'offline'
+  readonly handle: number
+  readonly reason: string
+}

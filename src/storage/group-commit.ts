@@ -1,0 +1,259 @@
+import { ErrorCode } from '../protocol/error-codes.ts'
+import * as batch from '../protocol/record-batch.ts'
+import {
+  ENTRY_APPEND_TIME_F64,
+  ENTRY_BASE_OFFSET_F64,
+  ENTRY_BATCH_BYTES,
+  ENTRY_BYTES,
+  ENTRY_EPOCH,
+  ENTRY_ERROR,
+  ENTRY_HANDLE,
+  ENTRY_HEADER_BYTES,
+  ENTRY_KIND,
+  ENTRY_LAST_DELTA,
+  ENTRY_PARTITION,
+  ENTRY_PAYLOAD,
+  ENTRY_POSITION,
+  ENTRY_SEGMENT_F64,
+  ENTRY_TOKEN,
+  ENTRY_TOPIC_ID,
+  KIND_APPEND,
+  KIND_MARK,
+} from '../shared/entry.ts'
+import type { Ring } from '../shared/ring.ts'
+import type { Journal } from './journal.ts'
+import type { Log } from './log.ts'
+
+/** A group closes when it holds this much: it bounds what one flush covers, and so how long the first batch waits. */
+const GROUP_BYTES_MAX = 4 * 1024 * 1024
+
+/** A partition in its worker: its log and where its entries of the current group stand. */
+export interface OwnedLog {
+  readonly log: Log
+  /** Topic id and partition, as the checkpoint names it. */
+  readonly key: string
+  readonly handle: number
+  readonly partition: number
+  /** The 16 bytes of the topic id. */
+  readonly topicId: Buffer
+  /** Bytes this partition has in the current group. */
+  groupBytes: number
+}
+
+export interface GroupCommitOptions {
+  readonly requests: Ring
+  readonly logs: ReadonlyMap<number, OwnedLog>
+  readonly journal: Journal
+  /** ms since the epoch. */
+  readonly now: () => number
+  /** A partition's share of a group from which on it is flushed in its segment instead of going through the journal. */
+  readonly bypassBytes: number
+  /** Before the journal's other file is overwritten: flush what it still protects. */
+  readonly beforeTurn: () => void
+  readonly onJournalled: (log: Log) => void
+  readonly onFailure: (owned: OwnedLog, error: unknown) => void
+  readonly onJournalFailure: (error: unknown) => void
+}
+
+/**
+ * Takes the batches that wait in the ring, gives them offsets, writes them all, flushes once, and only then reports
+ * them. Small shares go to the journal, flushed there, and to the segment's page cache; a large share goes to its
+ * segment only, which is flushed itself, and leaves a mark in the journal.
+ */
+export class GroupCommit {
+  readonly #o: GroupCommitOptions
+  /** Ring positions of the group's entries, in order, and their logs (null: the handle is unknown). */
+  readonly #entries: number[] = []
+  readonly #owners: (OwnedLog | null)[] = []
+  readonly #touched: OwnedLog[] = []
+  readonly #marks: Buffer[] = []
+
+  constructor(options: GroupCommitOptions) {
+    this.#o = options
+  }
+
+  /**
+   * Gathers up to one group of appends.
+   * @returns the ring position of a command that stopped the gathering, to be run after the commit, or -1.
+   */
+  gather(): number {
+    const { requests } = this.#o
+    const now = this.#o.now()
+    let bytes = 0
+    while (bytes < GROUP_BYTES_MAX) {
+      const at = requests.next()
+      if (at === -1) break
+      if (requests.words[(at >> 2) + ENTRY_KIND] !== KIND_APPEND) return at
+      this.#append(at, now)
+      bytes += requests.words[(at >> 2) + ENTRY_BYTES]!
+    }
+    return -1
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.length === 0
+  }
+
+  #append(at: number, now: number): void {
+    const { words, doubles, bytes } = this.#o.requests
+    const word = at >> 2
+    const double = at >> 3
+    const owned = this.#o.logs.get(words[word + ENTRY_HANDLE]!) ?? null
+    this.#entries.push(at)
+    this.#owners.push(owned)
+    doubles[double + ENTRY_BASE_OFFSET_F64] = -1
+    doubles[double + ENTRY_APPEND_TIME_F64] = -1
+    if (owned === null) {
+      words[word + ENTRY_ERROR] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+      return
+    }
+    const size = words[word + ENTRY_PAYLOAD]!
+    const start = at + ENTRY_HEADER_BYTES
+    const payload = bytes.subarray(start, start + size)
+    try {
+      const result = owned.log.append(payload, words[word + ENTRY_EPOCH]!, now)
+      words[word + ENTRY_ERROR] = result.errorCode
+      words[word + ENTRY_LAST_DELTA] = batch.lastOffsetDelta(payload)
+      words[word + ENTRY_POSITION] = result.duplicate ? -1 : result.position
+      doubles[double + ENTRY_APPEND_TIME_F64] = result.appendTime
+      if (result.errorCode !== ErrorCode.NONE) return
+      doubles[double + ENTRY_BASE_OFFSET_F64] = result.baseOffset
+      doubles[double + ENTRY_SEGMENT_F64] = result.duplicate ? -1 : result.segmentBase
+      if (result.duplicate) return
+    } catch (error) {
+      this.#o.onFailure(owned, error)
+      return
+    }
+    if (owned.groupBytes === 0) this.#touched.push(owned)
+    owned.groupBytes += size
+  }
+
+  /** Makes the gathered group as durable as its topics ask, then reports each entry through `post`. */
+  commit(post: (entry: number) => void): void {
+    const journalled = this.#touched.filter(o => this.#goesToJournal(o))
+    for (const owned of this.#touched) {
+      if (!this.#goesToJournal(owned)) this.#writeDirectly(owned)
+    }
+    this.#writeJournal(journalled)
+    for (const owned of journalled) this.#guard(owned, () => owned.log.write())
+    this.#report(post)
+    for (const owned of this.#touched) owned.groupBytes = 0
+    this.#entries.length = 0
+    this.#owners.length = 0
+    this.#touched.length = 0
+    this.#marks.length = 0
+  }
+
+  #goesToJournal(owned: OwnedLog): boolean {
+    return owned.log.isDurable && owned.groupBytes < this.#o.bypassBytes
+  }
+
+  #guard(owned: OwnedLog, action: () => void): void {
+    if (owned.log.offline !== null) return
+    try {
+      action()
+    } catch (error) {
+      this.#o.onFailure(owned, error)
+    }
+  }
+
+  #writeDirectly(owned: OwnedLog): void {
+    const { log } = owned
+    this.#guard(owned, () => {
+      log.write()
+      if (log.isDurable) {
+        log.flush()
+        this.#marks.push(markOf(owned))
+      } else if (log.unflushedRecords >= log.config.flushMessages) {
+        log.flush()
+      }
+    })
+  }
+
+  #writeJournal(journalled: readonly OwnedLog[]): void {
+    const { journal } = this.#o
+    if (journalled.length === 0 && this.#marks.length === 0) return
+    const runs = journalled.length > 0 ? this.#runs() : []
+    runs.push(...this.#marks)
+    let bytes = 0
+    for (const run of runs) bytes += run.length
+    try {
+      if (journal.needsTurn(bytes)) {
+        this.#o.beforeTurn()
+        journal.turn()
+      }
+      // Marks alone need no flush: they only tell recovery what is on disk already.
+      journal.append(runs, journalled.length > 0)
+      for (const { log } of journalled) this.#o.onJournalled(log)
+    } catch (error) {
+      this.#o.onJournalFailure(error)
+      for (const owned of journalled) this.#o.onFailure(owned, error)
+    }
+  }
+
+  /** The pieces of the ring to journal: neighbouring entries make one piece. */
+  #runs(): Buffer[] {
+    const { words, bytes } = this.#o.requests
+    const runs: Buffer[] = []
+    let start = -1
+    let end = -1
+    for (let i = 0; i < this.#entries.length; i++) {
+      const at = this.#entries[i]!
+      const owned = this.#owners[i]
+      const word = at >> 2
+      const isNew =
+        words[word + ENTRY_ERROR] === ErrorCode.NONE && words[word + ENTRY_POSITION] !== -1
+      if (!isNew || owned == null || !this.#goesToJournal(owned)) continue
+      if (at !== end) {
+        if (end !== -1) runs.push(bytes.subarray(start, end))
+        start = at
+      }
+      end = at + words[word + ENTRY_BYTES]!
+    }
+    if (end !== -1) runs.push(bytes.subarray(start, end))
+    return runs
+  }
+
+  #report(post: (entry: number) => void): void {
+    const { words, doubles } = this.#o.requests
+    for (let i = 0; i < this.#entries.length; i++) {
+      const at = this.#entries[i]!
+      const offline = this.#owners[i]?.log.offline ?? null
+      if (offline !== null) {
+        words[(at >> 2) + ENTRY_ERROR] = ErrorCode.KAFKA_STORAGE_ERROR
+        doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64] = -1
+      }
+      post(at)
+    }
+  }
+}
+
+/** A journal entry without payload: everything of the partition up to its log's end is flushed. */
+function markOf(owned: OwnedLog): Buffer {
+  const { log } = owned
+  const mark = Buffer.alloc(ENTRY_HEADER_BYTES)
+  mark.writeUInt32LE(ENTRY_HEADER_BYTES, ENTRY_BYTES * 4)
+  mark.writeUInt32LE(KIND_MARK, ENTRY_KIND * 4)
+  mark.writeUInt32LE(owned.partition, ENTRY_PARTITION * 4)
+  mark.writeUInt32LE(log.active.size, ENTRY_POSITION * 4)
+  owned.topicId.copy(mark, ENTRY_TOPIC_ID * 4)
+  mark.writeDoubleLE(log.nextOffset, ENTRY_BASE_OFFSET_F64 * 8)
+  mark.writeDoubleLE(log.active.baseOffset, ENTRY_SEGMENT_F64 * 8)
+  mark.writeInt32LE(-1, ENTRY_LAST_DELTA * 4) // the end offset is the base offset
+  return mark
+}
+
+/** Copies what the main thread needs of a request's entry into its completion. */
+export function copyCompletion(from: Ring, at: number, to: Ring, completion: number): void {
+  const source = at >> 2
+  const target = completion >> 2
+  to.words[target + ENTRY_HANDLE] = from.words[source + ENTRY_HANDLE]!
+  to.words[target + ENTRY_TOKEN] = from.words[source + ENTRY_TOKEN]!
+  to.words[target + ENTRY_ERROR] = from.words[source + ENTRY_ERROR]!
+  to.words[target + ENTRY_POSITION] = from.words[source + ENTRY_POSITION]!
+  to.words[target + ENTRY_LAST_DELTA] = from.words[source + ENTRY_LAST_DELTA]!
+  to.words[target + ENTRY_BATCH_BYTES] = from.words[source + ENTRY_PAYLOAD]!
+  for (const double of [ENTRY_BASE_OFFSET_F64, ENTRY_SEGMENT_F64, ENTRY_APPEND_TIME_F64]) {
+    to.doubles[(completion >> 3) + double] = from.doubles[(at >> 3) + double]!
+  }
+}

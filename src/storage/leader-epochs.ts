@@ -1,0 +1,95 @@
+import { readCheckpoint, writeCheckpoint } from './checkpoint.ts'
+import type { FileSystem } from './fs.ts'
+
+export interface EpochStart {
+  readonly epoch: number
+  readonly startOffset: number
+}
+
+/**
+ * Which leader epoch began at which offset (KIP-101; LeaderEpochFileCache.java), kept in `leader-epoch-checkpoint`.
+ * Epochs and offsets only rise. The batches themselves carry their epoch, so what began after the file was last written is
+ * learnt again from them.
+ */
+export class LeaderEpochs {
+  /** The file was there and could not be read: the epochs have to be learnt from all batches. */
+  readonly wasDamaged: boolean
+  readonly #files: FileSystem
+  readonly #path: string
+  #entries: EpochStart[] = []
+  #isWritten = true
+
+  constructor(files: FileSystem, path: string) {
+    this.#files = files
+    this.#path = path
+    let lines: string[] | null = null
+    try {
+      lines = readCheckpoint(files, path)
+      this.wasDamaged = false
+    } catch {
+      this.wasDamaged = true
+    }
+    for (const line of lines ?? []) {
+      const [epoch, startOffset] = line.split(' ').map(Number)
+      this.#entries.push({ epoch: epoch!, startOffset: startOffset! })
+    }
+  }
+
+  get entries(): readonly EpochStart[] {
+    return this.#entries
+  }
+
+  /** A batch of this epoch is at `offset`; remembered if the epoch is new. */
+  note(epoch: number, offset: number): void {
+    const last = this.#entries[this.#entries.length - 1]
+    if (last !== undefined && epoch <= last.epoch) return
+    this.#replace([
+      ...this.#entries.filter(e => e.startOffset < offset),
+      { epoch, startOffset: offset },
+    ])
+  }
+
+  /** The log now ends here: epochs that began at or after it are gone. */
+  truncateFromEnd(endOffset: number): void {
+    const kept = this.#entries.filter(e => e.startOffset < endOffset)
+    if (kept.length !== this.#entries.length) this.#replace(kept)
+  }
+
+  /** The log now starts here: the epoch that holds the offset begins with it. */
+  truncateFromStart(startOffset: number): void {
+    const after = this.#entries.filter(e => e.startOffset > startOffset)
+    const holding = this.#entries.findLast(e => e.startOffset <= startOffset)
+    if (holding !== undefined) after.unshift({ epoch: holding.epoch, startOffset })
+    this.#replace(after)
+  }
+
+  #replace(entries: EpochStart[]): void {
+    this.#entries = entries
+    this.#isWritten = false
+  }
+
+  /** Makes the file what the entries are; durable when it returns. */
+  write(): void {
+    if (this.#isWritten) return
+    const lines = this.#entries.map(e => `${e.epoch} ${e.startOffset}`)
+    writeCheckpoint(this.#files, this.#path, lines)
+    this.#isWritten = true
+  }
+}
+
+/**
+ * Answers OffsetForLeaderEpoch: the end offset of `epoch`, or of the largest epoch before it (KIP-101, KIP-279).
+ * Both are -1 if the epoch is newer than all known ones or nothing is known.
+ */
+export function endOffsetFor(
+  entries: readonly EpochStart[],
+  epoch: number,
+  logEndOffset: number,
+): { epoch: number; endOffset: number } {
+  const last = entries.at(-1)
+  if (last === undefined || epoch > last.epoch || epoch < 0) return { epoch: -1, endOffset: -1 }
+  if (epoch === last.epoch) return { epoch, endOffset: logEndOffset }
+  const next = entries.find(e => e.epoch > epoch)!
+  const holding = entries.findLast(e => e.epoch <= epoch)
+  return { epoch: holding?.epoch ?? epoch, endOffset: next.startOffset }
+}

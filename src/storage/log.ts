@@ -1,0 +1,287 @@
+import { join } from 'node:path'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import * as batch from '../protocol/record-batch.ts'
+import { type FileSystem, replaceFile } from './fs.ts'
+import type { LeaderEpochs } from './leader-epochs.ts'
+import type { ProducerState } from './producer-state.ts'
+import { fileName, Segment } from './segment.ts'
+
+/** What a log obeys of its topic's configs; times in ms, -1 means no limit. */
+export interface LogConfig {
+  readonly segmentBytes: number
+  readonly segmentMs: number
+  readonly retentionMs: number
+  readonly retentionBytes: number
+  /** Whether cleanup.policy has `delete`: only then does retention remove anything. */
+  readonly deletes: boolean
+  /** 1: every record is flushed before it is acknowledged. More: the system decides, or every so many records. */
+  readonly flushMessages: number
+  readonly flushMs: number
+  readonly logAppendTime: boolean
+  readonly producerIdExpirationMs: number
+}
+
+/** Offsets inside a segment are 32-bit in the index. */
+const RELATIVE_OFFSET_MAX = 0x7fffffff
+/** After a kill at most about this much of a flushed log is walked again to rebuild its indexes and producers. */
+const SCAN_BYTES_MAX = 64 * 1024 * 1024
+/** Old producer snapshots are kept for as many closed segments. */
+const SNAPSHOTS_KEPT = 2
+
+/** Where an accepted batch went, or why it was not accepted. */
+export interface Appended {
+  errorCode: number
+  /** The batch was there already: its offsets are the old ones and nothing is written. */
+  duplicate: boolean
+  baseOffset: number
+  segmentBase: number
+  position: number
+  /** ms; -1 unless the topic is LogAppendTime or the batch is a duplicate. */
+  appendTime: number
+}
+
+/**
+ * One partition's log: its segments, producers and epochs. Owned by one thread. `append` judges a batch and gives it its
+ * offsets; `write` and `flush` are the segment's. A failed file call takes the log offline for good (`fail`): nothing is
+ * retried on a file whose state is unknown.
+ */
+export class Log {
+  readonly name: string
+  readonly dir: string
+  config: LogConfig
+  readonly segments: Segment[]
+  readonly epochs: LeaderEpochs
+  producers: ProducerState
+  logStartOffset: number
+  nextOffset: number
+  /** Everything below is flushed. */
+  recoveryPoint: number
+  /** The indexes below are flushed too, and the producers' state as of there is in a snapshot. */
+  scanFrom: number
+  /** Why the log is offline, or null. */
+  offline: string | null = null
+  /** Records appended since the last flush, and when the first of them came: for flush.messages and flush.ms. */
+  unflushedRecords = 0
+  unflushedSince = -1
+  readonly #files: FileSystem
+  /** Size of the active segment when `scanFrom` was last moved. */
+  #deepPosition: number
+  readonly #result: Appended = {
+    errorCode: 0,
+    duplicate: false,
+    baseOffset: -1,
+    segmentBase: -1,
+    position: -1,
+    appendTime: -1,
+  }
+
+  constructor(
+    files: FileSystem,
+    dir: string,
+    name: string,
+    config: LogConfig,
+    state: {
+      segments: Segment[]
+      producers: ProducerState
+      epochs: LeaderEpochs
+      logStartOffset: number
+      nextOffset: number
+    },
+  ) {
+    this.#files = files
+    this.dir = dir
+    this.name = name
+    this.config = config
+    this.segments = state.segments
+    this.producers = state.producers
+    this.epochs = state.epochs
+    this.logStartOffset = state.logStartOffset
+    this.nextOffset = state.nextOffset
+    this.recoveryPoint = state.nextOffset
+    this.scanFrom = state.segments.at(-1)!.baseOffset
+    this.#deepPosition = this.active.size
+  }
+
+  get active(): Segment {
+    return this.segments[this.segments.length - 1]!
+  }
+
+  /** Whether a record is acknowledged only when it is flushed. */
+  get isDurable(): boolean {
+    return this.config.flushMessages <= 1
+  }
+
+  get size(): number {
+    let size = 0
+    for (const segment of this.segments) size += segment.size
+    return size
+  }
+
+  /**
+   * Takes one batch, whose header the caller has checked: CRC, producer sequence, then offsets, epoch and timestamp type
+   * are written into it. The result object is used again by the next call.
+   */
+  append(bytes: Buffer, epoch: number, now: number): Appended {
+    const result = this.#result
+    result.duplicate = false
+    result.appendTime = batch.NO_TIMESTAMP
+    result.errorCode = this.#judge(bytes, result)
+    if (result.errorCode !== ErrorCode.NONE || result.duplicate) return result
+    if (this.config.logAppendTime) result.appendTime = now
+    batch.setTimestampType(bytes, result.appendTime)
+    const lastDelta = batch.lastOffsetDelta(bytes)
+    if (this.#shouldRoll(bytes, lastDelta, now)) this.roll()
+    this.epochs.note(epoch, this.nextOffset)
+    batch.assign(bytes, this.nextOffset, epoch)
+    result.baseOffset = this.nextOffset
+    result.segmentBase = this.active.baseOffset
+    result.position = this.active.size
+    this.active.append(bytes)
+    this.producers.update(bytes)
+    this.nextOffset += lastDelta + 1
+    if (this.unflushedRecords === 0) this.unflushedSince = now
+    this.unflushedRecords += lastDelta + 1
+    return result
+  }
+
+  #judge(bytes: Buffer, result: Appended): number {
+    if (this.offline !== null) return ErrorCode.KAFKA_STORAGE_ERROR
+    if (batch.computeCrc(bytes) !== batch.storedCrc(bytes)) return ErrorCode.CORRUPT_MESSAGE
+    if (bytes.length > this.config.segmentBytes) return ErrorCode.RECORD_LIST_TOO_LARGE
+    if (batch.producerId(bytes) === batch.NO_PRODUCER_ID) return ErrorCode.NONE
+    const verdict = this.producers.check(bytes)
+    if (verdict.kind === 'error') return verdict.code
+    if (verdict.kind === 'duplicate') {
+      result.duplicate = true
+      result.baseOffset = verdict.baseOffset
+      result.appendTime = verdict.timestamp
+    }
+    return ErrorCode.NONE
+  }
+
+  #shouldRoll(bytes: Buffer, lastDelta: number, now: number): boolean {
+    const { active, config } = this
+    if (active.size === 0) return false
+    if (active.size + bytes.length > config.segmentBytes) return true
+    if (this.nextOffset + lastDelta - active.baseOffset > RELATIVE_OFFSET_MAX) return true
+    // As Kafka: by record time if the segment has one, so that replayed old data rolls as it did (LogSegment.shouldRoll).
+    const started = active.firstTimestamp
+    const reached = started >= 0 ? batch.maxTimestamp(bytes) : now
+    return started >= 0 && reached - started > config.segmentMs
+  }
+
+  /** Closes the active segment, flushed, and starts the next one at the log's end. */
+  roll(): void {
+    this.active.seal()
+    this.recoveryPoint = this.nextOffset
+    this.snapshotProducers()
+    this.epochs.write()
+    this.segments.push(Segment.create(this.#files, this.dir, this.nextOffset))
+    this.#files.fsyncDir(this.dir)
+    this.scanFrom = this.nextOffset
+    this.#deepPosition = 0
+  }
+
+  /** Writes the producers' state as of the log's end, and removes snapshots that no recovery needs. */
+  snapshotProducers(): void {
+    replaceFile(
+      this.#files,
+      join(this.dir, fileName(this.nextOffset, 'snapshot')),
+      this.producers.encode(),
+    )
+    const names = this.#files.readdir(this.dir).filter(name => name.endsWith('.snapshot'))
+    names.sort()
+    for (const name of names.slice(0, -SNAPSHOTS_KEPT)) this.#files.unlink(join(this.dir, name))
+  }
+
+  write(): void {
+    this.active.write()
+  }
+
+  flush(): void {
+    this.active.flush()
+    this.recoveryPoint = this.nextOffset
+    this.unflushedRecords = 0
+    this.unflushedSince = -1
+    if (this.active.size - this.#deepPosition >= SCAN_BYTES_MAX) this.#limitScan()
+  }
+
+  /** Flushes what a restart would otherwise have to make again from the batches: indexes, producers, epochs. */
+  #limitScan(): void {
+    this.active.writeIndexes(true)
+    this.snapshotProducers()
+    this.epochs.write()
+    this.scanFrom = this.nextOffset
+    this.#deepPosition = this.active.size
+  }
+
+  /** Takes the log offline: what was appended and not written is forgotten, nothing is written any more. */
+  fail(reason: string): void {
+    this.offline ??= reason
+    this.active.dropWaiting()
+  }
+
+  /**
+   * Moves the log's start up to `offset` (at most the end) and drops the segments wholly below it.
+   * @returns the base offsets of the segments to remove, which the caller removes once readers know.
+   */
+  deleteRecordsBefore(newStart: number): Segment[] {
+    const offset = Math.min(newStart, this.nextOffset)
+    if (offset <= this.logStartOffset) return []
+    this.logStartOffset = offset
+    if (offset >= this.nextOffset && this.active.size > 0) this.roll()
+    const removed = this.#dropWhile((_, next) => next !== undefined && next.baseOffset <= offset)
+    this.epochs.truncateFromStart(offset)
+    return removed
+  }
+
+  /** Retention by time and size: drops whole segments from the start (UnifiedLog.deleteOldSegments). */
+  applyRetention(now: number): Segment[] {
+    const { config } = this
+    if (!config.deletes) return []
+    const isOld = (s: Segment): boolean =>
+      config.retentionMs >= 0 && s.maxTimestamp >= 0 && now - s.maxTimestamp > config.retentionMs
+    if (this.active.size > 0 && this.segments.every(isOld)) this.roll()
+    let excess = config.retentionBytes >= 0 ? this.size - config.retentionBytes : -1
+    const removed = this.#dropWhile((segment, next) => {
+      if (next === undefined) return false
+      if (isOld(segment)) {
+        excess -= segment.size
+        return true
+      }
+      if (excess - segment.size < 0) return false
+      excess -= segment.size
+      return true
+    })
+    if (removed.length > 0) {
+      this.logStartOffset = Math.max(this.logStartOffset, this.segments[0]!.baseOffset)
+      this.epochs.truncateFromStart(this.logStartOffset)
+    }
+    return removed
+  }
+
+  #dropWhile(drop: (segment: Segment, next: Segment | undefined) => boolean): Segment[] {
+    let count = 0
+    while (count < this.segments.length && drop(this.segments[count]!, this.segments[count + 1])) {
+      count++
+    }
+    return this.segments.splice(0, count)
+  }
+
+  /** Removes the files of dropped segments, durably. */
+  removeFiles(segments: readonly Segment[]): void {
+    if (segments.length === 0) return
+    for (const segment of segments) segment.remove()
+    this.#files.fsyncDir(this.dir)
+  }
+
+  /** Flushes everything and leaves the folder so that the next start has nothing to verify. */
+  close(): void {
+    if (this.offline === null) {
+      this.write()
+      this.flush()
+      this.#limitScan()
+    }
+    for (const segment of this.segments) segment.close()
+  }
+}

@@ -1,0 +1,190 @@
+import { join } from 'node:path'
+import * as batch from '../protocol/record-batch.ts'
+import type { FileSystem } from './fs.ts'
+import { IndexFile } from './index-file.ts'
+
+/** An index entry at least every so many bytes: Kafka's default of index.interval.bytes. */
+export const INDEX_INTERVAL_BYTES = 4096
+/** Waiting index bytes are written out when they reach this. */
+const INDEX_WAITING_BYTES_MAX = 64 * 1024
+
+export const fileName = (baseOffset: number, extension: string): string =>
+  `${String(baseOffset).padStart(20, '0')}.${extension}`
+
+/** `00000000000000000042.log` → 42; null for other names. */
+export function parseFileName(name: string, extension: string): number | null {
+  const match = /^(\d{20})\.(\w+)$/.exec(name)
+  return match !== null && match[2] === extension ? Number(match[1]) : null
+}
+
+/**
+ * One segment file of a partition and its indexes. Three words, three promises: `append` takes a batch, in order, into
+ * memory that the caller keeps alive; `write` hands what was appended to the system, where readers see it; `flush`
+ * returns when everything written before is on the disk.
+ */
+export class Segment {
+  readonly baseOffset: number
+  readonly path: string
+  readonly offsetIndex: IndexFile
+  readonly timeIndex: IndexFile
+  readonly #files: FileSystem
+  /** Bytes appended, written or not. */
+  size: number
+  /** Bytes known to be flushed. */
+  flushedBytes: number
+  /** Largest timestamp in the segment and the last offset of the batch that has it; -1 if empty. */
+  maxTimestamp = -1
+  maxTimestampOffset = -1
+  /** Timestamp of the first batch, from which segment.ms counts; -1 if empty. */
+  firstTimestamp = -1
+  #fd = -1
+  #waiting: Buffer[] = []
+  #waitingBytes = 0
+  #bytesSinceIndexed = 0
+  #indexedTimestamp = -1
+
+  constructor(
+    files: FileSystem,
+    dir: string,
+    baseOffset: number,
+    state: { size: number; offsetIndexBytes: number; timeIndexBytes: number },
+  ) {
+    this.#files = files
+    this.baseOffset = baseOffset
+    this.path = join(dir, fileName(baseOffset, 'log'))
+    this.offsetIndex = new IndexFile(
+      files,
+      join(dir, fileName(baseOffset, 'index')),
+      8,
+      state.offsetIndexBytes,
+    )
+    this.timeIndex = new IndexFile(
+      files,
+      join(dir, fileName(baseOffset, 'timeindex')),
+      12,
+      state.timeIndexBytes,
+    )
+    this.size = state.size
+    this.flushedBytes = state.size
+  }
+
+  /** Makes the file. Its name must be durable (`fsyncDir`) before anything in it is acknowledged. */
+  static create(files: FileSystem, dir: string, baseOffset: number): Segment {
+    const state = { size: 0, offsetIndexBytes: 0, timeIndexBytes: 0 }
+    const segment = new Segment(files, dir, baseOffset, state)
+    segment.#fd = files.open(segment.path, 'create')
+    files.truncate(segment.#fd, 0)
+    return segment
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
+  get fd(): number {
+    if (this.#fd === -1) this.#fd = this.#files.open(this.path, 'write')
+    return this.#fd
+  }
+
+  get isOpen(): boolean {
+    return this.#fd !== -1
+  }
+
+  /** Appends one batch whose offsets are assigned; the bytes must stay as they are until `write`. */
+  append(bytes: Buffer): void {
+    this.note(bytes, this.size)
+    this.#waiting.push(bytes)
+    this.#waitingBytes += bytes.length
+    this.size += bytes.length
+  }
+
+  /** Takes a batch at `position` into the indexes and the timestamps: for appending and for rebuilding. */
+  note(header: Buffer, position: number, at = 0): void {
+    const maxTimestamp = batch.maxTimestamp(header, at)
+    const lastOffset = batch.lastOffset(header, at)
+    if (this.firstTimestamp === -1) this.firstTimestamp = maxTimestamp
+    if (maxTimestamp > this.maxTimestamp) {
+      this.maxTimestamp = maxTimestamp
+      this.maxTimestampOffset = lastOffset
+    }
+    if (this.#bytesSinceIndexed > INDEX_INTERVAL_BYTES) {
+      const entry = this.offsetIndex.append()
+      entry.writeInt32BE(lastOffset - this.baseOffset, 0)
+      entry.writeUInt32BE(position, 4)
+      this.#indexTimestamp()
+      this.#bytesSinceIndexed = 0
+    }
+    this.#bytesSinceIndexed += batch.batchBytes(header, at)
+  }
+
+  #indexTimestamp(): void {
+    if (this.maxTimestamp <= this.#indexedTimestamp) return
+    const entry = this.timeIndex.append()
+    batch.writeInt64(entry, 0, this.maxTimestamp)
+    entry.writeInt32BE(this.maxTimestampOffset - this.baseOffset, 8)
+    this.#indexedTimestamp = this.maxTimestamp
+  }
+
+  /** Takes over what an existing time index already knows. */
+  resumeTimestamps(maxTimestamp: number, offset: number): void {
+    this.maxTimestamp = maxTimestamp
+    this.maxTimestampOffset = offset
+    this.#indexedTimestamp = maxTimestamp
+  }
+
+  /** Hands everything appended to the system. */
+  write(): void {
+    if (this.#waitingBytes === 0) return
+    this.#files.write(this.fd, this.#waiting, this.size - this.#waitingBytes)
+    this.#waiting = []
+    this.#waitingBytes = 0
+    if (this.offsetIndex.waitingBytes >= INDEX_WAITING_BYTES_MAX) this.writeIndexes(false)
+  }
+
+  /** Forgets what was appended and not written: the partition goes offline. */
+  dropWaiting(): void {
+    this.size -= this.#waitingBytes
+    this.#waiting = []
+    this.#waitingBytes = 0
+  }
+
+  flush(): void {
+    if (this.flushedBytes === this.size) return
+    const until = this.size - this.#waitingBytes
+    this.#files.fdatasync(this.fd)
+    this.flushedBytes = until
+  }
+
+  writeIndexes(flush: boolean): void {
+    this.offsetIndex.write(flush)
+    this.timeIndex.write(flush)
+  }
+
+  /** No batch comes after this: the newest timestamp goes to the time index, all is flushed and closed. */
+  seal(): void {
+    this.write()
+    this.flush()
+    this.sealIndexes()
+    this.close()
+  }
+
+  /** Writes both indexes out, the newest timestamp as the last entry. */
+  sealIndexes(): void {
+    this.#indexTimestamp()
+    this.writeIndexes(true)
+  }
+
+  close(): void {
+    if (this.#fd === -1) return
+    this.#files.close(this.#fd)
+    this.#fd = -1
+  }
+
+  /** Removes the segment's files. The caller flushes the folder. */
+  remove(): void {
+    this.close()
+    for (const path of [this.path, this.offsetIndex.path, this.timeIndex.path]) {
+      if (this.#files.exists(path)) this.#files.unlink(path)
+    }
+  }
+}

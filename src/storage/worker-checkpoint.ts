@@ -1,0 +1,51 @@
+import { join } from 'node:path'
+import { crc32c } from '../protocol/crc32c.ts'
+import { type FileSystem, readFile, replaceFile } from './fs.ts'
+
+/** How far one partition is safe, and where it starts: see the fields of Log. */
+export interface SafePoint {
+  readonly logStartOffset: number
+  readonly recoveryPoint: number
+  readonly scanFrom: number
+}
+
+/**
+ * What a worker knew to be flushed, in `journal/<worker>/checkpoint`: replaced atomically before a journal file is
+ * overwritten, and at a clean stop. First line: CRC-32C (hex) of the rest; second: JSON.
+ */
+export interface WorkerCheckpoint {
+  /** Journal groups up to this incarnation are flushed and count no more. */
+  readonly flushedIncarnation: number
+  /** By topic id and partition. */
+  readonly partitions: Record<string, SafePoint>
+}
+
+const NOTHING: WorkerCheckpoint = { flushedIncarnation: 0, partitions: {} }
+
+export const checkpointPath = (dir: string): string => join(dir, 'checkpoint')
+
+export function writeWorkerCheckpoint(
+  files: FileSystem,
+  dir: string,
+  checkpoint: WorkerCheckpoint,
+): void {
+  const json = Buffer.from(`${JSON.stringify(checkpoint)}\n`)
+  const crc = Buffer.from(`${crc32c(json).toString(16)}\n`)
+  replaceFile(files, checkpointPath(dir), Buffer.concat([crc, json]))
+}
+
+/** Nothing is known to be flushed if there is no checkpoint or it is damaged: then everything is verified. */
+export function readWorkerCheckpoint(
+  files: FileSystem,
+  dir: string,
+): { checkpoint: WorkerCheckpoint; damaged: boolean } {
+  const path = checkpointPath(dir)
+  if (!files.exists(path)) return { checkpoint: NOTHING, damaged: false }
+  const content = readFile(files, path)
+  const line = content.indexOf(10)
+  const json = content.subarray(line + 1)
+  if (line < 1 || content.toString('latin1', 0, line) !== crc32c(json).toString(16)) {
+    return { checkpoint: NOTHING, damaged: true }
+  }
+  return { checkpoint: JSON.parse(json.toString('utf8')) as WorkerCheckpoint, damaged: false }
+}

@@ -1,0 +1,63 @@
+import {
+  COMPLETION_SLEEP,
+  REQUEST_SLEEP,
+  type SharedMemory,
+  SPACE_SLEEP,
+  STATE_RUNNING,
+  STATE_STOPPED,
+  WORKER_STATE,
+} from '../src/shared/layout.ts'
+import { Ring } from '../src/shared/ring.ts'
+import { sleep, wake } from '../src/shared/signal.ts'
+import { realFileSystem } from '../src/storage/fs.ts'
+import { PartitionStore } from '../src/storage/partition-store.ts'
+
+export interface PartitionWorkerTask {
+  readonly memory: SharedMemory
+  readonly worker: number
+  readonly dataDir: string
+  readonly clean: boolean
+  readonly journalFileBytes: number
+  readonly bypassBytes: number
+}
+
+/** Without work for this long, the store does its idle work. */
+const IDLE_MS = 1_000
+
+/** Entry of a partition worker thread: one task that ends when the store is told to close. */
+export default function run(task: PartitionWorkerTask): void {
+  const requests = new Ring(task.memory, 'request')
+  const completions = new Ring(task.memory, 'completion')
+  const { control } = requests
+  const store = new PartitionStore({
+    files: realFileSystem,
+    dataDir: task.dataDir,
+    worker: task.worker,
+    clean: task.clean,
+    requests,
+    completions,
+    now: Date.now,
+    journalFileBytes: task.journalFileBytes,
+    bypassBytes: task.bypassBytes,
+    waitForSpace: () => {
+      wake(control, COMPLETION_SLEEP)
+      sleep(control, SPACE_SLEEP, () => completions.used < completions.size / 2)
+    },
+  })
+  Atomics.store(control, WORKER_STATE, STATE_RUNNING)
+  try {
+    while (!store.isClosed) {
+      if (store.turn()) {
+        wake(control, COMPLETION_SLEEP)
+        continue
+      }
+      const woken = sleep(control, REQUEST_SLEEP, () => !requests.isEmpty, IDLE_MS)
+      if (!woken) {
+        store.tick()
+        wake(control, COMPLETION_SLEEP)
+      }
+    }
+  } finally {
+    Atomics.store(control, WORKER_STATE, STATE_STOPPED)
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * Produce (0), versions 3-13; 0-2 are advertised and refused, as Kafka does for old librdkafka (KAFKA-18659).
+ *
+ * acks=1 and acks=all answer when the batch is as durable as its topic asks: by default, flushed. acks=0 gets no answer;
+ * if a partition fails, the connection is closed so that the client looks around anew.
+ * Deviations from Kafka: compressed batches are not opened (keys, record timestamps and counts inside are the client's
+ * word), so compression.type never leads to recompression, and maxTimestamp is taken as sent.
+ */
+import type { BrokerContext } from '../broker-context.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import {
+  type ProduceRequest,
+  produceApi,
+  type produceResponse,
+} from '../protocol/messages/00-produce.ts'
+import type { Encodable } from '../protocol/schema.ts'
+import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
+import type { Ring } from '../shared/ring.ts'
+import type { Partition } from '../topics/partition.ts'
+import type { Topic } from '../topics/registry.ts'
+import type { AppendWaiter } from '../topics/worker-link.ts'
+import { checkBatch } from './batch-checks.ts'
+import { CLOSE, defineApi, NO_ANSWER, type Outcome, type RequestContext } from './handler.ts'
+
+type Response = Encodable<typeof produceResponse>
+
+interface PartitionAnswer {
+  index: number
+  errorCode: ErrorCode
+  baseOffset: number
+  logAppendTimeMs: number
+  logStartOffset: number
+  errorMessage: string | null
+}
+
+/** One produce request under way: collects what becomes of each of its partitions. */
+class ProduceCall implements AppendWaiter {
+  readonly partitions: Partition[] = []
+  readonly answers: PartitionAnswer[] = []
+  #open = 1
+  #done: () => void = () => {}
+
+  onAppended(slot: number, ring: Ring, at: number): void {
+    const answer = this.answers[slot]!
+    answer.errorCode = ring.words[(at >> 2) + ENTRY_ERROR] as ErrorCode
+    answer.baseOffset = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
+    answer.logAppendTimeMs = ring.doubles[(at >> 3) + ENTRY_APPEND_TIME_F64]!
+    answer.logStartOffset =
+      answer.errorCode === ErrorCode.NONE ? this.partitions[slot]!.logStartOffset : -1
+    this.close()
+  }
+
+  /** What the lost worker had not completed may be on disk or not: clients retry after this code. */
+  onWorkerLost(slot: number): void {
+    fail(this.answers[slot]!, ErrorCode.KAFKA_STORAGE_ERROR, 'the partition has gone offline')
+    this.close()
+  }
+
+  open(): void {
+    this.#open++
+  }
+
+  close(): void {
+    if (--this.#open === 0) this.#done()
+  }
+
+  /** Resolves when every partition submitted so far has its outcome. */
+  done(): Promise<void> {
+    return new Promise(resolve => {
+      this.#done = resolve
+      this.close()
+    })
+  }
+}
+
+function fail(answer: PartitionAnswer, errorCode: ErrorCode, message: string): void {
+  answer.errorCode = errorCode
+  answer.errorMessage = message
+}
+
+function newAnswer(index: number): PartitionAnswer {
+  return {
+    index,
+    errorCode: ErrorCode.NONE,
+    baseOffset: -1,
+    logAppendTimeMs: -1,
+    logStartOffset: -1,
+    errorMessage: null,
+  }
+}
+
+/** Batches that found the ring full, in order; submitted as soon as it has room. */
+type Waiting = { partition: Partition; records: Buffer; slot: number }[]
+
+export const produce = defineApi(produceApi, (request, context) => {
+  const call = new ProduceCall()
+  const waiting: Waiting = []
+  const submitted = submitAll(request, context, call, waiting)
+  if (waiting.length > 0) context.hold(submitWaiting(waiting, call))
+  return call.done().then(() => answer(request, submitted))
+})
+
+type TopicAnswer = { name: string; topicId: string; partitionResponses: PartitionAnswer[] }
+
+/** Checks and submits every partition in this turn of the event loop: that fixes the order. */
+function submitAll(
+  request: ProduceRequest,
+  context: RequestContext,
+  call: ProduceCall,
+  waiting: Waiting,
+): TopicAnswer[] {
+  const { broker, version } = context
+  const requestRefusal = checkRequest(request, broker)
+  return request.topicData.map(({ name, topicId, partitionData }) => {
+    const topic = version >= 13 ? broker.registry.topicById(topicId) : broker.registry.topic(name)
+    const partitionResponses = partitionData.map(({ index, records }) => {
+      const answer = newAnswer(index)
+      if (requestRefusal !== null) fail(answer, ...requestRefusal)
+      else submit(answer, topic, records, context, call, waiting)
+      return answer
+    })
+    return { name, topicId, partitionResponses }
+  })
+}
+
+function checkRequest(request: ProduceRequest, broker: BrokerContext): [ErrorCode, string] | null {
+  if (request.acks < -1 || request.acks > 1) {
+    return [ErrorCode.INVALID_REQUIRED_ACKS, `acks=${request.acks}; -1, 0 and 1 are allowed`]
+  }
+  const refusal = broker.refusesAppends
+  return refusal === null ? null : [ErrorCode.KAFKA_STORAGE_ERROR, refusal]
+}
+
+function submit(
+  answer: PartitionAnswer,
+  topic: Topic | undefined,
+  records: Buffer | null,
+  context: RequestContext,
+  call: ProduceCall,
+  waiting: Waiting,
+): void {
+  const partition = topic?.partitions[answer.index]
+  if (partition === undefined) {
+    const byId = topic === undefined && context.version >= 13
+    const code = byId ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    fail(answer, code, 'the topic or partition does not exist')
+    return
+  }
+  if (partition.offline !== null) {
+    fail(answer, ErrorCode.KAFKA_STORAGE_ERROR, `the partition is offline: ${partition.offline}`)
+    return
+  }
+  const { batchBytesMax } = context.broker.options.limits
+  const refusal =
+    records === null
+      ? { errorCode: ErrorCode.INVALID_RECORD, errorMessage: 'no records were sent' }
+      : checkBatch(records, partition.config, batchBytesMax, context.version, Date.now())
+  if (refusal !== null || records === null) {
+    if (refusal !== null) fail(answer, refusal.errorCode, refusal.errorMessage)
+    return
+  }
+  const slot = call.answers.length
+  call.answers.push(answer)
+  call.partitions.push(partition)
+  call.open()
+  const isFull = waiting.length > 0 || !partition.append(records, call, slot)
+  if (isFull) waiting.push({ partition, records, slot })
+}
+
+async function submitWaiting(waiting: Waiting, call: ProduceCall): Promise<void> {
+  for (const { partition, records, slot } of waiting) {
+    while (!partition.worker.isLost && !partition.append(records, call, slot)) {
+      await partition.worker.space()
+    }
+    if (partition.worker.isLost) call.onWorkerLost(slot)
+  }
+}
+
+function answer(request: ProduceRequest, responses: TopicAnswer[]): Outcome<Response> {
+  if (request.acks !== 0) return { body: { responses } }
+  const failed = responses.some(t => t.partitionResponses.some(p => p.errorCode !== ErrorCode.NONE))
+  return failed ? CLOSE : NO_ANSWER
+}

@@ -1,0 +1,291 @@
+/**
+ * Fetch (1), versions 4-18: reads whole batches as they are stored, up to the high watermark (read_committed: the last
+ * stable offset, which is the same while there are no transactions).
+ *
+ * The first partition with records ignores the byte limits if its first batch is larger (KIP-74). Waits up to max_wait_ms
+ * for min_bytes. Sessions (KIP-227), topic ids (v13), diverging epochs (v12). A broker is its own only replica: there is
+ * no preferred read replica, and replicas that fetch are told that they are none.
+ * Deviation: a partition's records end with a whole batch, where Kafka may send a part of the next one.
+ */
+import type { BrokerContext } from '../broker-context.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { type FetchRequest, fetchApi, type fetchResponse } from '../protocol/messages/01-fetch.ts'
+import type { Encodable } from '../protocol/schema.ts'
+import type { FetchPlan, FetchTarget } from '../topics/fetch-sessions.ts'
+import type { Partition, PartitionListener } from '../topics/partition.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+
+/** Read and not yet sent, over all connections; past that a fetch gets FETCH_BYTES_MIN. */
+const LENT_BYTES_MAX = 128 * 1024 * 1024
+const FETCH_BYTES_MIN = 1024 * 1024
+const READ_COMMITTED = 1
+const NOTHING = Buffer.alloc(0)
+/** Before this version clients do not know KAFKA_STORAGE_ERROR. */
+const STORAGE_ERROR_SINCE = 6
+
+type Response = Encodable<typeof fetchResponse>
+type TopicAnswer = NonNullable<Response['responses']>[number]
+type PartitionAnswer = Mutable<NonNullable<TopicAnswer['partitions']>[number]>
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+export const fetch = defineApi(
+  fetchApi,
+  async (request, context) => {
+    const { broker, version } = context
+    const plan = broker.fetchSessions.plan(request, version, Date.now())
+    if (plan.errorCode !== ErrorCode.NONE) {
+      return { body: { errorCode: plan.errorCode, sessionId: 0, responses: [] } }
+    }
+    const read = new FetchRead(request, plan, context)
+    await read.run()
+    const body = {
+      sessionId: plan.sessionId,
+      responses: read.responses(),
+      nodeEndpoints: read.needsEndpoints ? [endpointOf(context)] : [],
+    }
+    return { body, onSent: () => read.release() }
+  },
+  { inTurn: true },
+)
+
+function endpointOf({ broker, listener }: RequestContext) {
+  const { host, port } = broker.endpoint(listener)
+  return { nodeId: broker.nodeId, host, port }
+}
+
+/** What one partition contributes. */
+interface PartitionRead {
+  readonly target: FetchTarget
+  readonly partition: Partition | undefined
+  readonly answer: PartitionAnswer
+  bytes: number
+  /** The partition's count when it was looked at: what came since is news. */
+  readonly appendedBytes: number
+}
+
+/** One fetch: reads, and if that is too little, waits for more and reads again. */
+class FetchRead {
+  readonly #request: FetchRequest
+  readonly #plan: FetchPlan
+  readonly #context: RequestContext
+  readonly #broker: BrokerContext
+  readonly #maxBytes: number
+  readonly #minBytes: number
+  #reads: PartitionRead[] = []
+  #buffers: Buffer[] = []
+  #bytes = 0
+  /** Something must be told at once: an error, a diverging epoch. */
+  #isUrgent = false
+  needsEndpoints = false
+
+  constructor(request: FetchRequest, plan: FetchPlan, context: RequestContext) {
+    this.#request = request
+    this.#plan = plan
+    this.#context = context
+    this.#broker = context.broker
+    const max = Math.min(request.maxBytes, this.#broker.options.limits.fetchBytesMax)
+    const left = LENT_BYTES_MAX - this.#broker.registry.pool.lentBytes
+    this.#maxBytes = Math.max(Math.min(max, Math.max(left, FETCH_BYTES_MIN)), 0)
+    this.#minBytes = Math.min(request.minBytes, this.#maxBytes)
+  }
+
+  async run(): Promise<void> {
+    const deadline = performance.now() + this.#request.maxWaitMs
+    for (;;) {
+      await this.#readAll()
+      const left = deadline - performance.now()
+      const isEnough = this.#bytes >= this.#minBytes || this.#isUrgent
+      if (isEnough || left <= 0 || this.#plan.targets.length === 0) return
+      if (this.#context.gone.aborted) return
+      const missing = this.#minBytes - this.#bytes
+      // The little that was read is read again with the rest: buffers are not held while waiting.
+      const wait = waitForBytes(this.#reads, missing, left, this.#context.gone)
+      this.release()
+      await wait
+    }
+  }
+
+  release(): void {
+    for (const buffer of this.#buffers) this.#broker.registry.pool.release(buffer)
+    this.#buffers = []
+  }
+
+  async #readAll(): Promise<void> {
+    this.#reads = []
+    this.#bytes = 0
+    for (const target of this.#plan.targets) {
+      const read = this.#check(target)
+      this.#reads.push(read)
+      if (read.answer.errorCode !== ErrorCode.NONE) this.#isUrgent = true
+      else if (read.partition !== undefined) await this.#readOne(read, read.partition)
+    }
+  }
+
+  #check(target: FetchTarget): PartitionRead {
+    const partition = this.#find(target)
+    const errorCode = this.#problem(target, partition)
+    const answer: PartitionAnswer = {
+      partitionIndex: target.index,
+      errorCode,
+      highWatermark: partition?.highWatermark ?? -1,
+      lastStableOffset: partition?.lastStableOffset ?? -1,
+      logStartOffset: partition?.logStartOffset ?? -1,
+      abortedTransactions: this.#request.isolationLevel === READ_COMMITTED ? [] : null,
+      records: NOTHING,
+    }
+    if (errorCode === ErrorCode.FENCED_LEADER_EPOCH && partition !== undefined) {
+      const { leaderEpoch } = partition
+      answer.currentLeader = { leaderId: this.#broker.nodeId, leaderEpoch }
+      this.needsEndpoints = this.#context.version >= 16
+    }
+    return { target, partition, answer, bytes: 0, appendedBytes: partition?.appendedBytes ?? 0 }
+  }
+
+  #find({ topic, topicId, index }: FetchTarget): Partition | undefined {
+    const { registry } = this.#broker
+    const found = this.#context.version >= 13 ? registry.topicById(topicId) : registry.topic(topic)
+    return found?.partitions[index]
+  }
+
+  #problem(target: FetchTarget, partition: Partition | undefined): ErrorCode {
+    const { version } = this.#context
+    if (partition === undefined) {
+      const topicIsKnown =
+        version < 13 || this.#broker.registry.topicById(target.topicId) !== undefined
+      return topicIsKnown ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.UNKNOWN_TOPIC_ID
+    }
+    if (this.#request.replicaId >= 0 || this.#request.replicaState.replicaId >= 0) {
+      return ErrorCode.NOT_LEADER_OR_FOLLOWER
+    }
+    if (partition.offline !== null) {
+      return version < STORAGE_ERROR_SINCE
+        ? ErrorCode.NOT_LEADER_OR_FOLLOWER
+        : ErrorCode.KAFKA_STORAGE_ERROR
+    }
+    const { currentLeaderEpoch, fetchOffset } = target
+    if (currentLeaderEpoch !== -1 && currentLeaderEpoch < partition.leaderEpoch) {
+      return ErrorCode.FENCED_LEADER_EPOCH
+    }
+    if (currentLeaderEpoch > partition.leaderEpoch) return ErrorCode.UNKNOWN_LEADER_EPOCH
+    if (fetchOffset < partition.logStartOffset || fetchOffset > partition.logEndOffset) {
+      return ErrorCode.OFFSET_OUT_OF_RANGE
+    }
+    return ErrorCode.NONE
+  }
+
+  async #readOne(read: PartitionRead, partition: Partition): Promise<void> {
+    const { target, answer } = read
+    if (this.#diverges(target, partition, answer)) {
+      this.#isUrgent = true
+      return
+    }
+    const left = this.#maxBytes - this.#bytes
+    const isFirst = this.#bytes === 0
+    const end =
+      this.#request.isolationLevel === READ_COMMITTED
+        ? partition.lastStableOffset
+        : partition.highWatermark
+    if (target.fetchOffset >= end || (left <= 0 && !isFirst)) return
+    const maxBytes = Math.max(Math.min(target.maxBytes, left), 0)
+    try {
+      const result = await partition.reader.read(target.fetchOffset, end, maxBytes, isFirst)
+      if (result === null) return
+      this.#buffers.push(result.buffer)
+      answer.records = result.records
+      read.bytes = result.records.length
+      this.#bytes += read.bytes
+    } catch (error) {
+      // Retention may have removed the segment under our feet; anything else is the disk's fault.
+      const isGone = target.fetchOffset < partition.logStartOffset
+      answer.errorCode = isGone ? ErrorCode.OFFSET_OUT_OF_RANGE : ErrorCode.KAFKA_STORAGE_ERROR
+      this.#isUrgent = true
+      if (!isGone && !partition.isDeleted) {
+        this.#broker.log.error({ err: error, partition: partition.name }, 'a read failed')
+      }
+    }
+  }
+
+  /** Whether the reader's last epoch does not fit this log (KIP-320, KIP-595): then it learns where they part. */
+  #diverges(target: FetchTarget, partition: Partition, answer: PartitionAnswer): boolean {
+    if (target.lastFetchedEpoch < 0) return false
+    const { epoch, endOffset } = partition.endOffsetFor(target.lastFetchedEpoch)
+    if (epoch === -1) {
+      answer.errorCode = ErrorCode.OFFSET_OUT_OF_RANGE
+      return true
+    }
+    if (epoch === target.lastFetchedEpoch && endOffset >= target.fetchOffset) return false
+    answer.divergingEpoch = { epoch, endOffset }
+    return true
+  }
+
+  /** The answers by topic; of an incremental session only those with news. */
+  responses(): Response['responses'] {
+    const topics = new Map<
+      string,
+      { topic: string; topicId: string; partitions: PartitionAnswer[] }
+    >()
+    for (const { target, answer, bytes } of this.#reads) {
+      if (bytes > 0) this.#plan.served(target)
+      if (this.#plan.isIncremental && !hasNews(target, answer, bytes)) continue
+      remember(target, answer)
+      const key = this.#context.version >= 13 ? target.topicId : target.topic
+      const { topic, topicId } = target
+      const known = topics.get(key)
+      if (known === undefined) topics.set(key, { topic, topicId, partitions: [answer] })
+      else known.partitions.push(answer)
+    }
+    return [...topics.values()]
+  }
+}
+
+function hasNews(target: FetchTarget, answer: PartitionAnswer, bytes: number): boolean {
+  return (
+    bytes > 0 ||
+    answer.errorCode !== ErrorCode.NONE ||
+    target.sentError ||
+    answer.divergingEpoch !== undefined ||
+    answer.highWatermark !== target.sentHighWatermark ||
+    answer.logStartOffset !== target.sentLogStartOffset
+  )
+}
+
+function remember(target: FetchTarget, answer: PartitionAnswer): void {
+  target.sentHighWatermark = answer.highWatermark ?? -1
+  target.sentLogStartOffset = answer.logStartOffset ?? -1
+  target.sentError = answer.errorCode !== ErrorCode.NONE
+}
+
+/** Resolves when so many bytes were appended since the reads, a partition went offline, or the time is over. */
+function waitForBytes(
+  reads: readonly PartitionRead[],
+  bytes: number,
+  ms: number,
+  gone: AbortSignal,
+): Promise<void> {
+  return new Promise(resolve => {
+    const seen = new Map<Partition, number>()
+    for (const { partition, appendedBytes } of reads) {
+      if (partition !== undefined) seen.set(partition, appendedBytes)
+    }
+    let missing = bytes
+    const finish = (): void => {
+      clearTimeout(timer)
+      gone.removeEventListener('abort', finish)
+      for (const partition of seen.keys()) partition.unlisten(listener)
+      resolve()
+    }
+    const listener: PartitionListener = {
+      onAdvance(partition) {
+        missing -= partition.appendedBytes - seen.get(partition)!
+        seen.set(partition, partition.appendedBytes)
+        if (missing <= 0 || partition.offline !== null || partition.isDeleted) finish()
+      },
+    }
+    const timer = setTimeout(finish, ms)
+    gone.addEventListener('abort', finish)
+    for (const partition of seen.keys()) {
+      partition.listen(listener)
+      listener.onAdvance(partition)
+    }
+  })
+}

@@ -1,0 +1,125 @@
+/**
+ * ListOffsets (2), versions 1-11: -1 latest, -2 earliest, -3 the record with the largest timestamp (v7+), -4 earliest local
+ * (v8+, the same as earliest: nothing is tiered), -5 last tiered (v9+, none), -6 earliest pending upload (v11+, none), or
+ * the first record at or after a time. Searches by time run in a task worker.
+ */
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { listOffsetsApi } from '../protocol/messages/02-list-offsets.ts'
+import type { Partition } from '../topics/partition.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+
+const LATEST = -1
+const EARLIEST = -2
+const MAX_TIMESTAMP = -3
+const EARLIEST_LOCAL = -4
+const LATEST_TIERED = -5
+const EARLIEST_PENDING_UPLOAD = -6
+/** The version that brought each special timestamp. */
+const SINCE: Record<number, number> = {
+  [LATEST]: 1,
+  [EARLIEST]: 1,
+  [MAX_TIMESTAMP]: 7,
+  [EARLIEST_LOCAL]: 8,
+  [LATEST_TIERED]: 9,
+  [EARLIEST_PENDING_UPLOAD]: 11,
+}
+const READ_COMMITTED = 1
+const LEADER_EPOCH_SINCE = 4
+
+interface Asked {
+  readonly partitionIndex: number
+  readonly currentLeaderEpoch: number
+  readonly timestamp: number
+}
+
+interface Found {
+  readonly errorCode: ErrorCode
+  readonly timestamp?: number
+  readonly offset?: number
+  readonly leaderEpoch?: number
+}
+
+export const listOffsets = defineApi(listOffsetsApi, async (request, context) => {
+  const { registry } = context.broker
+  const topics = await Promise.all(
+    request.topics.map(async ({ name, partitions }) => {
+      const counts = new Map<number, number>()
+      for (const { partitionIndex: p } of partitions) counts.set(p, (counts.get(p) ?? 0) + 1)
+      const answers = await Promise.all(
+        partitions.map(async asked => {
+          const isTwice = counts.get(asked.partitionIndex)! > 1
+          const found: Found = isTwice
+            ? { errorCode: ErrorCode.INVALID_REQUEST }
+            : await find(registry.partition(name, asked.partitionIndex), asked, request, context)
+          const { leaderEpoch, ...rest } = found
+          const known = context.version >= LEADER_EPOCH_SINCE ? { leaderEpoch } : {}
+          return { partitionIndex: asked.partitionIndex, ...rest, ...known }
+        }),
+      )
+      return { name, partitions: answers }
+    }),
+  )
+  return { body: { topics } }
+})
+
+async function find(
+  partition: Partition | undefined,
+  asked: Asked,
+  { isolationLevel }: { isolationLevel: number },
+  context: RequestContext,
+): Promise<Found> {
+  const problem = problemWith(partition, asked, context.version)
+  if (problem !== ErrorCode.NONE || partition === undefined) return { errorCode: problem }
+  const end =
+    isolationLevel === READ_COMMITTED ? partition.lastStableOffset : partition.highWatermark
+  const at = (offset: number): Found => ({
+    errorCode: ErrorCode.NONE,
+    offset,
+    leaderEpoch: partition.epochAt(offset),
+  })
+  switch (asked.timestamp) {
+    case LATEST:
+      return { errorCode: ErrorCode.NONE, offset: end, leaderEpoch: partition.leaderEpoch }
+    case EARLIEST:
+    case EARLIEST_LOCAL:
+      return at(partition.logStartOffset)
+    case LATEST_TIERED:
+    case EARLIEST_PENDING_UPLOAD:
+      return { errorCode: ErrorCode.NONE }
+    default:
+      return search(partition, asked.timestamp, end, context)
+  }
+}
+
+function problemWith(partition: Partition | undefined, asked: Asked, version: number): ErrorCode {
+  if (partition === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  if (partition.offline !== null) return ErrorCode.KAFKA_STORAGE_ERROR
+  const { currentLeaderEpoch, timestamp } = asked
+  if (currentLeaderEpoch !== -1 && currentLeaderEpoch < partition.leaderEpoch) {
+    return ErrorCode.FENCED_LEADER_EPOCH
+  }
+  if (currentLeaderEpoch > partition.leaderEpoch) return ErrorCode.UNKNOWN_LEADER_EPOCH
+  const since = timestamp < 0 ? (SINCE[timestamp] ?? Number.POSITIVE_INFINITY) : 0
+  return version < since ? ErrorCode.UNSUPPORTED_VERSION : ErrorCode.NONE
+}
+
+async function search(
+  partition: Partition,
+  timestamp: number,
+  endOffset: number,
+  { broker }: RequestContext,
+): Promise<Found> {
+  const { logStartOffset, reader } = partition
+  if (endOffset <= logStartOffset) return { errorCode: ErrorCode.NONE }
+  const range = {
+    dir: reader.dir,
+    segments: reader.segments.map(({ base, size }) => ({ base, size })),
+    logStartOffset,
+    endOffset,
+  }
+  const found =
+    timestamp === MAX_TIMESTAMP
+      ? await broker.tasks.run('findMaxTimestamp', range)
+      : await broker.tasks.run('findByTimestamp', { ...range, target: timestamp })
+  return found === null ? { errorCode: ErrorCode.NONE } : { errorCode: ErrorCode.NONE, ...found }
+}

@@ -1,0 +1,100 @@
+/**
+ * Metadata (3), versions 0-13: the broker, and the topics asked for. A missing topic is created inside the request if the
+ * request and auto.create.topics.enable allow it, so that the answer already has it; Kafka answers an error first and
+ * lets the client ask again.
+ */
+import { brokerValue } from '../configs/values.ts'
+import { toKafkaError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { ZERO_UUID } from '../protocol/fields.ts'
+import { type MetadataRequest, metadataApi } from '../protocol/messages/03-metadata.ts'
+import type { Topic } from '../topics/registry.ts'
+import { isInternalTopic, topicNameProblem } from '../topics/topic-names.ts'
+import {
+  CLUSTER_OPERATIONS,
+  OPERATIONS_NOT_ASKED,
+  TOPIC_OPERATIONS,
+} from './authorized-operations.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+
+/** Requests by topic id need this version; before, the field is there and means nothing. */
+const IDS_SINCE = 12
+
+export const metadata = defineApi(metadataApi, async (request, context) => {
+  const { broker, version } = context
+  const { host, port } = broker.endpoint(context.listener)
+  const topics = await topicsAsked(request, context)
+  return {
+    body: {
+      brokers: [{ nodeId: broker.nodeId, host, port, rack: broker.options.settings.brokerRack }],
+      clusterId: broker.clusterId,
+      controllerId: broker.nodeId,
+      topics,
+      ...(request.includeClusterAuthorizedOperations && version >= 8 && version <= 10
+        ? { clusterAuthorizedOperations: CLUSTER_OPERATIONS }
+        : {}),
+    },
+  }
+})
+
+async function topicsAsked(request: MetadataRequest, context: RequestContext) {
+  const { broker, version } = context
+  const { topics } = request
+  const isAll = topics === null || (version === 0 && topics.length === 0)
+  if (isAll) return [...broker.registry.topics].map(t => describe(t, request, context))
+  return Promise.all(
+    topics.map(async ({ name, topicId }) => {
+      const byId = version >= IDS_SINCE && topicId !== ZERO_UUID
+      if (byId || name === null) {
+        const topic = broker.registry.topicById(topicId)
+        if (topic !== undefined) return describe(topic, request, context)
+        return { errorCode: ErrorCode.UNKNOWN_TOPIC_ID, name: null, topicId, partitions: [] }
+      }
+      const found = broker.registry.topic(name) ?? (await autoCreate(name, request, context))
+      if (typeof found === 'object') return describe(found, request, context)
+      return { errorCode: found, name, partitions: [] }
+    }),
+  )
+}
+
+/** The topic, or the code that says why there is none. */
+async function autoCreate(
+  name: string,
+  request: MetadataRequest,
+  { broker }: RequestContext,
+): Promise<Topic | ErrorCode> {
+  if (topicNameProblem(name) !== null) return ErrorCode.INVALID_TOPIC_EXCEPTION
+  const { view } = broker.configs
+  if (!request.allowAutoTopicCreation || !brokerValue('auto.create.topics.enable', view)) {
+    return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  }
+  try {
+    return await broker.registry.create(name, brokerValue('num.partitions', view), {})
+  } catch (error) {
+    const { errorCode } = toKafkaError(error, broker.log)
+    // Somebody else was faster.
+    return broker.registry.topic(name) ?? errorCode
+  }
+}
+
+function describe(topic: Topic, request: MetadataRequest, { broker }: RequestContext) {
+  const { nodeId } = broker
+  return {
+    errorCode: ErrorCode.NONE,
+    name: topic.name,
+    topicId: topic.id,
+    isInternal: isInternalTopic(topic.name),
+    topicAuthorizedOperations: request.includeTopicAuthorizedOperations
+      ? TOPIC_OPERATIONS
+      : OPERATIONS_NOT_ASKED,
+    partitions: topic.partitions.map(({ index, leaderEpoch, offline }) => ({
+      errorCode: offline === null ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
+      partitionIndex: index,
+      leaderId: offline === null ? nodeId : -1,
+      leaderEpoch,
+      replicaNodes: [nodeId],
+      isrNodes: [nodeId],
+      offlineReplicas: offline === null ? [] : [nodeId],
+    })),
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * ApiVersions (18), versions 0-5. Answers from the API table, so only what is served is advertised; Produce from 0, though
+ * 0-2 are refused: old librdkafka switches compression off otherwise (KAFKA-18659). No features are finalized: none of
+ * Kafka's (metadata.version, transaction.version, ...) means anything here yet.
+ */
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { apiVersionsApi } from '../protocol/messages/18-api-versions.ts'
+import { defineApi } from './handler.ts'
+import { servedApis } from './index.ts'
+
+const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
+const PRODUCE_KEY = 0
+const SOFTWARE_SINCE = 3
+const CLUSTER_SINCE = 5
+
+export const apiVersions = defineApi(apiVersionsApi, (request, { version, broker }) => {
+  const named =
+    version < SOFTWARE_SINCE ||
+    (SOFTWARE.test(request.clientSoftwareName) && SOFTWARE.test(request.clientSoftwareVersion))
+  if (!named) return { body: { errorCode: ErrorCode.INVALID_REQUEST } }
+  if (version >= CLUSTER_SINCE && isForAnother(request, broker)) {
+    return { body: { errorCode: ErrorCode.REBOOTSTRAP_REQUIRED } }
+  }
+  const apiKeys = servedApis.map(({ request: { apiKey }, min, max }) => ({
+    apiKey,
+    minVersion: apiKey === PRODUCE_KEY ? 0 : min,
+    maxVersion: max,
+  }))
+  return { body: { errorCode: ErrorCode.NONE, apiKeys } }
+})
+
+/** A client that was told another cluster or node lives here (KIP-1242). */
+function isForAnother(
+  request: { clusterId: string | null; nodeId: number },
+  broker: { clusterId: string; nodeId: number },
+): boolean {
+  const { clusterId, nodeId } = request
+  return (
+    (clusterId !== null && clusterId !== broker.clusterId) ||
+    (nodeId !== -1 && nodeId !== broker.nodeId)
+  )
+}

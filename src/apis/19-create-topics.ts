@@ -1,0 +1,120 @@
+/**
+ * CreateTopics (19), versions 2-7. A topic can be written when it is answered; the timeout is not looked at.
+ * Deviations from Kafka: topics are created one after the other, so that of two colliding names in one request only the
+ * first is created; validateOnly answers no made-up topic id.
+ */
+import { describeTopicConfigs } from '../configs/describe.ts'
+import { brokerValue, validateTopicConfigs } from '../configs/values.ts'
+import { BrokerError, toKafkaError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { type CreateTopicsRequest, createTopicsApi } from '../protocol/messages/19-create-topics.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+import { checkCreatedPartitions, checkReplicas, duplicatesOf } from './topic-checks.ts'
+
+type CreatableTopic = CreateTopicsRequest['topics'][number]
+type Broker = RequestContext['broker']
+
+const DEFAULT = -1
+/** Kafka's own log of metadata: no topic may have its name. */
+const METADATA_TOPIC = '__cluster_metadata'
+
+const invalidRequest = (message: string) => new BrokerError(ErrorCode.INVALID_REQUEST, message)
+
+export const createTopics = defineApi(createTopicsApi, async (request, { broker }) => {
+  const twice = duplicatesOf(request.topics.map(({ name }) => name))
+  const once = request.topics.filter(({ name }) => !twice.has(name))
+  const total = once.reduce((sum, topic) => sum + askedPartitions(topic, broker), 0)
+  const topics = []
+  for (const topic of once) {
+    try {
+      checkCreatedPartitions(total)
+      topics.push(await createOne(topic, request.validateOnly, broker))
+    } catch (error) {
+      topics.push({ name: topic.name, ...toKafkaError(error, broker.log), configs: [] })
+    }
+  }
+  for (const name of twice) {
+    const error = invalidRequest(`Topic '${name}' is in the request more than once.`)
+    topics.push({ name, ...toKafkaError(error, broker.log), configs: [] })
+  }
+  return { body: { topics } }
+})
+
+async function createOne(topic: CreatableTopic, validateOnly: boolean, broker: Broker) {
+  const { name } = topic
+  const { view } = broker.configs
+  if (name === METADATA_TOPIC) throw invalidRequest(`No topic may be named ${METADATA_TOPIC}.`)
+  broker.registry.checkNewName(name)
+  const configs = checkConfigs(topic, broker)
+  checkPlacement(topic, broker)
+  const numPartitions = askedPartitions(topic, broker)
+  const created = validateOnly ? null : await broker.registry.create(name, numPartitions, configs)
+  return {
+    name,
+    ...(created === null ? {} : { topicId: created.id }),
+    errorCode: ErrorCode.NONE,
+    errorMessage: null,
+    numPartitions,
+    replicationFactor: 1,
+    configs: describeTopicConfigs(configs, view),
+  }
+}
+
+/** Partitions the topic would get; what is not allowed counts as none. */
+function askedPartitions(topic: CreatableTopic, broker: Broker): number {
+  if (topic.assignments.length > 0) return topic.assignments.length
+  if (topic.numPartitions !== DEFAULT) return Math.max(0, topic.numPartitions)
+  return brokerValue('num.partitions', broker.configs.view)
+}
+
+/** The configs of the new topic; one given twice has its last value, as in Kafka. */
+function checkConfigs(topic: CreatableTopic, broker: Broker): Record<string, string> {
+  const given = topic.configs.map(({ name, value }): [string, string] => {
+    if (value !== null) return [name, value]
+    throw new BrokerError(ErrorCode.INVALID_CONFIG, `The config ${name} has no value.`)
+  })
+  const configs = Object.fromEntries(given)
+  const problem = validateTopicConfigs(configs, broker.configs.view)
+  if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
+  return configs
+}
+
+/** How many partitions and replicas, or which broker has each partition. */
+function checkPlacement(topic: CreatableTopic, broker: Broker): void {
+  const { assignments, numPartitions, replicationFactor } = topic
+  if (assignments.length > 0) {
+    if (numPartitions !== DEFAULT || replicationFactor !== DEFAULT) {
+      throw invalidRequest('With assignments, numPartitions and replicationFactor must be -1.')
+    }
+    checkAssignments(assignments, broker.nodeId)
+    return
+  }
+  if (numPartitions < 1 && numPartitions !== DEFAULT) {
+    const message = `A topic has at least 1 partition (-1: as many as num.partitions says), not ${numPartitions}.`
+    throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
+  }
+  checkReplicationFactor(replicationFactor, broker)
+}
+
+function checkAssignments(assignments: CreatableTopic['assignments'], nodeId: number): void {
+  for (const { brokerIds } of assignments) checkReplicas(brokerIds, nodeId)
+  const indexes = new Set(assignments.map(({ partitionIndex }) => partitionIndex))
+  const isDense = assignments.every(({ partitionIndex: i }) => i >= 0 && i < assignments.length)
+  if (indexes.size === assignments.length && isDense) return
+  const message = 'Assignments must name the partitions 0, 1, 2 ... each once.'
+  throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+}
+
+function checkReplicationFactor(asked: number, broker: Broker): void {
+  const refuse = (message: string): never => {
+    throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
+  }
+  if (asked < 1 && asked !== DEFAULT) {
+    refuse(
+      `The replication factor must be at least 1 (-1: default.replication.factor), not ${asked}.`,
+    )
+  }
+  const standard = brokerValue('default.replication.factor', broker.configs.view)
+  const factor = asked === DEFAULT ? standard : asked
+  if (factor > 1) refuse(`The replication factor ${factor} is above the number of brokers, 1.`)
+}

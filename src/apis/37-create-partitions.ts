@@ -1,0 +1,70 @@
+/**
+ * CreatePartitions (37), versions 0-3: raises the number of partitions of topics. The new ones can be written when it is
+ * answered; the timeout is not looked at.
+ */
+import { BrokerError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import {
+  type CreatePartitionsRequest,
+  createPartitionsApi,
+} from '../protocol/messages/37-create-partitions.ts'
+import { PARTITIONS_MAX, type Topic } from '../topics/registry.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+import { checkCreatedPartitions, checkReplicas, duplicatesOf, outcomeOf } from './topic-checks.ts'
+
+type Asked = CreatePartitionsRequest['topics'][number]
+type Broker = RequestContext['broker']
+
+export const createPartitions = defineApi(createPartitionsApi, async (request, { broker }) => {
+  const { topics, validateOnly } = request
+  const unique = [...new Map(topics.map(asked => [asked.name, asked])).values()]
+  const twice = duplicatesOf(topics.map(({ name }) => name))
+  const total = unique.reduce((sum, asked) => sum + added(asked, broker), 0)
+  const results = []
+  for (const asked of unique) {
+    const { name } = asked
+    const outcome = await outcomeOf(() => {
+      if (twice.has(name)) {
+        const message = `Topic '${name}' is in the request more than once.`
+        throw new BrokerError(ErrorCode.INVALID_REQUEST, message)
+      }
+      const topic = checkOne(asked, broker)
+      checkCreatedPartitions(total)
+      return validateOnly ? undefined : broker.registry.addPartitions(topic, asked.count)
+    }, broker)
+    results.push({ name, ...outcome })
+  }
+  return { body: { results } }
+})
+
+function added({ name, count }: Asked, { registry }: Broker): number {
+  const topic = registry.topic(name)
+  return topic === undefined ? 0 : Math.max(0, count - topic.partitions.length)
+}
+
+function checkOne(asked: Asked, broker: Broker): Topic {
+  const { name, count, assignments } = asked
+  const topic = broker.registry.topic(name)
+  if (topic === undefined) {
+    const message = `There is no topic '${name}'.`
+    throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+  }
+  checkCount(topic, count)
+  if (assignments === null) return topic
+  const more = count - topic.partitions.length
+  if (assignments.length !== more) {
+    const message = `${more} partitions are to be added, but ${assignments.length} are assigned.`
+    throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+  }
+  for (const { brokerIds } of assignments) checkReplicas(brokerIds, broker.nodeId)
+  return topic
+}
+
+function checkCount({ name, partitions }: Topic, count: number): void {
+  const refuse = (message: string): never => {
+    throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
+  }
+  const has = partitions.length
+  if (count <= has) refuse(`Topic '${name}' has ${has} partitions, ${count} would not be more.`)
+  if (count > PARTITIONS_MAX) refuse(`A topic has at most ${PARTITIONS_MAX} partitions.`)
+}

@@ -1,0 +1,36 @@
+/**
+ * DescribeCluster (60), versions 0-2: the cluster is this broker, which is also its controller. It has no listener for
+ * controllers, so that asking for their endpoints is a mismatch; no broker is ever fenced.
+ */
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { describeClusterApi } from '../protocol/messages/60-describe-cluster.ts'
+import { CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED } from './authorized-operations.ts'
+import { defineApi } from './handler.ts'
+
+const EndpointType = { BROKERS: 1, CONTROLLERS: 2 } as const
+
+export const describeCluster = defineApi(describeClusterApi, (request, { broker, listener }) => {
+  const { endpointType, includeClusterAuthorizedOperations } = request
+  if (endpointType !== EndpointType.BROKERS) return { body: refusal(endpointType) }
+  const { nodeId, clusterId } = broker
+  const { host, port } = broker.endpoint(listener)
+  return {
+    body: {
+      clusterId,
+      controllerId: nodeId,
+      brokers: [{ brokerId: nodeId, host, port, rack: broker.options.settings.brokerRack }],
+      clusterAuthorizedOperations: includeClusterAuthorizedOperations
+        ? CLUSTER_OPERATIONS
+        : OPERATIONS_NOT_ASKED,
+    },
+  }
+})
+
+function refusal(endpointType: number) {
+  if (endpointType === EndpointType.CONTROLLERS) {
+    const errorMessage = 'This listener serves brokers; it does not know endpoints of controllers.'
+    return { errorCode: ErrorCode.MISMATCHED_ENDPOINT_TYPE, errorMessage }
+  }
+  const errorMessage = `There is no endpoint type ${endpointType}.`
+  return { errorCode: ErrorCode.UNSUPPORTED_ENDPOINT_TYPE, errorMessage }
+}

@@ -1,0 +1,39 @@
+/**
+ * DescribeProducers (61), version 0: the idempotent producers that a partition remembers. There are no transactions yet,
+ * so that none of them has one open and no coordinator has written a marker.
+ */
+import { toKafkaError } from '../errors.ts'
+import { describeProducersApi } from '../protocol/messages/61-describe-producers.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+import { checkTopicName, NO_ERROR, onlinePartition, onWorker } from './topic-checks.ts'
+
+type Broker = RequestContext['broker']
+
+const NO_TRANSACTION = { coordinatorEpoch: -1, currentTxnStartOffset: -1 }
+
+export const describeProducers = defineApi(describeProducersApi, async (request, { broker }) => {
+  const topics = await Promise.all(
+    request.topics.map(async ({ name, partitionIndexes }) => ({
+      name,
+      partitions: await Promise.all(partitionIndexes.map(index => describe(name, index, broker))),
+    })),
+  )
+  return { body: { topics } }
+})
+
+async function describe(topic: string, partitionIndex: number, broker: Broker) {
+  try {
+    const activeProducers = await producersOf(topic, partitionIndex, broker)
+    return { partitionIndex, ...NO_ERROR, activeProducers }
+  } catch (error) {
+    return { partitionIndex, ...toKafkaError(error, broker.log), activeProducers: [] }
+  }
+}
+
+async function producersOf(topic: string, index: number, broker: Broker) {
+  checkTopicName(topic)
+  const partition = onlinePartition(broker, topic, index)
+  const { handle, worker } = partition
+  const { producers } = await onWorker(partition, () => worker.command('producers', { handle }))
+  return producers.map(producer => ({ ...producer, ...NO_TRANSACTION }))
+}

@@ -1,0 +1,103 @@
+/**
+ * DescribeTopicPartitions (75), version 0: topics in order of name, page by page. The next page begins at the cursor,
+ * which may stand at the first partition of a topic not shown yet. An answer has at most
+ * max.request.partition.size.limit partitions, at least one.
+ */
+import { BrokerError, toKafkaError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import {
+  type DescribeTopicPartitionsRequest,
+  describeTopicPartitionsApi,
+} from '../protocol/messages/75-describe-topic-partitions.ts'
+import type { Partition } from '../topics/partition.ts'
+import type { Topic } from '../topics/registry.ts'
+import { isInternalTopic } from '../topics/topic-names.ts'
+import { TOPIC_OPERATIONS } from './authorized-operations.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+import { checkTopicName } from './topic-checks.ts'
+
+type Broker = RequestContext['broker']
+type Request = DescribeTopicPartitionsRequest
+
+export const describeTopicPartitions = defineApi(
+  describeTopicPartitionsApi,
+  (request, { broker }) => {
+    const names = [...new Set(request.topics.map(({ name }) => name))]
+    try {
+      checkCursor(request, names)
+    } catch (error) {
+      const { errorCode } = toKafkaError(error, broker.log)
+      return { body: { topics: names.map(name => ({ errorCode, name })) } }
+    }
+    return { body: page(request, names, broker) }
+  },
+)
+
+function checkCursor({ cursor }: Request, names: readonly string[]): void {
+  if (cursor === null) return
+  const refuse = (message: string): never => {
+    throw new BrokerError(ErrorCode.INVALID_REQUEST, message)
+  }
+  if (cursor.partitionIndex < 0) refuse('The cursor stands before the first partition.')
+  if (names.length > 0 && !names.includes(cursor.topicName)) {
+    refuse('The topic of the cursor is not in the request.')
+  }
+}
+
+function page(request: Request, asked: readonly string[], broker: Broker) {
+  const { cursor, responsePartitionLimit } = request
+  const all = asked.length === 0 ? [...broker.registry.topics].map(({ name }) => name) : asked
+  const names = all.filter(name => cursor === null || name >= cursor.topicName).sort()
+  let left = Math.min(
+    Math.max(1, responsePartitionLimit),
+    broker.options.limits.describedPartitionsMax,
+  )
+  const topics = []
+  for (const name of names) {
+    if (left === 0) return { topics, nextCursor: { topicName: name, partitionIndex: 0 } }
+    const topic = broker.registry.topic(name)
+    if (topic === undefined) {
+      topics.push(missing(name, broker))
+      continue
+    }
+    const from = name === cursor?.topicName ? cursor.partitionIndex : 0
+    const to = Math.min(topic.partitions.length, from + left)
+    topics.push(describe(topic, topic.partitions.slice(from, to), broker.nodeId))
+    if (to < topic.partitions.length) {
+      return { topics, nextCursor: { topicName: name, partitionIndex: to } }
+    }
+    left -= Math.max(0, to - from)
+  }
+  return { topics, nextCursor: null }
+}
+
+function missing(name: string, { log }: Broker) {
+  const fields = { name, topicAuthorizedOperations: TOPIC_OPERATIONS, partitions: [] }
+  try {
+    checkTopicName(name)
+    return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ...fields }
+  } catch (error) {
+    return { errorCode: toKafkaError(error, log).errorCode, ...fields }
+  }
+}
+
+function describe(topic: Topic, partitions: readonly Partition[], nodeId: number) {
+  return {
+    errorCode: ErrorCode.NONE,
+    name: topic.name,
+    topicId: topic.id,
+    isInternal: isInternalTopic(topic.name),
+    topicAuthorizedOperations: TOPIC_OPERATIONS,
+    partitions: partitions.map(({ index, leaderEpoch, offline }) => ({
+      errorCode: offline === null ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
+      partitionIndex: index,
+      leaderId: offline === null ? nodeId : -1,
+      leaderEpoch,
+      replicaNodes: [nodeId],
+      isrNodes: [nodeId],
+      eligibleLeaderReplicas: [],
+      lastKnownElr: [],
+      offlineReplicas: offline === null ? [] : [nodeId],
+    })),
+  }
+}

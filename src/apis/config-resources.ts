@@ -1,0 +1,132 @@
+import { brokerConfigs } from '../configs/broker.ts'
+import type { ConfigValues, Definitions } from '../configs/definition.ts'
+import { ALL_BROKERS } from '../configs/dynamic.ts'
+import { topicConfigs } from '../configs/topic.ts'
+import { validateDynamicConfigs, validateTopicConfigs } from '../configs/values.ts'
+import { BrokerError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import type { Topic } from '../topics/registry.ts'
+import type { RequestContext } from './handler.ts'
+import { checkTopicName, duplicatesOf, outcomeOf } from './topic-checks.ts'
+
+type Broker = RequestContext['broker']
+
+/** Numbers of the kinds of resources that have configs (ConfigResource.java). */
+const ResourceType = { TOPIC: 2, BROKER: 4 } as const
+/** Kinds that Kafka has configs for and this broker has not. */
+const MISSING: ReadonlyMap<number, string> = new Map([
+  [8, 'broker loggers'],
+  [16, 'client metrics'],
+  [32, 'groups'],
+])
+
+export interface Resource {
+  readonly resourceType: number
+  readonly resourceName: string
+}
+
+/** The values to be, from the ones that are; throws BrokerError if they cannot be made. */
+export type Change = (current: ConfigValues, definitions: Definitions) => ConfigValues
+
+const invalidRequest = (message: string) => new BrokerError(ErrorCode.INVALID_REQUEST, message)
+
+/** What a resource of a request stands for; `broker` is the id in decimal, or ALL_BROKERS. */
+export type Target =
+  | { readonly kind: 'topic'; readonly topic: Topic }
+  | { readonly kind: 'broker'; readonly broker: string }
+
+/**
+ * Finds what a resource names.
+ * @throws BrokerError INVALID_REQUEST, INVALID_TOPIC_EXCEPTION or UNKNOWN_TOPIC_OR_PARTITION
+ */
+export function targetOf({ resourceType, resourceName }: Resource, broker: Broker): Target {
+  if (resourceType === ResourceType.TOPIC) {
+    checkTopicName(resourceName)
+    const topic = broker.registry.topic(resourceName)
+    if (topic !== undefined) return { kind: 'topic', topic }
+    const message = `There is no topic '${resourceName}'.`
+    throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+  }
+  if (resourceType === ResourceType.BROKER) {
+    return { kind: 'broker', broker: checkBrokerName(resourceName, broker.nodeId) }
+  }
+  const missing = MISSING.get(resourceType)
+  throw invalidRequest(
+    missing === undefined
+      ? `There is no kind of config resource ${resourceType}.`
+      : `This broker has no configs for ${missing}.`,
+  )
+}
+
+function checkBrokerName(name: string, nodeId: number): string {
+  if (name === ALL_BROKERS) return ALL_BROKERS
+  if (!/^\d{1,10}$/.test(name)) throw invalidRequest(`A broker id is a number, not '${name}'.`)
+  if (Number(name) === nodeId) return String(nodeId)
+  throw invalidRequest(`This broker has the id ${nodeId}: ask broker ${name} itself.`)
+}
+
+/**
+ * Changes the configs of every resource, one after the other. A resource takes its change as a whole or not at all;
+ * what is wrong with one does not stop the others. A resource given twice is refused each time.
+ */
+export async function alterResources<R extends Resource>(
+  resources: readonly R[],
+  changeOf: (resource: R) => Change,
+  validateOnly: boolean,
+  broker: Broker,
+) {
+  const twice = duplicatesOf(resources.map(keyOf))
+  const responses = []
+  for (const resource of resources) {
+    const outcome = await outcomeOf(() => {
+      if (twice.has(keyOf(resource))) throw invalidRequest('The resource is given twice.')
+      if (isAllTopics(resource))
+        throw invalidRequest('There are no configs for all topics at once.')
+      return alter(resource, changeOf(resource), validateOnly, broker)
+    }, broker)
+    const { resourceType, resourceName } = resource
+    responses.push({ ...outcome, resourceType, resourceName })
+  }
+  return responses
+}
+
+/** The name that stands for all brokers stands for nothing among topics. */
+const isAllTopics = ({ resourceType, resourceName }: Resource) =>
+  resourceType === ResourceType.TOPIC && resourceName === ''
+
+const keyOf = ({ resourceType, resourceName }: Resource) => `${resourceType} ${resourceName}`
+
+async function alter(resource: Resource, change: Change, validateOnly: boolean, broker: Broker) {
+  const target = targetOf(resource, broker)
+  if (target.kind === 'topic') {
+    const { topic } = target
+    const checked = (current: ConfigValues) => newTopicConfigs(current, change, broker)
+    if (validateOnly) checked(topic.configs)
+    else await broker.registry.setConfigs(topic, checked)
+    return
+  }
+  const checked = (current: ConfigValues) =>
+    newBrokerConfigs(current, change, target.broker, broker)
+  if (validateOnly) {
+    checked(broker.configs.current(target.broker))
+    return
+  }
+  await broker.configs.change(target.broker, checked)
+  broker.log.info({ broker: target.broker }, 'broker configs changed')
+  await broker.registry.reconfigure()
+}
+
+function newTopicConfigs(current: ConfigValues, change: Change, broker: Broker): ConfigValues {
+  const values = change(current, topicConfigs)
+  const problem = validateTopicConfigs(values, broker.configs.view)
+  if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
+  return values
+}
+
+function newBrokerConfigs(current: ConfigValues, change: Change, name: string, broker: Broker) {
+  const values = change(current, brokerConfigs)
+  const scope = name === ALL_BROKERS ? 'cluster-wide' : 'per-broker'
+  const problem = validateDynamicConfigs(values, scope, broker.configs.view)
+  if (problem !== null) throw invalidRequest(problem)
+  return values
+}

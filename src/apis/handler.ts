@@ -1,0 +1,69 @@
+import type { BrokerContext } from '../broker-context.ts'
+import type { Fields } from '../protocol/fields.ts'
+import type { Api, Decoded, Encodable, Message } from '../protocol/schema.ts'
+
+/** What a handler may know of the request besides its body. */
+export interface RequestContext {
+  readonly broker: BrokerContext
+  readonly version: number
+  readonly clientId: string
+  /** Name of the listener it came in on: addresses in answers are that listener's. */
+  readonly listener: string
+  /** Address of the client, for logs. */
+  readonly peer: string
+  /**
+   * Stops reading the connection until the promise resolves, for back-pressure. Views on the request's records stay
+   * valid that long.
+   */
+  hold(until: Promise<void>): void
+  /** Aborted when the connection is gone: waiting for its answer is pointless then. */
+  readonly gone: AbortSignal
+}
+
+/** Instead of an answer: none is sent (acks=0). */
+export const NO_ANSWER = Symbol('no answer')
+/** Instead of an answer: the connection is closed, for the client to look around anew. */
+export const CLOSE = Symbol('close the connection')
+
+/** An answer, and what to do when it has been handed to the system (or the connection is gone). */
+export interface Answer<R> {
+  readonly body: R
+  readonly onSent?: () => void
+}
+
+export type Outcome<R> = Answer<R> | typeof NO_ANSWER | typeof CLOSE
+
+/** One API: its messages, the versions it advertises, and what it does. */
+export interface ApiHandler {
+  readonly request: Message
+  readonly response: Message
+  readonly min: number
+  readonly max: number
+  /** Runs only once everything before it on the connection is answered: for answers that hold much memory. */
+  readonly inTurn: boolean
+  handle(request: never, context: RequestContext): Outcome<never> | Promise<Outcome<never>>
+}
+
+/**
+ * Ties an API's messages to its handler. The versions served are the schema's, less the unstable one.
+ * The handler runs synchronously up to its first await: until then views on the request's records are valid.
+ */
+export function defineApi<Q extends Fields, R extends Fields>(
+  api: Api<Q, R>,
+  handle: (
+    request: Decoded<Message<Q>>,
+    context: RequestContext,
+  ) => Outcome<Encodable<Message<R>>> | Promise<Outcome<Encodable<Message<R>>>>,
+  options: { inTurn?: boolean } = {},
+): ApiHandler {
+  const { request, response } = api
+  const unstable = request.latestVersionUnstable ? 1 : 0
+  return {
+    request: request as unknown as Message,
+    response: response as unknown as Message,
+    min: request.versions.min,
+    max: request.versions.max - unstable,
+    inTurn: options.inTurn ?? false,
+    handle: handle as ApiHandler['handle'],
+  }
+}

@@ -1,0 +1,99 @@
+import { BrokerError, type KafkaError, toKafkaError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import type { Partition } from '../topics/partition.ts'
+import { topicNameProblem } from '../topics/topic-names.ts'
+import type { RequestContext } from './handler.ts'
+
+type Broker = RequestContext['broker']
+
+/** Partitions that one request may create, over all its topics: Kafka's bound. */
+export const CREATED_PARTITIONS_MAX = 10_000
+
+export const NO_ERROR = { errorCode: ErrorCode.NONE, errorMessage: null } as const
+
+/** The values that occur more than once. */
+export function duplicatesOf<T>(values: Iterable<T>): Set<T> {
+  const seen = new Set<T>()
+  const twice = new Set<T>()
+  for (const value of values) {
+    if (seen.has(value)) twice.add(value)
+    seen.add(value)
+  }
+  return twice
+}
+
+/** Runs one item of a request: what it throws becomes that item's error, the others go on. */
+export async function outcomeOf(
+  run: () => unknown,
+  { log }: Broker,
+): Promise<KafkaError | typeof NO_ERROR> {
+  try {
+    await run()
+    return NO_ERROR
+  } catch (error) {
+    return toKafkaError(error, log)
+  }
+}
+
+/**
+ * The partition, if it can be worked with.
+ * @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION or KAFKA_STORAGE_ERROR
+ */
+export function onlinePartition(broker: Broker, topic: string, index: number): Partition {
+  const partition = broker.registry.partition(topic, index)
+  if (partition === undefined) {
+    const message = `There is no partition ${index} of topic '${topic}'.`
+    throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+  }
+  throwIfOffline(partition)
+  return partition
+}
+
+/** @throws BrokerError KAFKA_STORAGE_ERROR */
+export function throwIfOffline(partition: Partition): void {
+  if (partition.offline === null) return
+  const message = `Partition ${partition.name} is offline: ${partition.offline}`
+  throw new BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, message)
+}
+
+/**
+ * Has the partition's worker do something. If it fails because the partition goes offline, or is deleted, meanwhile,
+ * that is the error.
+ * @throws BrokerError
+ */
+export async function onWorker<T>(partition: Partition, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    throwIfOffline(partition)
+    if (!partition.isDeleted) throw error
+    const message = `Topic '${partition.topic}' has been deleted meanwhile.`
+    throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+  }
+}
+
+/** @throws BrokerError INVALID_TOPIC_EXCEPTION */
+export function checkTopicName(name: string): void {
+  const problem = topicNameProblem(name)
+  if (problem !== null) throw new BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
+}
+
+/** A list of replicas that a client gives for one partition: this broker, once. @throws BrokerError INVALID_REPLICA_ASSIGNMENT */
+export function checkReplicas(brokerIds: readonly number[], nodeId: number): void {
+  const refuse = (message: string): never => {
+    throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+  }
+  if (brokerIds.length === 0) refuse('A partition is assigned to no broker.')
+  const unknown = brokerIds.find(id => id !== nodeId)
+  if (unknown !== undefined) {
+    refuse(`A partition is assigned to broker ${unknown}; the cluster has only ${nodeId}.`)
+  }
+  if (brokerIds.length > 1) refuse(`A partition is assigned to broker ${nodeId} more than once.`)
+}
+
+/** @throws BrokerError POLICY_VIOLATION */
+export function checkCreatedPartitions(count: number): void {
+  if (count <= CREATED_PARTITIONS_MAX) return
+  const message = `The request asks for ${count} partitions; one request may create at most ${CREATED_PARTITIONS_MAX}.`
+  throw new BrokerError(ErrorCode.POLICY_VIOLATION, message)
+}

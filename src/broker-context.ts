@@ -1,0 +1,35 @@
+import type { Logger } from 'pino'
+import type { DynamicConfigs } from './configs/dynamic.ts'
+import type { MetadataStore } from './metadata/store.ts'
+import type { Options } from './options.ts'
+import type { FetchSessions } from './topics/fetch-sessions.ts'
+import type { ProducerIds } from './topics/producer-ids.ts'
+import type { Registry } from './topics/registry.ts'
+import type { TaskPool } from './topics/task-pool.ts'
+
+/** An address that clients of one listener are told. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+/** What the API handlers work with. One broker is the whole cluster: it leads every partition and is the controller. */
+export interface BrokerContext {
+  readonly options: Options
+  readonly nodeId: number
+  readonly clusterId: string
+  readonly dataDir: string
+  /** Starts of this broker on its data folder. */
+  readonly brokerEpoch: number
+  readonly store: MetadataStore
+  readonly registry: Registry
+  readonly producerIds: ProducerIds
+  readonly configs: DynamicConfigs
+  readonly fetchSessions: FetchSessions
+  readonly tasks: TaskPool
+  readonly log: Logger
+  /** Where clients of this listener reach the broker. */
+  endpoint(listener: string): Endpoint
+  /** Why nothing may be appended now (the disk is nearly full), or null. */
+  readonly refusesAppends: string | null
+}

@@ -1,0 +1,224 @@
+import { type Logger, pino } from 'pino'
+import type { BrokerContext, Endpoint } from './broker-context.ts'
+import { DynamicConfigs } from './configs/dynamic.ts'
+import { brokerValue } from './configs/values.ts'
+import { LocalMetadataStore } from './metadata/local.ts'
+import type { MetadataStore } from './metadata/store.ts'
+import { NetServer } from './net/server.ts'
+import type { OptionSources } from './options.ts'
+import { type Options, resolveOptions } from './options.ts'
+import { realFileSystem } from './storage/fs.ts'
+import { DataDir } from './topics/data-dir.ts'
+import { DiskWatch } from './topics/disk-watch.ts'
+import { FetchSessions } from './topics/fetch-sessions.ts'
+import { ProducerIds } from './topics/producer-ids.ts'
+import { Registry } from './topics/registry.ts'
+import { TaskPool } from './topics/task-pool.ts'
+import { WorkerPool } from './topics/worker-pool.ts'
+
+/** Everything a running broker is made of. Wiring only: what starts before what, and what stops before what. */
+export class BrokerNode implements BrokerContext {
+  readonly options: Options
+  readonly log: Logger
+  readonly store: MetadataStore
+  readonly registry: Registry
+  readonly producerIds: ProducerIds
+  readonly configs: DynamicConfigs
+  readonly fetchSessions: FetchSessions
+  readonly tasks: TaskPool
+  readonly brokerEpoch: number
+  readonly #dataDir: DataDir
+  readonly #workers: WorkerPool
+  readonly #server: NetServer
+  readonly #disk: DiskWatch
+  readonly #endpoints = new Map<string, Endpoint>()
+  readonly #bound: string[] = []
+  #retention: NodeJS.Timeout | null = null
+  #closing: Promise<void> | null = null
+
+  private constructor(parts: {
+    options: Options
+    log: Logger
+    dataDir: DataDir
+    store: MetadataStore
+    configs: DynamicConfigs
+    workers: WorkerPool
+    brokerEpoch: number
+    tasks: TaskPool
+  }) {
+    this.options = parts.options
+    this.log = parts.log
+    this.#dataDir = parts.dataDir
+    this.store = parts.store
+    this.configs = parts.configs
+    this.#workers = parts.workers
+    this.brokerEpoch = parts.brokerEpoch
+    this.tasks = parts.tasks
+    this.producerIds = new ProducerIds(this.store)
+    this.fetchSessions = new FetchSessions(this.options.limits.fetchSessionsMax)
+    this.registry = new Registry({
+      store: this.store,
+      workers: this.#workers.links,
+      dataDir: this.#dataDir.path,
+      brokerEpoch: this.brokerEpoch,
+      configView: () => this.configs.view,
+      producerIdExpirationMs: () => brokerValue('producer.id.expiration.ms', this.configs.view),
+      log: this.log,
+    })
+    this.#server = new NetServer(this)
+    this.#disk = new DiskWatch(this.#dataDir.path, refusal => {
+      if (refusal === null) this.log.info({}, 'the disk has room again: appends resume')
+      else this.log.error({}, refusal)
+    })
+  }
+
+  /**
+   * Starts a broker; clients can connect when this resolves.
+   * @throws InvalidOption, DataDirError, MetadataCorrupt, ListenError, or what the storage found damaged
+   */
+  static async start(sources: OptionSources, logger?: Logger): Promise<BrokerNode> {
+    const options = resolveOptions(sources)
+    const log = logger ?? pino({ level: 'silent' })
+    for (const warning of options.warnings) log.warn({}, warning)
+    const { settings, limits, nodeId } = options
+    const dataDir = new DataDir(options.dataDir, nodeId, settings.clusterId)
+    const undo: (() => unknown)[] = [() => dataDir.unlock()]
+    try {
+      let lost: (worker: WorkerPool['links'][number], error: Error) => void = () => {}
+      const workers = new WorkerPool({
+        workers: settings.partitionWorkers,
+        dataDir: dataDir.path,
+        ringBytes: limits.ringBytes,
+        journalFileBytes: limits.journalFileBytes,
+        clean: dataDir.wasClean,
+        onLost: (worker, error) => lost(worker, error),
+      })
+      undo.unshift(() => workers.kill())
+      const store = new LocalMetadataStore(realFileSystem, dataDir.path)
+      undo.unshift(() => store.close())
+      if (store.recovered !== null) {
+        log.warn(store.recovered, 'cut a torn record off the metadata log; a copy is kept')
+      }
+      const brokerEpoch = await nextBrokerEpoch(store, nodeId)
+      const configs = new DynamicConfigs(store, options)
+      await configs.load()
+      const tasks = new TaskPool()
+      undo.unshift(() => tasks.close())
+      const parts = { options, log, dataDir, store, configs, workers, brokerEpoch, tasks }
+      const broker = new BrokerNode(parts)
+      lost = (worker, error) => {
+        log.fatal({ err: error }, 'a partition worker has died: its partitions are offline')
+        broker.registry.loseWorker(worker, `its worker has died: ${error.message}`)
+      }
+      await broker.#open()
+      return broker
+    } catch (error) {
+      for (const step of undo) await step()
+      throw error
+    }
+  }
+
+  async #open(): Promise<void> {
+    await this.registry.load()
+    await this.#disk.check()
+    try {
+      for (const listener of this.options.listeners) await this.#listen(listener)
+    } catch (error) {
+      this.#disk.close()
+      await this.#server.close()
+      throw error
+    }
+    this.#retention = setInterval(() => {
+      this.registry.applyRetention().catch(err => this.log.error({ err }, 'retention failed'))
+    }, Number(this.options.settings.logRetentionCheckIntervalMs))
+    this.#retention.unref()
+  }
+
+  async #listen(listener: Options['listeners'][number]): Promise<void> {
+    const port = await this.#server.listen(listener)
+    const advertised = this.options.advertised.find(a => a.name === listener.name)
+    const host = advertised?.host ?? listener.host
+    const given = advertised?.port ?? 0
+    this.#endpoints.set(listener.name, { host, port: given === 0 ? port : given })
+    const address = listener.host.includes(':') ? `[${listener.host}]` : listener.host
+    this.#bound.push(`${listener.name}://${address === '' ? '0.0.0.0' : address}:${port}`)
+  }
+
+  get nodeId(): number {
+    return this.options.nodeId
+  }
+
+  get clusterId(): string {
+    return this.#dataDir.clusterId
+  }
+
+  get dataDir(): string {
+    return this.#dataDir.path
+  }
+
+  /** Whether the data folder had been left clean, or was new. */
+  get wasClean(): boolean {
+    return this.#dataDir.wasClean
+  }
+
+  get refusesAppends(): string | null {
+    return this.#disk.refusal
+  }
+
+  /** The listeners as they were opened, with their ports. */
+  get bound(): readonly string[] {
+    return this.#bound
+  }
+
+  get connectionCount(): number {
+    return this.#server.connectionCount
+  }
+
+  endpoint(listener: string): Endpoint {
+    return this.#endpoints.get(listener)!
+  }
+
+  /** Drains, flushes, leaves the clean marker. Idempotent; takes at most about 5 s. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    if (this.#retention !== null) clearInterval(this.#retention)
+    this.#disk.close()
+    await this.#server.close()
+    await this.tasks.close()
+    const clean = await this.#workers.close()
+    this.registry.close()
+    await this.store.close()
+    if (clean) this.#dataDir.markClean()
+    else this.log.error({}, 'not everything could be flushed: the next start will verify the logs')
+    this.#dataDir.unlock()
+  }
+
+  /** Ends everything as a crash would, for tests: nothing is flushed, no clean marker is left. */
+  async kill(): Promise<void> {
+    this.#closing ??= (async () => {
+      if (this.#retention !== null) clearInterval(this.#retention)
+      this.#disk.close()
+      await this.#workers.kill()
+      await this.#server.close()
+      await this.tasks.close()
+      this.registry.close()
+      await this.store.close()
+      this.#dataDir.unlock()
+    })()
+    await this.#closing
+  }
+}
+
+/** Counts the starts of this node on its data: leader epochs rise with it. Durable before anything is served. */
+async function nextBrokerEpoch(store: MetadataStore, nodeId: number): Promise<number> {
+  const key = `brokers/${nodeId}/epoch`
+  const entry = await store.get(key)
+  const epoch = ((entry?.value as number | undefined) ?? 0) + 1
+  const { ok } = await store.compareAndSet(key, entry?.revision ?? 0, epoch)
+  if (!ok) throw new Error(`another broker started as node ${nodeId} at the same time`)
+  return epoch
+}

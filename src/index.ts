@@ -1,0 +1,106 @@
+import type { Logger } from 'pino'
+import { BrokerNode } from './broker.ts'
+import { type Appended, Appender, type AppendRecord } from './embedded/append.ts'
+import { type ReadOptions, type ReadRecord, read } from './embedded/read.ts'
+import type { BrokerOptions } from './options.ts'
+
+export type { Appended, AppendRecord, Bytes } from './embedded/append.ts'
+export type { ReadOptions, ReadRecord } from './embedded/read.ts'
+export { BrokerError, InvalidOption } from './errors.ts'
+export { ListenError } from './net/server.ts'
+export type { BrokerOptions } from './options.ts'
+export { DataDirError } from './topics/data-dir.ts'
+
+/** Options of an embedded broker: any of Kafka's server.properties names or its camelCase alias, and these. */
+export type StartOptions = BrokerOptions & {
+  /** A server.properties file, over which the other options go. */
+  readonly configFile?: string
+  /** Shaped like pino; silent by default. */
+  readonly logger?: Logger
+  /** Stops the start, or closes the broker, when aborted. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * A broker inside this process: the same listener, log and durability as the stand-alone one. By default it listens on a
+ * free port of 127.0.0.1 and keeps its data in ./data.
+ */
+export class Broker implements AsyncDisposable {
+  readonly #node: BrokerNode
+  readonly #appender: Appender
+  readonly #closed = new AbortController()
+
+  private constructor(node: BrokerNode) {
+    this.#node = node
+    this.#appender = new Appender(node)
+  }
+
+  /**
+   * Starts a broker; clients can connect when this resolves.
+   * @throws InvalidOption, DataDirError, ListenError, or an Error that says what of the data is damaged
+   */
+  static async start(options: StartOptions = {}): Promise<Broker> {
+    const { configFile, logger, signal, ...code } = options
+    signal?.throwIfAborted()
+    const node = await BrokerNode.start(
+      {
+        defaults: { listeners: 'PLAINTEXT://127.0.0.1:0', 'log.dirs': './data' },
+        code,
+        ...(configFile === undefined ? {} : { file: configFile }),
+      },
+      logger,
+    )
+    const broker = new Broker(node)
+    if (signal?.aborted) {
+      await broker.close()
+      signal.throwIfAborted()
+    }
+    signal?.addEventListener('abort', () => void broker.close(), { once: true })
+    return broker
+  }
+
+  /** `host:port` of each listener, divided by commas: what clients take as bootstrap.servers. */
+  get bootstrapServers(): string {
+    return this.#node.options.listeners
+      .map(({ name }) => this.#node.endpoint(name))
+      .map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`)
+      .join(',')
+  }
+
+  get clusterId(): string {
+    return this.#node.clusterId
+  }
+
+  /** Absolute path of the data folder. */
+  get dataDir(): string {
+    return this.#node.dataDir
+  }
+
+  /**
+   * Appends records without a socket. Resolves when they are as durable as the topic asks: by default, flushed. Makes the
+   * topic if it is missing and auto.create.topics.enable allows it.
+   * @returns where each record is, in the order given
+   * @throws BrokerError with Kafka's error code
+   */
+  append(topic: string, records: readonly AppendRecord[]): Promise<Appended[]> {
+    return this.#appender.append(topic, records)
+  }
+
+  /**
+   * Reads records as they come, until the signal is aborted, the loop is left, or the broker is closed.
+   * @throws BrokerError if the topic or offset does not exist
+   */
+  read(topic: string, options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
+    return read(this.#node, topic, options, this.#closed.signal)
+  }
+
+  /** Drains, flushes everything and closes. Idempotent; takes at most about 5 s. */
+  async close(): Promise<void> {
+    this.#closed.abort()
+    await this.#node.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

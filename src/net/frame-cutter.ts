@@ -1,0 +1,140 @@
+/** Why a stream of bytes is not the Kafka protocol, for the log. */
+export type FrameProblem = string
+
+/** A partial frame's buffer starts at this size and grows as bytes arrive: never from the length a client claims. */
+const BUFFER_BYTES_MIN = 16 * 1024
+/** A connection keeps its buffer for the next frame up to this size. */
+const BUFFER_KEPT_BYTES_MAX = 1024 * 1024
+const LENGTH_BYTES = 4
+
+/**
+ * Cuts a stream into frames: int32 length, then as many bytes. A frame that lies whole in one chunk is handed on where
+ * it is; others are put together in a buffer that is used again. A frame is only valid until `onFrame` returns true, or
+ * until `resume`.
+ */
+export class FrameCutter {
+  readonly #frameBytesMax: number
+  readonly #onFrame: (frame: Buffer, start: number, end: number) => boolean
+  readonly #onProblem: (problem: FrameProblem) => void
+  /** The beginning of a frame that is not whole yet, its length included. */
+  #partial: Buffer = Buffer.alloc(0)
+  #filled = 0
+  /** What is left of a chunk while cutting is stopped. */
+  #stopped: Buffer | null = null
+  #isBroken = false
+
+  /** `onFrame` returns false to stop cutting until `resume`. */
+  constructor(
+    frameBytesMax: number,
+    onFrame: (frame: Buffer, start: number, end: number) => boolean,
+    onProblem: (problem: FrameProblem) => void,
+  ) {
+    this.#frameBytesMax = frameBytesMax
+    this.#onFrame = onFrame
+    this.#onProblem = onProblem
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#stopped !== null) this.#stopped = Buffer.concat([this.#stopped, chunk])
+    else this.#cut(chunk)
+  }
+
+  resume(): void {
+    const rest = this.#stopped
+    if (rest === null) return
+    this.#stopped = null
+    this.#cut(rest)
+  }
+
+  #cut(chunk: Buffer): void {
+    let at = 0
+    let goOn = !this.#isBroken
+    while (goOn && at < chunk.length) {
+      if (this.#filled > 0) {
+        at = this.#fill(chunk, at)
+        if (this.#isBroken) return
+        const bytes = this.#partialBytes()
+        if (bytes === -1 || this.#filled < bytes) return
+        this.#filled = 0
+        goOn = this.#onFrame(this.#partial, LENGTH_BYTES, bytes)
+        if (this.#partial.length > BUFFER_KEPT_BYTES_MAX) this.#partial = Buffer.alloc(0)
+        continue
+      }
+      if (chunk.length - at < LENGTH_BYTES) {
+        this.#start(chunk, at)
+        return
+      }
+      const length = this.#lengthAt(chunk, at)
+      if (length === -1) return
+      const end = at + LENGTH_BYTES + length
+      if (end > chunk.length) {
+        this.#start(chunk, at)
+        return
+      }
+      goOn = this.#onFrame(chunk, at + LENGTH_BYTES, end)
+      at = end
+    }
+    // Kept even if nothing is left: it says that cutting is stopped.
+    if (!goOn) this.#stopped = chunk.subarray(at)
+  }
+
+  /** The length of the frame at `at`, or -1 if it cannot be one. */
+  #lengthAt(chunk: Buffer, at: number): number {
+    const length = chunk.readInt32BE(at)
+    if (length >= 0 && length <= this.#frameBytesMax) return length
+    this.#isBroken = true
+    this.#onProblem(describe(chunk.subarray(at, at + 8), length, this.#frameBytesMax))
+    return -1
+  }
+
+  #start(chunk: Buffer, at: number): void {
+    this.#filled = 0
+    this.#append(chunk, at, chunk.length)
+  }
+
+  /** Takes from the chunk what the partial frame lacks; returns where the rest starts. */
+  #fill(chunk: Buffer, at: number): number {
+    let from = at
+    if (this.#filled < LENGTH_BYTES) {
+      const end = Math.min(chunk.length, from + LENGTH_BYTES - this.#filled)
+      this.#append(chunk, from, end)
+      from = end
+    }
+    const bytes = this.#partialBytes()
+    if (bytes === -1) return from
+    const end = Math.min(chunk.length, from + bytes - this.#filled)
+    this.#append(chunk, from, end)
+    return end
+  }
+
+  /** Bytes of the partial frame with its length, or -1 while that is not known. */
+  #partialBytes(): number {
+    if (this.#filled < LENGTH_BYTES) return -1
+    const length = this.#lengthAt(this.#partial, 0)
+    return length === -1 ? -1 : LENGTH_BYTES + length
+  }
+
+  #append(chunk: Buffer, from: number, to: number): void {
+    const needed = this.#filled + to - from
+    if (needed > this.#partial.length) {
+      const size = Math.max(BUFFER_BYTES_MIN, this.#partial.length * 2, needed)
+      const grown = Buffer.allocUnsafeSlow(size)
+      this.#partial.copy(grown, 0, 0, this.#filled)
+      this.#partial = grown
+    }
+    chunk.copy(this.#partial, this.#filled, from, to)
+    this.#filled = needed
+  }
+}
+
+function describe(bytes: Buffer, length: number, max: number): FrameProblem {
+  if (bytes[0] === 0x16 && bytes[1] === 0x03) {
+    return 'a TLS hello on a plaintext listener: the client must use security.protocol=PLAINTEXT'
+  }
+  if (/^(GET|PUT|POST|HEAD|OPTI|DELE|PATC|CONN|PRI )/.test(bytes.toString('latin1'))) {
+    return 'an HTTP request on a Kafka listener'
+  }
+  return length < 0
+    ? `a frame of negative length ${length}`
+    : `a frame of ${length} bytes; socket.request.max.bytes allows ${max}`
+}

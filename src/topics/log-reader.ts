@@ -1,0 +1,196 @@
+import { join } from 'node:path'
+import * as batch from '../protocol/record-batch.ts'
+import type { LogView } from '../storage/commands.ts'
+import { fileName } from '../storage/segment.ts'
+import type { BufferPool } from './buffer-pool.ts'
+import { SegmentView } from './segment-view.ts'
+
+/** Read positions remembered for consumers that come back where they stopped. */
+const CURSORS_MAX = 64
+/** What is read first to find the size of a single large batch. */
+const PROBE_BYTES = 64 * 1024
+
+export interface ReadResult {
+  /** Whole batches, the first of which holds the offset asked for; give `buffer` back to the pool when it is sent. */
+  readonly records: Buffer
+  readonly buffer: Buffer
+}
+
+interface Cursor {
+  readonly segment: SegmentView
+  readonly position: number
+}
+
+/**
+ * Reads one partition's segments on the main thread, up to what the worker has reported. Batches are found by their
+ * headers, never decoded.
+ */
+export class LogReader {
+  readonly dir: string
+  readonly #pool: BufferPool
+  readonly #onBadIndex: (base: number) => void
+  #segments: SegmentView[] = []
+  readonly #cursors = new Map<number, Cursor>()
+
+  constructor(dir: string, pool: BufferPool, onBadIndex: (base: number) => void) {
+    this.dir = dir
+    this.#pool = pool
+    this.#onBadIndex = onBadIndex
+  }
+
+  get segments(): readonly SegmentView[] {
+    return this.#segments
+  }
+
+  get size(): number {
+    let size = 0
+    for (const segment of this.#segments) size += segment.size
+    return size
+  }
+
+  /** Takes over what the worker says of the segments: some may be new, some gone. */
+  replace(view: LogView): void {
+    const old = new Map(this.#segments.map(s => [s.base, s]))
+    this.#segments = view.segments.map(({ base, size }) => {
+      const known = old.get(base)
+      old.delete(base)
+      return known ?? this.#newSegment(base, size)
+    })
+    for (const segment of this.#segments.slice(0, -1)) segment.seal()
+    for (const segment of old.values()) segment.close()
+    this.#cursors.clear()
+  }
+
+  #newSegment(base: number, size: number): SegmentView {
+    const segment = new SegmentView(base, join(this.dir, fileName(base, 'log')), size)
+    segment.onBadIndex = this.#onBadIndex
+    return segment
+  }
+
+  /** A batch was appended; its segment may be a new one. */
+  appended(segmentBase: number, baseOffset: number, position: number, bytes: number): void {
+    let segment = this.#segments[this.#segments.length - 1]
+    if (segment === undefined || segment.base < segmentBase) {
+      segment?.seal()
+      segment = this.#newSegment(segmentBase, 0)
+      this.#segments.push(segment)
+    }
+    if (segment.base === segmentBase) segment.note(baseOffset, position, bytes)
+  }
+
+  /**
+   * Reads whole batches from the one that holds `offset`, below `endOffset`, at most `maxBytes`; if even the first is
+   * larger, that one alone if `atLeastOne`, else nothing.
+   * @returns null if there is nothing to return
+   */
+  async read(
+    offset: number,
+    endOffset: number,
+    maxBytes: number,
+    atLeastOne: boolean,
+  ): Promise<ReadResult | null> {
+    let from = this.#cursors.get(offset) ?? (await this.#locate(offset))
+    while (from !== null) {
+      const result = await this.#readAt(from, offset, endOffset, maxBytes, atLeastOne)
+      if (result !== 'next') return result
+      const next = this.#segments[this.#segments.indexOf(from.segment) + 1]
+      from = next === undefined ? null : { segment: next, position: 0 }
+    }
+    return null
+  }
+
+  async #locate(offset: number): Promise<Cursor | null> {
+    const segment = this.#segments.findLast(s => s.base <= offset) ?? this.#segments[0]
+    return segment === undefined ? null : { segment, position: await segment.locate(offset) }
+  }
+
+  async #readAt(
+    from: Cursor,
+    offset: number,
+    endOffset: number,
+    maxBytes: number,
+    atLeastOne: boolean,
+  ): Promise<ReadResult | null | 'next'> {
+    const { segment } = from
+    let { position } = from
+    let want = Math.max(Math.min(maxBytes, segment.size - position), 0)
+    if (want < PROBE_BYTES) want = Math.min(PROBE_BYTES, segment.size - position)
+    for (;;) {
+      if (position >= segment.size) return 'next'
+      const buffer = this.#pool.acquire(want)
+      let keep = false
+      try {
+        const filled = await segment.read(buffer, want, position)
+        const skip = skipBelow(buffer, filled, offset)
+        if (filled - skip < batch.BATCH_HEADER_BYTES) {
+          if (skip === 0) return null
+          position += skip
+          want = Math.min(Math.max(maxBytes, PROBE_BYTES), segment.size - position)
+          continue
+        }
+        const end = takeWhole(buffer, skip, filled, endOffset, maxBytes)
+        if (end.position === skip) {
+          if (batch.baseOffset(buffer, skip) >= endOffset || !atLeastOne) return null
+          const first = batch.batchBytes(buffer, skip)
+          if (first <= filled - skip) {
+            keep = true
+            return { records: buffer.subarray(skip, skip + first), buffer }
+          }
+          position += skip
+          want = first
+          if (want > segment.size - position) return null
+          continue
+        }
+        this.#remember(end.nextOffset, { segment, position: position + end.position })
+        keep = true
+        return { records: buffer.subarray(skip, end.position), buffer }
+      } finally {
+        if (!keep) this.#pool.release(buffer)
+      }
+    }
+  }
+
+  #remember(offset: number, cursor: Cursor): void {
+    this.#cursors.set(offset, cursor)
+    if (this.#cursors.size > CURSORS_MAX) {
+      const oldest = this.#cursors.keys().next().value
+      if (oldest !== undefined) this.#cursors.delete(oldest)
+    }
+  }
+
+  /** Closes the files of segments that nobody reads now. */
+  close(): void {
+    for (const segment of this.#segments) segment.close()
+  }
+}
+
+/** Where the first batch starts that ends at or after the offset; it may be behind what was read. */
+function skipBelow(buffer: Buffer, filled: number, offset: number): number {
+  let at = 0
+  while (filled - at >= batch.BATCH_HEADER_BYTES) {
+    if (batch.lastOffset(buffer, at) >= offset) break
+    at += Math.max(batch.batchBytes(buffer, at), batch.BATCH_HEADER_BYTES)
+  }
+  return at
+}
+
+/** The end of the last whole batch below `endOffset` within `maxBytes` of `start`. */
+function takeWhole(
+  buffer: Buffer,
+  start: number,
+  filled: number,
+  endOffset: number,
+  maxBytes: number,
+): { position: number; nextOffset: number } {
+  const limit = Math.min(filled, start + maxBytes)
+  let position = start
+  let nextOffset = -1
+  while (limit - position >= batch.BATCH_HEADER_BYTES) {
+    const bytes = batch.batchBytes(buffer, position)
+    if (bytes < batch.BATCH_HEADER_BYTES || position + bytes > limit) break
+    if (batch.baseOffset(buffer, position) >= endOffset) break
+    nextOffset = batch.lastOffset(buffer, position) + 1
+    position += bytes
+  }
+  return { position, nextOffset }
+}

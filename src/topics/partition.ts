@@ -1,0 +1,150 @@
+import type { TopicConfig } from '../configs/topic.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import {
+  ENTRY_BASE_OFFSET_F64,
+  ENTRY_BATCH_BYTES,
+  ENTRY_ERROR,
+  ENTRY_LAST_DELTA,
+  ENTRY_POSITION,
+  ENTRY_SEGMENT_F64,
+} from '../shared/entry.ts'
+import type { Ring } from '../shared/ring.ts'
+import type { LogView } from '../storage/commands.ts'
+import { type EpochStart, endOffsetFor } from '../storage/leader-epochs.ts'
+import type { LogReader } from './log-reader.ts'
+import type { AppendTarget, AppendWaiter, WorkerLink } from './worker-link.ts'
+
+/** Tells a waiting fetch that something it waits for has changed. */
+export interface PartitionListener {
+  onAdvance(partition: Partition): void
+}
+
+/**
+ * The main thread's handle of one partition: submits appends to the worker that owns its log, follows what the worker
+ * completes, and wakes the fetches that wait for it. One broker leads every partition it has, alone in the ISR: its high
+ * watermark is its log's end.
+ */
+export class Partition implements AppendTarget {
+  readonly topic: string
+  readonly topicId: string
+  readonly topicIdWords: Int32Array
+  readonly index: number
+  readonly handle: number
+  readonly worker: WorkerLink
+  readonly reader: LogReader
+  readonly leaderEpoch: number
+  config: TopicConfig
+  logStartOffset = 0
+  logEndOffset = 0
+  highWatermark = 0
+  /** Bytes that became readable since the start of the broker. */
+  appendedBytes = 0
+  /** Why the log is offline, or null. */
+  offline: string | null = null
+  isDeleted = false
+  #epochs: EpochStart[] = []
+  readonly #listeners = new Set<PartitionListener>()
+
+  constructor(options: {
+    topic: string
+    topicId: string
+    index: number
+    handle: number
+    worker: WorkerLink
+    reader: LogReader
+    leaderEpoch: number
+    config: TopicConfig
+  }) {
+    this.topic = options.topic
+    this.topicId = options.topicId
+    const id = Buffer.from(options.topicId, 'base64url')
+    this.topicIdWords = Int32Array.from([0, 4, 8, 12], at => id.readInt32LE(at))
+    this.index = options.index
+    this.handle = options.handle
+    this.worker = options.worker
+    this.reader = options.reader
+    this.leaderEpoch = options.leaderEpoch
+    this.config = options.config
+  }
+
+  get name(): string {
+    return `${this.topic}-${this.index}`
+  }
+
+  /** Below it, read_committed consumers may read: with no open transaction that is the high watermark. */
+  get lastStableOffset(): number {
+    return this.highWatermark
+  }
+
+  /** Takes over what the worker says of the log as a whole. */
+  update(view: LogView): void {
+    this.offline = view.offline
+    this.#epochs = [...view.epochs]
+    this.logStartOffset = view.logStartOffset
+    this.logEndOffset = Math.max(this.logEndOffset, view.nextOffset)
+    this.highWatermark = this.logEndOffset
+    this.reader.replace(view)
+  }
+
+  /**
+   * Submits a checked batch; its place among all appends to the partition is fixed when this returns.
+   * @returns false if the worker's ring is full: wait for `worker.space()` and submit again
+   */
+  append(records: Buffer, waiter: AppendWaiter | null, slot: number): boolean {
+    return this.worker.append(this, records, waiter, slot)
+  }
+
+  /** The worker has completed an append to this partition. */
+  onCompletion(ring: Ring, at: number): void {
+    const word = at >> 2
+    const position = ring.words[word + ENTRY_POSITION]!
+    // A duplicate was there before: position -1.
+    if (ring.words[word + ENTRY_ERROR] !== ErrorCode.NONE || position === -1) return
+    const double = at >> 3
+    const baseOffset = ring.doubles[double + ENTRY_BASE_OFFSET_F64]!
+    const bytes = ring.words[word + ENTRY_BATCH_BYTES]!
+    this.reader.appended(ring.doubles[double + ENTRY_SEGMENT_F64]!, baseOffset, position, bytes)
+    const lastEpoch = this.#epochs[this.#epochs.length - 1]
+    if (lastEpoch === undefined || lastEpoch.epoch < this.leaderEpoch) {
+      this.#epochs.push({ epoch: this.leaderEpoch, startOffset: baseOffset })
+    }
+    this.logEndOffset = baseOffset + ring.words[word + ENTRY_LAST_DELTA]! + 1
+    this.highWatermark = this.logEndOffset
+    this.appendedBytes += bytes
+    this.#wake()
+  }
+
+  /** OffsetForLeaderEpoch's answer: -1 for both if the epoch is unknown. */
+  endOffsetFor(epoch: number): { epoch: number; endOffset: number } {
+    if (epoch === this.leaderEpoch) return { epoch, endOffset: this.logEndOffset }
+    return endOffsetFor(this.#epochs, epoch, this.logEndOffset)
+  }
+
+  /** The epoch of the record at the offset, -1 if unknown. */
+  epochAt(offset: number): number {
+    return this.#epochs.findLast(e => e.startOffset <= offset)?.epoch ?? -1
+  }
+
+  goOffline(reason: string): void {
+    this.offline ??= reason
+    this.#wake()
+  }
+
+  markDeleted(): void {
+    this.isDeleted = true
+    this.reader.close()
+    this.#wake()
+  }
+
+  listen(listener: PartitionListener): void {
+    this.#listeners.add(listener)
+  }
+
+  unlisten(listener: PartitionListener): void {
+    this.#listeners.delete(listener)
+  }
+
+  #wake(): void {
+    for (const listener of this.#listeners) listener.onAdvance(this)
+  }
+}

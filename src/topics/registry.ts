@@ -1,0 +1,367 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import type { ConfigValues } from '../configs/definition.ts'
+import type { TopicConfig } from '../configs/topic.ts'
+import { type BrokerConfigView, resolveTopicConfig } from '../configs/values.ts'
+import { BrokerError } from '../errors.ts'
+import type { MetadataStore } from '../metadata/store.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { ENTRY_HANDLE } from '../shared/entry.ts'
+import type { LogView, PartitionToOpen } from '../storage/commands.ts'
+import { BufferPool } from './buffer-pool.ts'
+import { logConfigOf } from './log-config.ts'
+import { LogReader } from './log-reader.ts'
+import { Partition } from './partition.ts'
+import { collisionKey, topicNameProblem } from './topic-names.ts'
+import type { WorkerLink } from './worker-link.ts'
+
+const TOPIC_PREFIX = 'topics/'
+/** Partitions opened by one command: it bounds the message and how long a worker is busy with it. */
+const OPEN_BATCH = 500
+/** Partitions that one topic may have. */
+export const PARTITIONS_MAX = 100_000
+
+/** A topic as the metadata store keeps it, under `topics/<name>`. */
+interface TopicRecord {
+  readonly id: string
+  readonly partitions: number
+  readonly configs: ConfigValues
+  /** Broker epoch at creation: a partition's leader epoch counts the starts since then. */
+  readonly brokerEpoch: number
+}
+
+export interface Topic {
+  readonly name: string
+  readonly id: string
+  /** What was set on the topic itself. */
+  configs: ConfigValues
+  /** What is in force. */
+  config: TopicConfig
+  readonly partitions: Partition[]
+  readonly brokerEpoch: number
+}
+
+export interface RegistryOptions {
+  readonly store: MetadataStore
+  readonly workers: readonly WorkerLink[]
+  readonly dataDir: string
+  /** Starts of this broker on this data folder, this one included. */
+  readonly brokerEpoch: number
+  readonly configView: () => BrokerConfigView
+  readonly producerIdExpirationMs: () => number
+  readonly log: {
+    info(fields: object, message: string): void
+    warn(fields: object, message: string): void
+    error(fields: object, message: string): void
+  }
+}
+
+/**
+ * All topics of the broker: looked up by name and id, created, changed and deleted. The metadata store decides what
+ * exists; a topic is visible here once its logs are open. Changes run one after the other.
+ */
+export class Registry {
+  readonly pool = new BufferPool()
+  readonly #o: RegistryOptions
+  readonly #byName = new Map<string, Topic>()
+  readonly #byId = new Map<string, Topic>()
+  readonly #collisions = new Map<string, string>()
+  readonly #byHandle: (Partition | undefined)[] = []
+  #changes: Promise<unknown> = Promise.resolve()
+
+  constructor(options: RegistryOptions) {
+    this.#o = options
+    for (const link of options.workers) {
+      link.onCompletion = (ring, at) =>
+        this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]?.onCompletion(ring, at)
+      link.onOffline = ({ handle, reason }) => this.#takeOffline(handle, reason)
+    }
+  }
+
+  topic(name: string): Topic | undefined {
+    return this.#byName.get(name)
+  }
+
+  topicById(id: string): Topic | undefined {
+    return this.#byId.get(id)
+  }
+
+  get topics(): Iterable<Topic> {
+    return this.#byName.values()
+  }
+
+  partition(name: string, index: number): Partition | undefined {
+    return this.#byName.get(name)?.partitions[index]
+  }
+
+  /** Opens every topic that the metadata has: at start, with recovery. */
+  async load(): Promise<void> {
+    const topics: Topic[] = []
+    for (const { key, value } of await this.#o.store.list(TOPIC_PREFIX)) {
+      const record = value as unknown as TopicRecord
+      const topic = this.#newTopic(key.slice(TOPIC_PREFIX.length), record)
+      this.#addPartitions(topic, record.partitions)
+      topics.push(topic)
+    }
+    await this.#open(
+      topics.flatMap(t => t.partitions),
+      true,
+    )
+    await Promise.all(
+      this.#o.workers.map(w => w.command('ready', { workers: this.#o.workers.length })),
+    )
+    for (const topic of topics) this.#add(topic)
+  }
+
+  /** Creates a topic; it can be written when this resolves. `configs` are checked by the caller. */
+  create(name: string, partitions: number, configs: ConfigValues): Promise<Topic> {
+    return this.#change(async () => {
+      this.checkNewName(name)
+      const { brokerEpoch, store } = this.#o
+      const record: TopicRecord = { id: newTopicId(), partitions, configs, brokerEpoch }
+      const { ok } = await store.compareAndSet(TOPIC_PREFIX + name, 0, { ...record })
+      if (!ok)
+        throw new BrokerError(ErrorCode.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`)
+      const topic = this.#newTopic(name, record)
+      this.#addPartitions(topic, partitions)
+      await this.#open(topic.partitions, false)
+      this.#add(topic)
+      this.#o.log.info({ topic: name, partitions, id: topic.id }, 'topic created')
+      return topic
+    })
+  }
+
+  /** Throws the error that creating a topic of this name would end with. */
+  checkNewName(name: string): void {
+    const problem = topicNameProblem(name)
+    if (problem !== null) throw new BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
+    if (this.#byName.has(name)) {
+      throw new BrokerError(ErrorCode.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`)
+    }
+    const other = this.#collisions.get(collisionKey(name))
+    if (other !== undefined) {
+      throw new BrokerError(
+        ErrorCode.INVALID_TOPIC_EXCEPTION,
+        `Topic '${name}' collides with existing topic '${other}': "." and "_" count as the same.`,
+      )
+    }
+  }
+
+  /** Deletes a topic: when this resolves its records cannot be read any more and its files are gone. */
+  delete(topic: Topic): Promise<void> {
+    return this.#change(async () => {
+      await this.#update(topic, null)
+      this.#byName.delete(topic.name)
+      this.#byId.delete(topic.id)
+      this.#collisions.delete(collisionKey(topic.name))
+      for (const partition of topic.partitions) {
+        partition.markDeleted()
+        this.#byHandle[partition.handle] = undefined
+      }
+      await this.#eachWorker(topic.partitions, (worker, handles) =>
+        worker.command('delete', { handles }),
+      )
+      this.#o.log.info({ topic: topic.name, id: topic.id }, 'topic deleted')
+    })
+  }
+
+  /** Raises the number of partitions to `count`. @throws BrokerError INVALID_PARTITIONS if it has that many */
+  addPartitions(topic: Topic, count: number): Promise<void> {
+    return this.#change(async () => {
+      const from = topic.partitions.length
+      if (count <= from) {
+        const message = `Topic '${topic.name}' has ${from} partitions already, ${count} would not be more.`
+        throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
+      }
+      await this.#update(topic, record => ({ ...record, partitions: count }))
+      const grown: Topic = { ...topic, partitions: [...topic.partitions] }
+      this.#addPartitions(grown, count)
+      const added = grown.partitions.slice(from)
+      await this.#open(added, false)
+      topic.partitions.push(...added)
+      this.#o.log.info({ topic: topic.name, partitions: count }, 'partitions added')
+    })
+  }
+
+  /**
+   * Changes what is set on the topic itself. `change` is given the values of its turn, so that no other change is lost,
+   * and checks the new ones; if it throws, nothing changes.
+   */
+  setConfigs(topic: Topic, change: (current: ConfigValues) => ConfigValues): Promise<void> {
+    return this.#change(async () => {
+      const configs = change(topic.configs)
+      await this.#update(topic, record => ({ ...record, configs }))
+      topic.configs = configs
+      await this.#applyConfig(topic)
+      this.#o.log.info({ topic: topic.name, configs }, 'topic configs changed')
+    })
+  }
+
+  /** The broker's configs have changed: topics that do not override them follow. */
+  reconfigure(): Promise<void> {
+    return this.#change(async () => {
+      for (const topic of this.#byName.values()) await this.#applyConfig(topic)
+    })
+  }
+
+  /** Moves the log start up; durable when it resolves. */
+  async deleteRecords(partition: Partition, offset: number): Promise<void> {
+    const view = await partition.worker.command('deleteRecords', {
+      handle: partition.handle,
+      offset,
+    })
+    partition.update(view)
+  }
+
+  /** Applies retention to every log. */
+  async applyRetention(): Promise<void> {
+    const all = [...this.#byName.values()].flatMap(t => t.partitions)
+    for (let i = 0; i < all.length; i += OPEN_BATCH) {
+      await this.#eachWorker(all.slice(i, i + OPEN_BATCH), async (worker, handles) => {
+        const { views } = await worker.command('retention', { handles })
+        for (const view of views) {
+          const partition = this.#byHandle[view.handle]
+          partition?.update(view)
+          const { logStartOffset } = view
+          this.#o.log.info({ partition: partition?.name, logStartOffset }, 'retention applied')
+        }
+      })
+    }
+  }
+
+  /** A worker thread is gone: so are its partitions, until the broker is started again. */
+  loseWorker(worker: WorkerLink, reason: string): void {
+    for (const partition of this.#byHandle) {
+      if (partition?.worker === worker) this.#takeOffline(partition.handle, reason)
+    }
+  }
+
+  /** Closes the files that readers hold. */
+  close(): void {
+    for (const partition of this.#byHandle) partition?.reader.close()
+  }
+
+  #takeOffline(handle: number, reason: string): void {
+    const partition = this.#byHandle[handle]
+    if (partition === undefined || partition.offline !== null) return
+    partition.goOffline(reason)
+    this.#o.log.error({ partition: partition.name, reason }, 'partition is offline')
+  }
+
+  #change<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#changes.then(run)
+    this.#changes = result.catch(() => {})
+    return result
+  }
+
+  #newTopic(name: string, record: TopicRecord): Topic {
+    const config = resolveTopicConfig(record.configs, this.#o.configView())
+    const { id, configs, brokerEpoch } = record
+    return { name, id, configs, config, partitions: [], brokerEpoch }
+  }
+
+  #addPartitions(topic: Topic, count: number): void {
+    for (let index = topic.partitions.length; index < count; index++) {
+      const handle = this.#byHandle.length
+      const worker = this.#o.workers[handle % this.#o.workers.length]!
+      const dir = join(this.#o.dataDir, `${topic.name}-${index}`)
+      const reader = new LogReader(dir, this.pool, base => this.#rebuildIndexes(handle, base))
+      const partition = new Partition({
+        topic: topic.name,
+        topicId: topic.id,
+        index,
+        handle,
+        worker,
+        reader,
+        leaderEpoch: this.#o.brokerEpoch - topic.brokerEpoch,
+        config: topic.config,
+      })
+      this.#byHandle.push(partition)
+      topic.partitions.push(partition)
+    }
+  }
+
+  #rebuildIndexes(handle: number, base: number): void {
+    const partition = this.#byHandle[handle]
+    if (partition === undefined || partition.offline !== null) return
+    this.#o.log.warn({ partition: partition.name, segment: base }, 'rebuilding a damaged index')
+    partition.worker.command('rebuildIndexes', { handle, base }).catch(error => {
+      this.#takeOffline(handle, error instanceof Error ? error.message : String(error))
+    })
+  }
+
+  async #open(partitions: readonly Partition[], recovering: boolean): Promise<void> {
+    for (let i = 0; i < partitions.length; i += OPEN_BATCH) {
+      const batch = partitions.slice(i, i + OPEN_BATCH)
+      await this.#eachWorker(batch, async (worker, handles) => {
+        const toOpen = handles.map(handle => this.#toOpen(this.#byHandle[handle]!))
+        const { views, notes } = await worker.command('open', { partitions: toOpen, recovering })
+        for (const note of notes) this.#o.log.warn({}, note)
+        for (const view of views) this.#opened(view)
+      })
+    }
+  }
+
+  #opened(view: LogView): void {
+    const partition = this.#byHandle[view.handle]!
+    const { offline } = view
+    if (offline !== null) this.#takeOffline(view.handle, offline)
+    partition.update(view)
+  }
+
+  #toOpen(partition: Partition): PartitionToOpen {
+    const config = logConfigOf(partition.config, this.#o.producerIdExpirationMs())
+    const { handle, name, topicId, index } = partition
+    return { handle, name, topicId, partition: index, config }
+  }
+
+  async #eachWorker(
+    partitions: readonly Partition[],
+    run: (worker: WorkerLink, handles: number[]) => Promise<unknown>,
+  ): Promise<void> {
+    const byWorker = new Map<WorkerLink, number[]>()
+    for (const { worker, handle } of partitions) {
+      if (worker.isLost) continue
+      const handles = byWorker.get(worker)
+      if (handles === undefined) byWorker.set(worker, [handle])
+      else handles.push(handle)
+    }
+    await Promise.all([...byWorker].map(([worker, handles]) => run(worker, handles)))
+  }
+
+  #add(topic: Topic): void {
+    this.#byName.set(topic.name, topic)
+    this.#byId.set(topic.id, topic)
+    this.#collisions.set(collisionKey(topic.name), topic.name)
+  }
+
+  async #applyConfig(topic: Topic): Promise<void> {
+    topic.config = resolveTopicConfig(topic.configs, this.#o.configView())
+    for (const partition of topic.partitions) partition.config = topic.config
+    const config = logConfigOf(topic.config, this.#o.producerIdExpirationMs())
+    await this.#eachWorker(topic.partitions, (worker, handles) =>
+      worker.command('configure', { handles, config }),
+    )
+  }
+
+  async #update(topic: Topic, next: ((record: TopicRecord) => TopicRecord) | null): Promise<void> {
+    const key = TOPIC_PREFIX + topic.name
+    const entry = await this.#o.store.get(key)
+    const record = entry?.value as unknown as TopicRecord | undefined
+    const value = next === null || record === undefined ? null : { ...next(record) }
+    const same = entry !== null && record?.id === topic.id
+    const done = same && (await this.#o.store.compareAndSet(key, entry.revision, value)).ok
+    if (!done) {
+      const message = `Topic '${topic.name}' has been deleted or changed meanwhile.`
+      throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+    }
+  }
+}
+
+/** A random id in Kafka's text form; never one of the reserved ones, nor one that starts with a dash (Uuid.java). */
+function newTopicId(): string {
+  for (;;) {
+    const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+    if (!id.startsWith('-')) return id
+  }
+}

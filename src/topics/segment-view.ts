@@ -1,0 +1,158 @@
+import * as fs from 'node:fs'
+import { isOffsetIndex, positionFor } from '../storage/index-file.ts'
+import { INDEX_INTERVAL_BYTES } from '../storage/segment.ts'
+
+/** Index entries for what was appended since the segment was opened: pairs of offset - base and position. */
+class TailIndex {
+  #pairs = new Int32Array(32)
+  #length = 0
+  #bytesSince = INDEX_INTERVAL_BYTES
+
+  note(relative: number, position: number, bytes: number): void {
+    if (this.#bytesSince >= INDEX_INTERVAL_BYTES) {
+      if (this.#length === this.#pairs.length) {
+        const grown = new Int32Array(this.#pairs.length * 2)
+        grown.set(this.#pairs)
+        this.#pairs = grown
+      }
+      this.#pairs[this.#length] = relative
+      this.#pairs[this.#length + 1] = position
+      this.#length += 2
+      this.#bytesSince = 0
+    }
+    this.#bytesSince += bytes
+  }
+
+  /** Position of the last entry at or below the offset, or -1. */
+  position(relative: number): number {
+    let low = 0
+    let high = this.#length / 2
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#pairs[middle * 2]! <= relative) low = middle + 1
+      else high = middle
+    }
+    return low === 0 ? -1 : this.#pairs[(low - 1) * 2 + 1]!
+  }
+}
+
+/** How the main thread reads one segment: its readable size, its index, and a file descriptor while it is in use. */
+export class SegmentView {
+  readonly base: number
+  readonly path: string
+  /** Bytes that readers may see. */
+  size: number
+  #tail: TailIndex | null = new TailIndex()
+  #index: Buffer | null = null
+  #fd: Promise<number> | null = null
+  #users = 0
+  #closing = false
+  /** Damaged index: the caller has the worker build it again. */
+  onBadIndex: (base: number) => void = () => {}
+
+  constructor(base: number, path: string, size: number) {
+    this.base = base
+    this.path = path
+    this.size = size
+  }
+
+  /** Batches may still come. */
+  get isActive(): boolean {
+    return this.#tail !== null
+  }
+
+  get isOpen(): boolean {
+    return this.#fd !== null
+  }
+
+  /** A batch became readable. */
+  note(offset: number, position: number, bytes: number): void {
+    this.#tail?.note(offset - this.base, position, bytes)
+    this.size = position + bytes
+  }
+
+  /** No more batches come: the index file is complete, the entries in memory are not needed any more. */
+  seal(): void {
+    this.#tail = null
+    this.#index = null
+  }
+
+  /** A position at or before the batch that holds the offset, and not far before it. */
+  async locate(offset: number): Promise<number> {
+    const relative = offset - this.base
+    const recent = this.#tail?.position(relative) ?? -1
+    if (recent !== -1) return recent
+    this.#index ??= await this.#loadIndex()
+    return positionFor(this.#index, relative)
+  }
+
+  async #loadIndex(): Promise<Buffer> {
+    const path = this.path.replace(/\.log$/, '.index')
+    let index: Buffer | null = null
+    try {
+      index = await fs.promises.readFile(path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+    // The worker may be ahead of what we know of the segment: entries behind our end are not ours yet.
+    if (index !== null && this.isActive) index = cutIndex(index, this.size)
+    if (index !== null && isOffsetIndex(index, this.size)) return index
+    if (!this.isActive) this.onBadIndex(this.base)
+    return Buffer.alloc(0)
+  }
+
+  /** Reads up to `length` bytes at `position`; fewer only where the file ends. */
+  async read(target: Buffer, length: number, position: number): Promise<number> {
+    this.#users++
+    try {
+      this.#fd ??= open(this.path)
+      const fd = await this.#fd
+      let done = 0
+      while (done < length) {
+        const n = await read(fd, target, done, length - done, position + done)
+        if (n === 0) break
+        done += n
+      }
+      return done
+    } catch (error) {
+      if (!this.#closing) this.#fd = null
+      throw error
+    } finally {
+      this.#users--
+      if (this.#closing) this.close()
+    }
+  }
+
+  /** Closes the file once nobody reads it. */
+  close(): void {
+    this.#closing = this.#users > 0
+    if (this.#closing || this.#fd === null) return
+    const fd = this.#fd
+    this.#fd = null
+    fd.then(
+      n => fs.close(n, () => {}),
+      () => {},
+    )
+  }
+}
+
+/** The index up to the first entry that is not whole or not below `size`. */
+function cutIndex(index: Buffer, size: number): Buffer {
+  let end = 0
+  while (end + 8 <= index.length && index.readUInt32BE(end + 4) < size) end += 8
+  return index.subarray(0, end)
+}
+
+function open(path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.open(path, 'r', (error, fd) => (error === null ? resolve(fd) : reject(error)))
+  })
+}
+
+function read(fd: number, target: Buffer, at: number, length: number, position: number) {
+  return new Promise<number>((resolve, reject) => {
+    fs.read(fd, target, at, length, position, (error, n) =>
+      error === null ? resolve(n) : reject(error),
+    )
+  })
+}

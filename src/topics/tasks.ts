@@ -1,0 +1,18 @@
+import { realFileSystem } from '../storage/fs.ts'
+import { findByTimestamp, findMaxTimestamp, type SearchInput } from '../storage/timestamp-search.ts'
+
+/** The short jobs of the task threads, by name. Their arguments and results are plain data: they are cloned. */
+export const tasks = {
+  findByTimestamp: (input: SearchInput & { readonly target: number }) =>
+    findByTimestamp(realFileSystem, input),
+  findMaxTimestamp: (input: SearchInput) => findMaxTimestamp(realFileSystem, input),
+}
+
+export type Tasks = typeof tasks
+export type TaskName = keyof Tasks
+
+/** One job as it goes to a thread. */
+export interface Task {
+  readonly name: TaskName
+  readonly input: unknown
+}

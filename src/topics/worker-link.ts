@@ -1,0 +1,232 @@
+import { assert } from '../assert.ts'
+import {
+  ENTRY_EPOCH,
+  ENTRY_HANDLE,
+  ENTRY_HEADER_BYTES,
+  ENTRY_KIND,
+  ENTRY_MORE,
+  ENTRY_PARTITION,
+  ENTRY_PAYLOAD,
+  ENTRY_TOKEN,
+  ENTRY_TOPIC_ID,
+  KIND_APPEND,
+  KIND_COMMAND,
+  KIND_EVENT,
+} from '../shared/entry.ts'
+import {
+  COMPLETION_SLEEP,
+  createSharedMemory,
+  REQUEST_SLEEP,
+  type SharedMemory,
+  SPACE_SLEEP,
+} from '../shared/layout.ts'
+import { Ring } from '../shared/ring.ts'
+import { listen, wake } from '../shared/signal.ts'
+import type { CommandAnswer, CommandName, Commands, OfflineEvent } from '../storage/commands.ts'
+
+/** Completions of one worker that may wait for the main thread. */
+const COMPLETION_BYTES = 2 * 1024 * 1024
+
+/** What an append needs to know of its partition. */
+export interface AppendTarget {
+  readonly handle: number
+  readonly index: number
+  /** The 16 bytes of the topic id as four little-endian words. */
+  readonly topicIdWords: Int32Array
+  readonly leaderEpoch: number
+}
+
+/** Is told what became of one append: `at` is its completion in the ring, to be read before returning. */
+export interface AppendWaiter {
+  onAppended(slot: number, completions: Ring, at: number): void
+  onWorkerLost(slot: number): void
+}
+
+interface PendingCommand {
+  resolve(response: unknown): void
+  reject(error: Error): void
+}
+
+/** A command that the worker refused or could not finish. */
+export class CommandFailed extends Error {
+  override readonly name = 'CommandFailed'
+  readonly kind: string
+  constructor(message: string, kind: string) {
+    super(message)
+    this.kind = kind
+  }
+}
+
+/**
+ * The main thread's end of one partition worker: appends go into the request ring, what became of them comes out of the
+ * completion ring. Nothing here blocks; a full ring is told to the caller, who pauses what feeds it.
+ */
+export class WorkerLink {
+  readonly memory: SharedMemory
+  /** Called for every completed append, before its waiter. */
+  onCompletion: (completions: Ring, at: number) => void = () => {}
+  onOffline: (event: OfflineEvent) => void = () => {}
+  readonly #requests: Ring
+  readonly #completions: Ring
+  readonly #listener: { stop(): void }
+  readonly #waiters: (AppendWaiter | null)[] = [null]
+  readonly #slots: number[] = [0]
+  readonly #freeTokens: number[] = []
+  readonly #commands = new Map<number, PendingCommand>()
+  #nextCommand = 1
+  /** Of the message that is being received. */
+  readonly #parts: Buffer[] = []
+  #spaceWaiters: (() => void)[] = []
+  #publishScheduled = false
+  #lost: Error | null = null
+
+  constructor(ringBytes: number) {
+    this.memory = createSharedMemory(ringBytes, COMPLETION_BYTES)
+    this.#requests = new Ring(this.memory, 'request')
+    this.#completions = new Ring(this.memory, 'completion')
+    this.#listener = listen(this.#requests.control, COMPLETION_SLEEP, () => this.#drain())
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== null
+  }
+
+  /**
+   * Copies a batch into the ring: its place in the order of appends is fixed when this returns.
+   * @param waiter told of the outcome; null if nobody waits
+   * @returns false if the ring is full: wait for `space` and try again
+   */
+  append(target: AppendTarget, batch: Buffer, waiter: AppendWaiter | null, slot: number): boolean {
+    const ring = this.#requests
+    const at = ring.reserve(KIND_APPEND, batch.length)
+    if (at === -1) return false
+    const word = at >> 2
+    const { words } = ring
+    words[word + ENTRY_HANDLE] = target.handle
+    words[word + ENTRY_TOKEN] = waiter === null ? 0 : this.#takeToken(waiter, slot)
+    words[word + ENTRY_PARTITION] = target.index
+    words.set(target.topicIdWords, word + ENTRY_TOPIC_ID)
+    words[word + ENTRY_EPOCH] = target.leaderEpoch
+    batch.copy(ring.bytes, at + ENTRY_HEADER_BYTES)
+    this.#publishSoon()
+    return true
+  }
+
+  #takeToken(waiter: AppendWaiter, slot: number): number {
+    const token = this.#freeTokens.pop() ?? this.#waiters.length
+    this.#waiters[token] = waiter
+    this.#slots[token] = slot
+    return token
+  }
+
+  /** One publish and one wake-up for everything submitted in this turn of the event loop. */
+  #publishSoon(): void {
+    if (this.#publishScheduled) return
+    this.#publishScheduled = true
+    process.nextTick(() => {
+      this.#publishScheduled = false
+      this.#requests.publish()
+      wake(this.#requests.control, REQUEST_SLEEP)
+    })
+  }
+
+  /** Resolves when the worker has given ring space back. */
+  space(): Promise<void> {
+    return new Promise(resolve => this.#spaceWaiters.push(resolve))
+  }
+
+  /** Runs a command in its place among the appends. Rejects with CommandFailed, or if the worker is lost. */
+  async command<N extends CommandName>(
+    name: N,
+    request: Commands[N]['request'],
+  ): Promise<Commands[N]['response']> {
+    const json = Buffer.from(JSON.stringify({ name, request }))
+    for (;;) {
+      if (this.#lost !== null) throw this.#lost
+      const at = this.#requests.reserve(KIND_COMMAND, json.length)
+      if (at === -1) {
+        await this.space()
+        continue
+      }
+      const token = this.#nextCommand++ & 0x7fffffff
+      this.#requests.words[(at >> 2) + ENTRY_TOKEN] = token
+      json.copy(this.#requests.bytes, at + ENTRY_HEADER_BYTES)
+      this.#publishSoon()
+      const answer = new Promise<unknown>((resolve, reject) => {
+        this.#commands.set(token, { resolve, reject })
+      })
+      return (await answer) as Commands[N]['response']
+    }
+  }
+
+  #drain(): void {
+    const ring = this.#completions
+    let at = ring.next()
+    if (at === -1) return
+    for (; at !== -1; at = ring.next()) {
+      const kind = ring.words[(at >> 2) + ENTRY_KIND]
+      if (kind === KIND_APPEND) this.#finishAppend(at)
+      else this.#finishMessage(kind!, at)
+    }
+    ring.release()
+    wake(ring.control, SPACE_SLEEP)
+    const waiting = this.#spaceWaiters
+    if (waiting.length > 0) {
+      this.#spaceWaiters = []
+      for (const resume of waiting) resume()
+    }
+  }
+
+  #finishAppend(at: number): void {
+    const ring = this.#completions
+    this.onCompletion(ring, at)
+    const token = ring.words[(at >> 2) + ENTRY_TOKEN]!
+    if (token === 0) return
+    const waiter = this.#waiters[token]
+    assert(waiter != null, 'a completion has a waiter')
+    const slot = this.#slots[token]!
+    this.#waiters[token] = null
+    this.#freeTokens.push(token)
+    waiter.onAppended(slot, ring, at)
+  }
+
+  #finishMessage(kind: number, at: number): void {
+    const ring = this.#completions
+    const word = at >> 2
+    const start = at + ENTRY_HEADER_BYTES
+    // Copied: the ring's memory is the worker's again after this turn.
+    const part = ring.bytes.subarray(start, start + ring.words[word + ENTRY_PAYLOAD]!)
+    this.#parts.push(Buffer.from(part))
+    if (ring.words[word + ENTRY_MORE] === 1) return
+    const json = Buffer.concat(this.#parts.splice(0)).toString('utf8')
+    if (kind === KIND_EVENT) {
+      this.onOffline(JSON.parse(json) as OfflineEvent)
+      return
+    }
+    const token = ring.words[word + ENTRY_TOKEN]!
+    const pending = this.#commands.get(token)
+    assert(pending !== undefined, 'an answer has a command')
+    this.#commands.delete(token)
+    const answer = JSON.parse(json) as CommandAnswer
+    if ('error' in answer) pending.reject(new CommandFailed(answer.error, answer.kind))
+    else pending.resolve(answer.response)
+  }
+
+  /** The thread is gone: whatever it had not answered has an unknown outcome, which its waiters are told. */
+  lose(error: Error): void {
+    if (this.#lost !== null) return
+    this.#drain()
+    this.#lost = error
+    for (let token = 1; token < this.#waiters.length; token++) {
+      const waiter = this.#waiters[token]
+      this.#waiters[token] = null
+      if (waiter != null) waiter.onWorkerLost(this.#slots[token]!)
+    }
+    for (const pending of this.#commands.values()) pending.reject(error)
+    this.#commands.clear()
+    const waiting = this.#spaceWaiters
+    this.#spaceWaiters = []
+    for (const resume of waiting) resume()
+    this.#listener.stop()
+  }
+}

@@ -1,0 +1,96 @@
+import { Piscina } from 'piscina'
+import type { PartitionWorkerTask } from '../../workers/partition.ts'
+import { workerFile } from './worker-file.ts'
+import { WorkerLink } from './worker-link.ts'
+
+/** A worker that has not closed its logs by then is ended; the next start recovers. */
+const CLOSE_MS_MAX = 4_000
+
+/**
+ * A partition's share of a group from which on it is flushed in its segment instead of through the journal. Found by
+ * measuring (docs/architecture.md): below, one flush for all is cheaper; above, writing twice costs more.
+ */
+const BYPASS_BYTES = 256 * 1024
+
+export interface WorkerPoolOptions {
+  readonly workers: number
+  readonly dataDir: string
+  readonly ringBytes: number
+  readonly journalFileBytes: number
+  readonly clean: boolean
+  /** A worker thread has ended without being told to. */
+  readonly onLost: (worker: WorkerLink, error: Error) => void
+}
+
+/** The partition worker threads: one never-ending Piscina task each. */
+export class WorkerPool {
+  readonly links: readonly WorkerLink[]
+  readonly #pool: Piscina
+  readonly #tasks: Promise<void>[]
+  #closing = false
+
+  constructor(options: WorkerPoolOptions) {
+    const count = options.workers
+    this.#pool = new Piscina({
+      ...workerFile('partition'),
+      minThreads: count,
+      maxThreads: count,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      atomics: 'disabled',
+    })
+    this.links = Array.from({ length: count }, () => new WorkerLink(options.ringBytes))
+    this.#tasks = this.links.map(async (link, worker) => {
+      const task: PartitionWorkerTask = {
+        memory: link.memory,
+        worker,
+        dataDir: options.dataDir,
+        clean: options.clean,
+        journalFileBytes: options.journalFileBytes,
+        bypassBytes: BYPASS_BYTES,
+      }
+      try {
+        await this.#pool.run(task)
+        link.lose(new Error('the partition worker has stopped'))
+      } catch (error) {
+        const reason = error instanceof Error ? error : new Error(String(error))
+        link.lose(reason)
+        if (!this.#closing) options.onLost(link, reason)
+      }
+    })
+  }
+
+  /** Runs a command on every worker. */
+  all<T>(run: (link: WorkerLink, worker: number) => Promise<T>): Promise<T[]> {
+    return Promise.all(this.links.map(run))
+  }
+
+  /** Has every worker flush and close its logs. @returns whether all of them did, in time. */
+  async close(): Promise<boolean> {
+    this.#closing = true
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<boolean>(resolve => {
+      timer = setTimeout(() => resolve(false), CLOSE_MS_MAX)
+    })
+    const closed = this.all(async link => {
+      if (link.isLost) return false
+      const { clean } = await link.command('close', {})
+      return clean
+    }).then(
+      results => results.every(clean => clean),
+      () => false,
+    )
+    const clean = await Promise.race([closed, timeout])
+    clearTimeout(timer)
+    if (clean) await Promise.all(this.#tasks)
+    await this.#pool.destroy()
+    await Promise.all(this.#tasks)
+    return clean
+  }
+
+  /** Ends the threads as a crash would: nothing is flushed. For tests. */
+  async kill(): Promise<void> {
+    this.#closing = true
+    await this.#pool.destroy()
+    await Promise.all(this.#tasks)
+  }
+}

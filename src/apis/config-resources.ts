@@ -80,8 +80,6 @@ export async function alterResources<R extends Resource>(
   for (const resource of resources) {
     const outcome = await outcomeOf(() => {
       if (twice.has(keyOf(resource))) throw invalidRequest('The resource is given twice.')
-      if (isAllTopics(resource))
-        throw invalidRequest('There are no configs for all topics at once.')
       return alter(resource, changeOf(resource), validateOnly, broker)
     }, broker)
     const { resourceType, resourceName } = resource
@@ -90,13 +88,13 @@ export async function alterResources<R extends Resource>(
   return responses
 }
 
-/** The name that stands for all brokers stands for nothing among topics. */
-const isAllTopics = ({ resourceType, resourceName }: Resource) =>
-  resourceType === ResourceType.TOPIC && resourceName === ''
-
 const keyOf = ({ resourceType, resourceName }: Resource) => `${resourceType} ${resourceName}`
 
 async function alter(resource: Resource, change: Change, validateOnly: boolean, broker: Broker) {
+  // Among brokers the empty name means all of them; Kafka refuses it for topics as malformed, not as a bad name.
+  if (resource.resourceType === ResourceType.TOPIC && resource.resourceName === '') {
+    throw invalidRequest('Configs cannot be set for all topics at once.')
+  }
   const target = targetOf(resource, broker)
   if (target.kind === 'topic') {
     const { topic } = target

@@ -25,6 +25,8 @@ export interface LogConfig {
 const RELATIVE_OFFSET_MAX = 0x7fffffff
 /** After a kill at most about this much of a flushed log is walked again to rebuild its indexes and producers. */
 const SCAN_BYTES_MAX = 64 * 1024 * 1024
+/** The same after a clean stop: with less than this to walk, the stop does not wait for the flushes it would take. */
+const CLOSE_SCAN_BYTES_MAX = 256 * 1024
 /** Old producer snapshots are kept for as many closed segments. */
 const SNAPSHOTS_KEPT = 2
 
@@ -64,8 +66,8 @@ export class Log {
   unflushedRecords = 0
   unflushedSince = -1
   readonly #files: FileSystem
-  /** Size of the active segment when `scanFrom` was last moved. */
-  #deepPosition: number
+  /** Where in the active segment `scanFrom` is, or somewhat before. */
+  #scanPosition: number
   readonly #result: Appended = {
     errorCode: 0,
     duplicate: false,
@@ -86,6 +88,9 @@ export class Log {
       epochs: LeaderEpochs
       logStartOffset: number
       nextOffset: number
+      scanFrom: number
+      /** Where in the active segment the batch of `scanFrom` is, or somewhat before. */
+      scanPosition: number
     },
   ) {
     this.#files = files
@@ -98,8 +103,8 @@ export class Log {
     this.logStartOffset = state.logStartOffset
     this.nextOffset = state.nextOffset
     this.recoveryPoint = state.nextOffset
-    this.scanFrom = state.segments.at(-1)!.baseOffset
-    this.#deepPosition = this.active.size
+    this.scanFrom = state.scanFrom
+    this.#scanPosition = state.scanPosition
   }
 
   get active(): Segment {
@@ -179,7 +184,7 @@ export class Log {
     this.segments.push(Segment.create(this.#files, this.dir, this.nextOffset))
     this.#files.fsyncDir(this.dir)
     this.scanFrom = this.nextOffset
-    this.#deepPosition = 0
+    this.#scanPosition = 0
   }
 
   /** Writes the producers' state as of the log's end, and removes snapshots that no recovery needs. */
@@ -203,7 +208,7 @@ export class Log {
     this.recoveryPoint = this.nextOffset
     this.unflushedRecords = 0
     this.unflushedSince = -1
-    if (this.active.size - this.#deepPosition >= SCAN_BYTES_MAX) this.#limitScan()
+    if (this.active.size - this.#scanPosition >= SCAN_BYTES_MAX) this.#limitScan()
   }
 
   /** Flushes what a restart would otherwise have to make again from the batches: indexes, producers, epochs. */
@@ -212,7 +217,7 @@ export class Log {
     this.snapshotProducers()
     this.epochs.write()
     this.scanFrom = this.nextOffset
-    this.#deepPosition = this.active.size
+    this.#scanPosition = this.active.size
   }
 
   /** Takes the log offline: what was appended and not written is forgotten, nothing is written any more. */
@@ -280,7 +285,8 @@ export class Log {
     if (this.offline === null) {
       this.write()
       this.flush()
-      this.#limitScan()
+      if (this.active.size - this.#scanPosition >= CLOSE_SCAN_BYTES_MAX) this.#limitScan()
+      else this.active.writeIndexes(false)
     }
     for (const segment of this.segments) segment.close()
   }

@@ -33,7 +33,7 @@ export interface RecoveryInput {
   readonly recoveryPoint: number
   /** The indexes below are flushed too, and a snapshot of the producers was taken there; 0 if unknown. */
   readonly scanFrom: number
-  /** After a clean stop nothing is verified: all of it was flushed. */
+  /** After a clean stop no CRC is verified: all of it was flushed. */
   readonly clean: boolean
   /** Journal entries of this partition, oldest first. */
   readonly journal: readonly Buffer[]
@@ -160,6 +160,8 @@ interface Opened {
   readonly segments: Segment[]
   readonly producers: ProducerState
   readonly nextOffset: number
+  readonly scanFrom: number
+  readonly scanPosition: number
 }
 
 function openSegments(
@@ -182,6 +184,8 @@ function openSegments(
       segments: [first],
       producers: new ProducerState(),
       nextOffset: input.logStartOffset,
+      scanFrom: input.logStartOffset,
+      scanPosition: 0,
     }
   }
   const snapshot = loadSnapshot(files, input.dir)
@@ -193,7 +197,8 @@ function openSegments(
   }
   const active = openActiveSegment(files, input, last, durable, snapshot, epochs, notes)
   segments.push(active.segment)
-  return { segments, producers: snapshot.state, nextOffset: active.nextOffset }
+  const { nextOffset, scanFrom, scanPosition } = active
+  return { segments, producers: snapshot.state, nextOffset, scanFrom, scanPosition }
 }
 
 interface Snapshot {
@@ -327,14 +332,13 @@ function openActiveSegment(
   snapshot: Snapshot,
   epochs: LeaderEpochs,
   notes: string[],
-): { segment: Segment; nextOffset: number } {
+): { segment: Segment; nextOffset: number; scanFrom: number; scanPosition: number } {
   const path = join(input.dir, fileName(base, 'log'))
   const fd = files.open(path, 'write')
   try {
     const size = files.size(fd)
     const flushed = input.clean ? Number.MAX_SAFE_INTEGER : durable.flushedOffset
-    const scanFrom = input.clean ? flushed : input.scanFrom
-    const from = Math.max(base, Math.min(scanFrom, snapshot.offset))
+    const from = Math.max(base, Math.min(input.scanFrom, snapshot.offset))
     const start = startOfScan(files, input.dir, base, size, from)
     const segment = new Segment(files, input.dir, base, { size, ...start })
     resumeTimes(segment, start.times)
@@ -366,7 +370,7 @@ function openActiveSegment(
     if (!input.clean) files.fdatasync(fd)
     segment.flushedBytes = segment.size
     segment.writeIndexes(false)
-    return { segment, nextOffset }
+    return { segment, nextOffset, scanFrom: from, scanPosition: start.position }
   } finally {
     files.close(fd)
   }

@@ -4,7 +4,7 @@ import { DynamicConfigs } from './configs/dynamic.ts'
 import { brokerValue } from './configs/values.ts'
 import { LocalMetadataStore } from './metadata/local.ts'
 import type { MetadataStore } from './metadata/store.ts'
-import { NetServer } from './net/server.ts'
+import type { NetServer } from './net/server.ts'
 import type { OptionSources } from './options.ts'
 import { type Options, resolveOptions } from './options.ts'
 import { realFileSystem } from './storage/fs.ts'
@@ -12,9 +12,20 @@ import { DataDir } from './topics/data-dir.ts'
 import { DiskWatch } from './topics/disk-watch.ts'
 import { FetchSessions } from './topics/fetch-sessions.ts'
 import { ProducerIds } from './topics/producer-ids.ts'
-import { Registry } from './topics/registry.ts'
+import type { Registry } from './topics/registry.ts'
 import { TaskPool } from './topics/task-pool.ts'
 import { WorkerPool } from './topics/worker-pool.ts'
+
+/** What is loaded while the worker threads start: the protocol and all APIs. */
+async function loadLateModules() {
+  const [{ NetServer }, { Registry }] = await Promise.all([
+    import('./net/server.ts'),
+    import('./topics/registry.ts'),
+  ])
+  return { NetServer, Registry }
+}
+
+type LateModules = Awaited<ReturnType<typeof loadLateModules>>
 
 /** Everything a running broker is made of. Wiring only: what starts before what, and what stops before what. */
 export class BrokerNode implements BrokerContext {
@@ -45,6 +56,7 @@ export class BrokerNode implements BrokerContext {
     workers: WorkerPool
     brokerEpoch: number
     tasks: TaskPool
+    code: LateModules
   }) {
     this.options = parts.options
     this.log = parts.log
@@ -56,7 +68,7 @@ export class BrokerNode implements BrokerContext {
     this.tasks = parts.tasks
     this.producerIds = new ProducerIds(this.store)
     this.fetchSessions = new FetchSessions(this.options.limits.fetchSessionsMax)
-    this.registry = new Registry({
+    this.registry = new parts.code.Registry({
       store: this.store,
       workers: this.#workers.links,
       dataDir: this.#dataDir.path,
@@ -65,7 +77,7 @@ export class BrokerNode implements BrokerContext {
       producerIdExpirationMs: () => brokerValue('producer.id.expiration.ms', this.configs.view),
       log: this.log,
     })
-    this.#server = new NetServer(this)
+    this.#server = new parts.code.NetServer(this)
     this.#disk = new DiskWatch(this.#dataDir.path, refusal => {
       if (refusal === null) this.log.info({}, 'the disk has room again: appends resume')
       else this.log.error({}, refusal)
@@ -104,7 +116,8 @@ export class BrokerNode implements BrokerContext {
       await configs.load()
       const tasks = new TaskPool()
       undo.unshift(() => tasks.close())
-      const parts = { options, log, dataDir, store, configs, workers, brokerEpoch, tasks }
+      const code = await loadLateModules()
+      const parts = { options, log, dataDir, store, configs, workers, brokerEpoch, tasks, code }
       const broker = new BrokerNode(parts)
       lost = (worker, error) => {
         log.fatal({ err: error }, 'a partition worker has died: its partitions are offline')

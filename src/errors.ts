@@ -56,3 +56,8 @@ export class InvalidOption extends Error {
     this.allowed = allowed
   }
 }
+
+/** A listener cannot be opened: one sentence that says which and why. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError'
+}

@@ -6,8 +6,7 @@ import type { BrokerOptions } from './options.ts'
 
 export type { Appended, AppendRecord, Bytes } from './embedded/append.ts'
 export type { ReadOptions, ReadRecord } from './embedded/read.ts'
-export { BrokerError, InvalidOption } from './errors.ts'
-export { ListenError } from './net/server.ts'
+export { BrokerError, InvalidOption, ListenError } from './errors.ts'
 export type { BrokerOptions } from './options.ts'
 export { DataDirError } from './topics/data-dir.ts'
 

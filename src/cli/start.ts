@@ -1,7 +1,6 @@
 import { pino } from 'pino'
 import { BrokerNode } from '../broker.ts'
-import { InvalidOption } from '../errors.ts'
-import { ListenError } from '../net/server.ts'
+import { InvalidOption, ListenError } from '../errors.ts'
 import { DataDirError } from '../topics/data-dir.ts'
 
 /** A stop that takes longer ends the process: what is not flushed by then is recovered at the next start. */

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
-import { parseLines } from 'dot-properties'
+import { createRequire } from 'node:module'
+import type * as DotProperties from 'dot-properties'
 import { InvalidOption } from '../errors.ts'
 import { brokerConfigs, unsupportedPrefixes } from './broker.ts'
 import { camelCase, definitionOf } from './definition.ts'
@@ -68,6 +69,8 @@ function take(into: GivenOptions, name: string, given: Given, warnings: string[]
 
 /** The text of a server.properties: Java's rules for comments, escapes and continued lines. */
 export function fromProperties(text: string, origin: string, warnings: string[]): GivenOptions {
+  // Loaded only where there is a file: most starts have none.
+  const { parseLines } = createRequire(import.meta.url)('dot-properties') as typeof DotProperties
   const found: GivenOptions = new Map()
   for (const line of parseLines(text)) {
     if (typeof line === 'string') continue

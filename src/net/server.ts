@@ -1,17 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { BrokerContext } from '../broker-context.ts'
 import type { Listener } from '../configs/listeners.ts'
+import { ListenError } from '../errors.ts'
 import { Connection } from './connection.ts'
 
 /** Idle connections are looked for this often. */
 const SWEEP_MS = 10_000
 /** After this long without success, a stop ends connections that still have requests under way. */
 const DRAIN_MS_MAX = 500
-
-/** A listener cannot be opened: one sentence that says which and why. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError'
-}
 
 /** The broker's listeners and their connections. */
 export class NetServer {

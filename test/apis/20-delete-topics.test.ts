@@ -134,4 +134,15 @@ test('delete.topic.enable=false refuses everything, in words each version knows'
   }
 })
 
+test('deleted topics do not come back after a restart, added partitions do', async () => {
+  await wire.createTopic('deleted')
+  const grown = await wire.createTopic('grown')
+  await wire.node.registry.addPartitions(grown, 3)
+  expectError((await remove([{ name: 'deleted' }]))[0]!, 'NONE')
+  wire = await wire.restart()
+  assert.is(wire.node.registry.topic('deleted'), undefined)
+  assert.is(wire.node.registry.topic('grown')!.id, grown.id)
+  assert.is(wire.node.registry.topic('grown')!.partitions.length, 3)
+})
+
 test.run()

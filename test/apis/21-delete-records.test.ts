@@ -81,4 +81,13 @@ test('an offline partition answers a storage error', async () => {
   assert.equal(await deleteBefore('offline', -1), [-1, 'KAFKA_STORAGE_ERROR'])
 })
 
+test('what was deleted does not come back after a restart', async () => {
+  await wire.createTopic('gone')
+  await wire.produce('gone', 9)
+  assert.equal(await deleteBefore('gone', 4), [4, 'NONE'])
+  wire = await wire.restart()
+  assert.is(wire.node.registry.partition('gone', 0)!.logStartOffset, 4)
+  assert.equal(await deleteBefore('gone', 0), [4, 'NONE'])
+})
+
 test.run()

@@ -87,4 +87,10 @@ test('a failure of the metadata store is an error that producers retry', async (
   expectError(await init({}), 'NONE')
 })
 
+test('ids are not given again after a restart', async () => {
+  const { producerId } = await init({})
+  wire = await wire.restart()
+  assert.ok((await init({})).producerId > producerId)
+})
+
 test.run()

@@ -66,4 +66,13 @@ test('an offline partition answers a storage error', async () => {
   assert.equal(await endOf('offline', {}), ['KAFKA_STORAGE_ERROR', -1, -1])
 })
 
+test('an earlier epoch ends where the next one begins', async () => {
+  wire = await wire.restart()
+  await wire.produce('topic', 3)
+  assert.equal(await endOf('topic', { leaderEpoch: 0 }), ['NONE', 0, 5])
+  assert.equal(await endOf('topic', { leaderEpoch: 1 }), ['NONE', 1, 8])
+  assert.equal(await endOf('topic', { currentLeaderEpoch: 1 }), ['NONE', 0, 5])
+  assert.equal(await endOf('topic', { currentLeaderEpoch: 0 }), ['FENCED_LEADER_EPOCH', -1, -1])
+})
+
 test.run()

@@ -18,18 +18,30 @@ export class Wire {
   readonly node: BrokerNode
   readonly client: Client
   readonly #dir: string
+  readonly #options: BrokerOptions
 
-  private constructor(node: BrokerNode, client: Client, dir: string) {
+  private constructor(node: BrokerNode, client: Client, dir: string, options: BrokerOptions) {
     this.node = node
     this.client = client
     this.#dir = dir
+    this.#options = options
   }
 
-  static async start(options: BrokerOptions = {}): Promise<Wire> {
-    const dir = mkdtempSync(join(tmpdir(), 'odradek-api-'))
+  static start(options: BrokerOptions = {}): Promise<Wire> {
+    return Wire.#open(mkdtempSync(join(tmpdir(), 'odradek-api-')), options)
+  }
+
+  static async #open(dir: string, options: BrokerOptions): Promise<Wire> {
     const code = { listeners: 'PLAINTEXT://127.0.0.1:0', ...options, dataDir: dir }
     const node = await BrokerNode.start({ code })
-    return new Wire(node, await Client.connect(node.endpoint('PLAINTEXT')), dir)
+    return new Wire(node, await Client.connect(node.endpoint('PLAINTEXT')), dir, options)
+  }
+
+  /** Stops the broker and starts it again on the same data: go on with the one returned. */
+  async restart(): Promise<Wire> {
+    await this.client.close()
+    await this.node.close()
+    return Wire.#open(this.#dir, this.#options)
   }
 
   send<Q extends Fields, R extends Fields>(

@@ -6,6 +6,7 @@
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { listOffsetsApi } from '../protocol/messages/02-list-offsets.ts'
 import type { Partition } from '../topics/partition.ts'
+import { TaskPoolFull } from '../topics/task-pool.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 
 const LATEST = -1
@@ -117,9 +118,16 @@ async function search(
     logStartOffset,
     endOffset,
   }
-  const found =
-    timestamp === MAX_TIMESTAMP
-      ? await broker.tasks.run('findMaxTimestamp', range)
-      : await broker.tasks.run('findByTimestamp', { ...range, target: timestamp })
-  return found === null ? { errorCode: ErrorCode.NONE } : { errorCode: ErrorCode.NONE, ...found }
+  try {
+    const found =
+      timestamp === MAX_TIMESTAMP
+        ? await broker.tasks.run('findMaxTimestamp', range)
+        : await broker.tasks.run('findByTimestamp', { ...range, target: timestamp })
+    return found === null ? { errorCode: ErrorCode.NONE } : { errorCode: ErrorCode.NONE, ...found }
+  } catch (error) {
+    // Too many searches at once are worth another try; everything else is about the segment's files.
+    if (error instanceof TaskPoolFull) return { errorCode: ErrorCode.REQUEST_TIMED_OUT }
+    broker.log.error({ err: error, partition: partition.name }, 'a search by time failed')
+    return { errorCode: ErrorCode.KAFKA_STORAGE_ERROR }
+  }
 }

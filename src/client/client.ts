@@ -2,12 +2,12 @@ import { connect, type Socket } from 'node:net'
 import { assert } from '../assert.ts'
 import { ErrorCode, errorName } from '../protocol/error-codes.ts'
 import type { DecodedFields, EncodableFields, Fields, VersionRange } from '../protocol/fields.ts'
+import { FrameCutter } from '../protocol/frame-cutter.ts'
 import { decodeResponseHeader, encodeRequestHeader } from '../protocol/header.ts'
 import { apiVersionsApi } from '../protocol/messages/18-api-versions.ts'
 import { Reader } from '../protocol/reader.ts'
 import type { Api, Message } from '../protocol/schema.ts'
 import { Writer } from '../protocol/writer.ts'
-import { FrameCutter } from './frame-cutter.ts'
 
 /** Requests that may wait for an in-flight place; more are refused with QUEUE_FULL. */
 export const WAITING_MAX = 10_000
@@ -86,7 +86,15 @@ export class Client {
     assert(this.#maxInFlight >= 1, 'maxInFlight is at least 1')
     this.#requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS
     const bytesMax = options.responseBytesMax ?? RESPONSE_BYTES_MAX
-    this.#cutter = new FrameCutter(bytesMax, frame => this.#onFrame(frame))
+    this.#cutter = new FrameCutter({
+      frameBytesMax: bytesMax,
+      reusesBuffer: false,
+      onFrame: (buffer, start, end) => {
+        this.#onFrame(buffer.subarray(start, end))
+        return true
+      },
+      onProblem: problem => this.#fail('BAD_RESPONSE', problem),
+    })
     socket.on('data', chunk => this.#onData(chunk))
     socket.on('error', error => this.#fail('DISCONNECTED', error.message, error))
     socket.on('close', () => this.#fail('DISCONNECTED', this.#closedBy()))

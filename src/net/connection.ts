@@ -8,10 +8,10 @@ import {
   type RequestContext,
 } from '../apis/handler.ts'
 import type { BrokerContext } from '../broker-context.ts'
+import { FrameCutter, type FrameProblem } from '../protocol/frame-cutter.ts'
 import { encodeResponseHeader, type RequestHeader } from '../protocol/header.ts'
 import { MalformedFrame, Reader } from '../protocol/reader.ts'
 import { Writer } from '../protocol/writer.ts'
-import { FrameCutter, type FrameProblem } from './frame-cutter.ts'
 import { RequestRejected, readRequest } from './request.ts'
 
 /** While this much is waiting in the socket for a slow client, nothing more is read from it. */
@@ -68,11 +68,12 @@ export class Connection {
     this.lastActive = Date.now()
     this.#onClose = onClose
     const { frameBytesMax } = broker.options.limits
-    this.#cutter = new FrameCutter(
+    this.#cutter = new FrameCutter({
       frameBytesMax,
-      (frame, start, end) => this.#onFrame(frame, start, end),
-      problem => this.#refuse(problem),
-    )
+      reusesBuffer: true,
+      onFrame: (frame, start, end) => this.#onFrame(frame, start, end),
+      onProblem: problem => this.#refuse(problem),
+    })
     socket.setNoDelay(true)
     socket.on('data', chunk => this.#onData(chunk))
     socket.on('drain', () => this.#resume())

@@ -7,7 +7,7 @@ import {
   type ClientErrorCode,
   type ClientOptions,
 } from '../../src/client/client.ts'
-import { FrameCutter } from '../../src/client/frame-cutter.ts'
+import { FrameCutter } from '../../src/protocol/frame-cutter.ts'
 import { decodeRequestHeader, encodeResponseHeader } from '../../src/protocol/header.ts'
 import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { fetchApi } from '../../src/protocol/messages/01-fetch.ts'
@@ -40,10 +40,16 @@ class TinyBroker {
     this.#server = createServer(socket => {
       this.sockets.push(socket)
       socket.on('error', () => socket.destroy())
-      const cutter = new FrameCutter(1 << 20, frame => {
-        const request = decodeRequest(frame, socket)
-        this.requests.push(request)
-        onRequest(request)
+      const cutter = new FrameCutter({
+        frameBytesMax: 1 << 20,
+        reusesBuffer: false,
+        onFrame: (buffer, start, end) => {
+          const request = decodeRequest(buffer.subarray(start, end), socket)
+          this.requests.push(request)
+          onRequest(request)
+          return true
+        },
+        onProblem: problem => socket.destroy(new Error(problem)),
       })
       socket.on('data', chunk => cutter.push(chunk))
     })

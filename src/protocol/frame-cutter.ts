@@ -6,32 +6,41 @@ const BUFFER_BYTES_MIN = 16 * 1024
 /** A connection keeps its buffer for the next frame up to this size. */
 const BUFFER_KEPT_BYTES_MAX = 1024 * 1024
 const LENGTH_BYTES = 4
+const NO_BYTES: Buffer = Buffer.alloc(0)
+
+export interface FrameCutterOptions {
+  readonly frameBytesMax: number
+  /** Gets a whole frame, without its length, as a range of a buffer. Returns false to stop cutting until `resume`. */
+  readonly onFrame: (buffer: Buffer, start: number, end: number) => boolean
+  /** The stream is not the protocol: nothing more is cut. */
+  readonly onProblem: (problem: FrameProblem) => void
+  /**
+   * Whether the buffer in which frames are put together is used again: then a frame is valid only until `onFrame` returns
+   * true, or until `resume`. Otherwise nobody writes to it any more.
+   */
+  readonly reusesBuffer: boolean
+}
 
 /**
  * Cuts a stream into frames: int32 length, then as many bytes. A frame that lies whole in one chunk is handed on where
- * it is; others are put together in a buffer that is used again. A frame is only valid until `onFrame` returns true, or
- * until `resume`.
+ * it is; others are put together in a buffer.
  */
 export class FrameCutter {
-  readonly #frameBytesMax: number
-  readonly #onFrame: (frame: Buffer, start: number, end: number) => boolean
-  readonly #onProblem: (problem: FrameProblem) => void
+  readonly #o: FrameCutterOptions
   /** The beginning of a frame that is not whole yet, its length included. */
-  #partial: Buffer = Buffer.alloc(0)
+  #partial = NO_BYTES
   #filled = 0
   /** What is left of a chunk while cutting is stopped. */
   #stopped: Buffer | null = null
   #isBroken = false
 
-  /** `onFrame` returns false to stop cutting until `resume`. */
-  constructor(
-    frameBytesMax: number,
-    onFrame: (frame: Buffer, start: number, end: number) => boolean,
-    onProblem: (problem: FrameProblem) => void,
-  ) {
-    this.#frameBytesMax = frameBytesMax
-    this.#onFrame = onFrame
-    this.#onProblem = onProblem
+  constructor(options: FrameCutterOptions) {
+    this.#o = options
+  }
+
+  /** Whether bytes of a frame are in hand that is not whole yet. */
+  get isInsideFrame(): boolean {
+    return this.#filled > 0
   }
 
   push(chunk: Buffer): void {
@@ -56,8 +65,10 @@ export class FrameCutter {
         const bytes = this.#partialBytes()
         if (bytes === -1 || this.#filled < bytes) return
         this.#filled = 0
-        goOn = this.#onFrame(this.#partial, LENGTH_BYTES, bytes)
-        if (this.#partial.length > BUFFER_KEPT_BYTES_MAX) this.#partial = Buffer.alloc(0)
+        const frame = this.#partial
+        const keeps = this.#o.reusesBuffer && frame.length <= BUFFER_KEPT_BYTES_MAX
+        if (!keeps) this.#partial = NO_BYTES
+        goOn = this.#o.onFrame(frame, LENGTH_BYTES, bytes)
         continue
       }
       if (chunk.length - at < LENGTH_BYTES) {
@@ -71,7 +82,7 @@ export class FrameCutter {
         this.#start(chunk, at)
         return
       }
-      goOn = this.#onFrame(chunk, at + LENGTH_BYTES, end)
+      goOn = this.#o.onFrame(chunk, at + LENGTH_BYTES, end)
       at = end
     }
     // Kept even if nothing is left: it says that cutting is stopped.
@@ -81,9 +92,9 @@ export class FrameCutter {
   /** The length of the frame at `at`, or -1 if it cannot be one. */
   #lengthAt(chunk: Buffer, at: number): number {
     const length = chunk.readInt32BE(at)
-    if (length >= 0 && length <= this.#frameBytesMax) return length
+    if (length >= 0 && length <= this.#o.frameBytesMax) return length
     this.#isBroken = true
-    this.#onProblem(describe(chunk.subarray(at, at + 8), length, this.#frameBytesMax))
+    this.#o.onProblem(describe(chunk.subarray(at, at + 8), length, this.#o.frameBytesMax))
     return -1
   }
 
@@ -135,6 +146,6 @@ function describe(bytes: Buffer, length: number, max: number): FrameProblem {
     return 'an HTTP request on a Kafka listener'
   }
   return length < 0
-    ? `a frame of negative length ${length}`
-    : `a frame of ${length} bytes; socket.request.max.bytes allows ${max}`
+    ? `a frame of ${length} bytes`
+    : `a frame of ${length} bytes, at most ${max} are allowed`
 }

@@ -211,7 +211,7 @@ test('the same name from many connections at once is created once', async () => 
   const answers = await Promise.all(
     Array.from({ length: 8 }, () => create([{ name: 'race', numPartitions: 2 }])),
   )
-  const codes = answers.map(topics => byName(topics)['race'])
+  const codes = answers.map(topics => byName(topics).race)
   assert.is(codes.filter(code => code === 'NONE').length, 1)
   assert.is(codes.filter(code => code === 'TOPIC_ALREADY_EXISTS').length, 7)
   assert.is(wire.node.registry.topic('race')!.partitions.length, 2)

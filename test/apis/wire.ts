@@ -56,11 +56,40 @@ export class Wire {
     return this.node.registry.create(name, partitions, configs)
   }
 
+  /** Another connection to the same broker; the caller closes it. */
+  connect(): Promise<Client> {
+    return Client.connect(this.node.endpoint('PLAINTEXT'))
+  }
+
+  /** The same broker over another connection. */
+  over(client: Client): Wire {
+    return new Wire(this.node, client, this.#dir, this.#options)
+  }
+
   /** Appends one batch of `count` records to partition 0. */
-  async produce(topic: string, count: number, options: BatchOptions = {}): Promise<void> {
+  produce(topic: string, count: number, options: BatchOptions = {}): Promise<void> {
+    return this.produceTo(topic, 0, count, options)
+  }
+
+  async produceTo(
+    topic: string,
+    index: number,
+    count: number,
+    options: BatchOptions = {},
+  ): Promise<void> {
     const record = { timestamp: Date.now(), value: Buffer.from('value') }
     const records = await encodeBatch(new Array(count).fill(record), options)
-    const topicData = [{ name: topic, partitionData: [{ index: 0, records }] }]
+    await this.#append(topic, index, records)
+  }
+
+  /** Appends one record with a value of so many bytes to partition 0. */
+  async produceBytes(topic: string, bytes: number): Promise<void> {
+    const records = await encodeBatch([{ timestamp: Date.now(), value: Buffer.alloc(bytes) }])
+    await this.#append(topic, 0, records)
+  }
+
+  async #append(topic: string, index: number, records: Buffer): Promise<void> {
+    const topicData = [{ name: topic, partitionData: [{ index, records }] }]
     const { responses } = await this.send(produceApi, 9, { acks: -1, topicData })
     expectError(responses[0]!.partitionResponses[0]!, 'NONE')
   }

@@ -16,7 +16,7 @@ function table(): string {
 test('its API table is what the code serves (UPDATE=1 writes it)', () => {
   const readme = readFileSync(path, 'utf8')
   const expected = readme.replace(
-    /<!-- apis -->[^]*<!-- \/apis -->/,
+    /<!-- apis -->[\s\S]*<!-- \/apis -->/,
     `<!-- apis -->\n${table()}\n<!-- /apis -->`,
   )
   if (process.env.UPDATE === '1') writeFileSync(path, expected)

@@ -1,7 +1,8 @@
 import * as batch from '../protocol/record-batch.ts'
 import type { FileSystem } from './fs.ts'
 
-const READ_BYTES = 1024 * 1024
+/** Read at once: many small batches, or little more than the header of a large one. */
+const READ_BYTES = 64 * 1024
 
 export interface Scan {
   /** Where the first thing that is not a whole batch starts; the end of the file if all is well. */

@@ -18,6 +18,8 @@ export interface FileSystem {
   /** Flushes the file's bytes and the metadata needed to read them back. */
   fdatasync(fd: number): void
   size(fd: number): number
+  /** When the file's content last changed, in ms since the epoch. */
+  modifiedMs(path: string): number
   rename(from: string, to: string): void
   unlink(path: string): void
   mkdir(path: string): void
@@ -96,6 +98,7 @@ export const realFileSystem: FileSystem = {
   truncate: (fd, size) => fs.ftruncateSync(fd, size),
   fdatasync: fd => fs.fdatasyncSync(fd),
   size: fd => fs.fstatSync(fd).size,
+  modifiedMs: path => fs.statSync(path).mtimeMs,
   rename: (from, to) => fs.renameSync(from, to),
   unlink: path => fs.unlinkSync(path),
   mkdir: path => fs.mkdirSync(path, { recursive: true }),

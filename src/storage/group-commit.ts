@@ -1,9 +1,9 @@
+import { assert } from '../assert.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
 import {
   ENTRY_APPEND_TIME_F64,
   ENTRY_BASE_OFFSET_F64,
-  ENTRY_BATCH_BYTES,
   ENTRY_BYTES,
   ENTRY_EPOCH,
   ENTRY_ERROR,
@@ -15,7 +15,6 @@ import {
   ENTRY_PAYLOAD,
   ENTRY_POSITION,
   ENTRY_SEGMENT_F64,
-  ENTRY_TOKEN,
   ENTRY_TOPIC_ID,
   KIND_APPEND,
   KIND_MARK,
@@ -26,6 +25,8 @@ import type { Log } from './log.ts'
 
 /** A group closes when it holds this much: it bounds what one flush covers, and so how long the first batch waits. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024
+/** Of a journal file, for the header, the padding and the marks of a group. */
+const JOURNAL_SPARE_BYTES = 4 * 1024
 
 /** A partition in its worker: its log and where its entries of the current group stand. */
 export interface OwnedLog {
@@ -48,9 +49,13 @@ export interface GroupCommitOptions {
   readonly now: () => number
   /** A partition's share of a group from which on it is flushed in its segment instead of going through the journal. */
   readonly bypassBytes: number
+  /** Bytes of a journal file: a group must fit into one. */
+  readonly journalFileBytes: number
   /** Before the journal's other file is overwritten: flush what it still protects. */
   readonly beforeTurn: () => void
-  readonly onJournalled: (log: Log) => void
+  readonly onJournalled: (owned: OwnedLog) => void
+  /** Why the journal cannot be used any more, or null. */
+  readonly journalFailure: () => string | null
   readonly onFailure: (owned: OwnedLog, error: unknown) => void
   readonly onJournalFailure: (error: unknown) => void
 }
@@ -67,9 +72,14 @@ export class GroupCommit {
   readonly #owners: (OwnedLog | null)[] = []
   readonly #touched: OwnedLog[] = []
   readonly #marks: Buffer[] = []
+  readonly #bytesMax: number
 
   constructor(options: GroupCommitOptions) {
     this.#o = options
+    // The last entry may exceed this: it either bypasses the journal or is smaller than that threshold.
+    const fits = options.journalFileBytes - options.bypassBytes - JOURNAL_SPARE_BYTES
+    assert(fits > 0, 'a journal file is larger than the share that bypasses it')
+    this.#bytesMax = Math.min(GROUP_BYTES_MAX, fits)
   }
 
   /**
@@ -80,7 +90,7 @@ export class GroupCommit {
     const { requests } = this.#o
     const now = this.#o.now()
     let bytes = 0
-    while (bytes < GROUP_BYTES_MAX) {
+    while (bytes < this.#bytesMax) {
       const at = requests.next()
       if (at === -1) break
       if (requests.words[(at >> 2) + ENTRY_KIND] !== KIND_APPEND) return at
@@ -103,6 +113,7 @@ export class GroupCommit {
     this.#owners.push(owned)
     doubles[double + ENTRY_BASE_OFFSET_F64] = -1
     doubles[double + ENTRY_APPEND_TIME_F64] = -1
+    words[word + ENTRY_POSITION] = -1
     if (owned === null) {
       words[word + ENTRY_ERROR] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
       return
@@ -121,6 +132,7 @@ export class GroupCommit {
       doubles[double + ENTRY_SEGMENT_F64] = result.duplicate ? -1 : result.segmentBase
       if (result.duplicate) return
     } catch (error) {
+      words[word + ENTRY_ERROR] = ErrorCode.KAFKA_STORAGE_ERROR
       this.#o.onFailure(owned, error)
       return
     }
@@ -130,12 +142,11 @@ export class GroupCommit {
 
   /** Makes the gathered group as durable as its topics ask, then reports each entry through `post`. */
   commit(post: (entry: number) => void): void {
-    const journalled = this.#touched.filter(o => this.#goesToJournal(o))
     for (const owned of this.#touched) {
       if (!this.#goesToJournal(owned)) this.#writeDirectly(owned)
     }
-    this.#writeJournal(journalled)
-    for (const owned of journalled) this.#guard(owned, () => owned.log.write())
+    this.#writeJournal()
+    for (const owned of this.#touched) this.#guard(owned, () => owned.log.write())
     this.#report(post)
     for (const owned of this.#touched) owned.groupBytes = 0
     this.#entries.length = 0
@@ -145,7 +156,8 @@ export class GroupCommit {
   }
 
   #goesToJournal(owned: OwnedLog): boolean {
-    return owned.log.isDurable && owned.groupBytes < this.#o.bypassBytes
+    const { log, groupBytes } = owned
+    return log.isDurable && log.offline === null && groupBytes < this.#o.bypassBytes
   }
 
   #guard(owned: OwnedLog, action: () => void): void {
@@ -170,28 +182,32 @@ export class GroupCommit {
     })
   }
 
-  #writeJournal(journalled: readonly OwnedLog[]): void {
+  #writeJournal(): void {
     const { journal } = this.#o
-    if (journalled.length === 0 && this.#marks.length === 0) return
-    const runs = journalled.length > 0 ? this.#runs() : []
-    runs.push(...this.#marks)
-    let bytes = 0
-    for (const run of runs) bytes += run.length
+    let runs = this.#runs()
+    if (runs.length === 0) return
     try {
-      if (journal.needsTurn(bytes)) {
+      const failure = this.#o.journalFailure()
+      if (failure !== null) throw new Error(`journal: ${failure}`)
+      if (journal.needsTurn(sizeOf(runs))) {
         this.#o.beforeTurn()
         journal.turn()
+        runs = this.#runs() // the flushes before the turn may have taken a log offline
       }
       // Marks alone need no flush: they only tell recovery what is on disk already.
-      journal.append(runs, journalled.length > 0)
-      for (const { log } of journalled) this.#o.onJournalled(log)
+      journal.append(runs, runs.length > this.#marks.length)
+      for (const owned of this.#touched) {
+        if (this.#goesToJournal(owned)) this.#o.onJournalled(owned)
+      }
     } catch (error) {
+      for (const owned of this.#touched) {
+        if (this.#goesToJournal(owned)) this.#o.onFailure(owned, error)
+      }
       this.#o.onJournalFailure(error)
-      for (const owned of journalled) this.#o.onFailure(owned, error)
     }
   }
 
-  /** The pieces of the ring to journal: neighbouring entries make one piece. */
+  /** The pieces of the ring to journal, neighbouring entries in one piece, then the marks. */
   #runs(): Buffer[] {
     const { words, bytes } = this.#o.requests
     const runs: Buffer[] = []
@@ -211,6 +227,7 @@ export class GroupCommit {
       end = at + words[word + ENTRY_BYTES]!
     }
     if (end !== -1) runs.push(bytes.subarray(start, end))
+    runs.push(...this.#marks)
     return runs
   }
 
@@ -228,6 +245,12 @@ export class GroupCommit {
   }
 }
 
+function sizeOf(buffers: readonly Buffer[]): number {
+  let bytes = 0
+  for (const buffer of buffers) bytes += buffer.length
+  return bytes
+}
+
 /** A journal entry without payload: everything of the partition up to its log's end is flushed. */
 function markOf(owned: OwnedLog): Buffer {
   const { log } = owned
@@ -241,19 +264,4 @@ function markOf(owned: OwnedLog): Buffer {
   mark.writeDoubleLE(log.active.baseOffset, ENTRY_SEGMENT_F64 * 8)
   mark.writeInt32LE(-1, ENTRY_LAST_DELTA * 4) // the end offset is the base offset
   return mark
-}
-
-/** Copies what the main thread needs of a request's entry into its completion. */
-export function copyCompletion(from: Ring, at: number, to: Ring, completion: number): void {
-  const source = at >> 2
-  const target = completion >> 2
-  to.words[target + ENTRY_HANDLE] = from.words[source + ENTRY_HANDLE]!
-  to.words[target + ENTRY_TOKEN] = from.words[source + ENTRY_TOKEN]!
-  to.words[target + ENTRY_ERROR] = from.words[source + ENTRY_ERROR]!
-  to.words[target + ENTRY_POSITION] = from.words[source + ENTRY_POSITION]!
-  to.words[target + ENTRY_LAST_DELTA] = from.words[source + ENTRY_LAST_DELTA]!
-  to.words[target + ENTRY_BATCH_BYTES] = from.words[source + ENTRY_PAYLOAD]!
-  for (const double of [ENTRY_BASE_OFFSET_F64, ENTRY_SEGMENT_F64, ENTRY_APPEND_TIME_F64]) {
-    to.doubles[(completion >> 3) + double] = from.doubles[(at >> 3) + double]!
-  }
 }

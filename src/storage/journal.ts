@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { assert } from '../assert.ts'
 import { crc32c } from '../protocol/crc32c.ts'
 import { ENTRY_BYTES, ENTRY_HEADER_BYTES, ENTRY_PAYLOAD } from '../shared/entry.ts'
@@ -11,16 +11,18 @@ import type { FileSystem } from './fs.ts'
  *   group header, 64 bytes, little-endian, then the group's entries as they lie in the ring (shared/entry.ts), then
  *   zeros up to a multiple of 512, so that a torn write never touches the sector of a durable group:
  *   0 magic u32 | 4 crc32c u32 of the rest of header and entries | 8 group bytes u32, padding included
- *   12 entry bytes u32 | 16 incarnation f64 | 24 sequence f64 | 32 zeros
+ *   12 entry bytes u32 | 16 incarnation f64 | 24 sequence f64 | 32 durable f64 | 40 zeros
  *
- * The incarnation counts the times the journal was opened, the sequence the groups since then.
+ * The incarnation counts the times the journal was opened, the sequence the groups since then; `durable` is the newest
+ * group that was flushed when this one was written. Groups of marks are not flushed on their own, so that a crash may
+ * leave a later group without them: only what `durable` names is missed.
  */
 export const GROUP_ALIGN = 512
 export const GROUP_HEADER_BYTES = 64
 const MAGIC = 0x4a47444f // "ODGJ"
 const CRC_AT = 4
-/** Room made ahead at a time while there is no idle moment to make more. */
-const GROW_BYTES = 1024 * 1024
+/** Room made ahead at a time: small, for the flush that pays for it is one that requests wait for. */
+const GROW_BYTES = 128 * 1024
 const ZEROS = Buffer.alloc(GROW_BYTES)
 
 export const journalPath = (dir: string, file: number): string => join(dir, `${file}.journal`)
@@ -36,6 +38,10 @@ export class Journal {
   #current: 0 | 1 = 0
   #position = 0
   #sequence = 0
+  /** The newest group that is flushed. */
+  #durable = 0
+  /** The last group before the current file. */
+  #before = 0
 
   constructor(files: FileSystem, dir: string, fileBytes: number, incarnation: number) {
     this.#files = files
@@ -47,7 +53,8 @@ export class Journal {
       files.open(journalPath(dir, 1), 'create'),
     ]
     this.#allocated = [files.size(this.#fds[0]), files.size(this.#fds[1])]
-    files.fsyncDir(dir)
+    // The folders may be new too: the names above are flushed as well, up to the data folder.
+    for (const names of [dir, dirname(dir), dirname(dirname(dir))]) files.fsyncDir(names)
   }
 
   get isUsed(): boolean {
@@ -56,6 +63,20 @@ export class Journal {
 
   get current(): 0 | 1 {
     return this.#current
+  }
+
+  get sequence(): number {
+    return this.#sequence
+  }
+
+  /** The groups up to this one are in the other file. */
+  get sequenceBefore(): number {
+    return this.#before
+  }
+
+  /** How much of the current file is used, 0 to 1. */
+  get fill(): number {
+    return this.#position / this.#fileBytes
   }
 
   /** Whether a group with this many entry bytes needs the other file, whose old groups must be flushed first. */
@@ -67,6 +88,8 @@ export class Journal {
 
   /** Starts over in the other file. The caller has flushed everything that file still protected. */
   turn(): void {
+    if (this.#durable < this.#sequence) this.#flush()
+    this.#before = this.#sequence
     this.#current = this.#current === 0 ? 1 : 0
     this.#position = 0
   }
@@ -85,6 +108,7 @@ export class Journal {
     header.writeUInt32LE(entries, 12)
     header.writeDoubleLE(this.#incarnation, 16)
     header.writeDoubleLE(++this.#sequence, 24)
+    header.writeDoubleLE(this.#durable, 32)
     let crc = crc32c(header.subarray(CRC_AT + 4))
     for (const run of runs) crc = crc32c(run, crc)
     header.writeUInt32LE(crc, CRC_AT)
@@ -94,9 +118,14 @@ export class Journal {
     this.#makeRoom(bytes)
     const fd = this.#fds[this.#current]
     this.#files.write(fd, buffers, this.#position)
-    if (flush) this.#files.fdatasync(fd)
+    if (flush) this.#flush()
     this.#position += bytes
     this.#allocated[this.#current] = Math.max(this.#allocated[this.#current], this.#position)
+  }
+
+  #flush(): void {
+    this.#files.fdatasync(this.#fds[this.#current])
+    this.#durable = this.#sequence
   }
 
   #makeRoom(bytes: number): void {
@@ -143,6 +172,7 @@ export class CorruptJournal extends Error {
 interface Group {
   readonly incarnation: number
   readonly sequence: number
+  readonly durable: number
   readonly entries: Buffer
   readonly bytes: number
 }
@@ -159,19 +189,20 @@ function readGroup(file: Buffer, at: number): Group | null {
   return {
     incarnation: file.readDoubleLE(at + 16),
     sequence: file.readDoubleLE(at + 24),
+    durable: file.readDoubleLE(at + 32),
     entries: file.subarray(at + GROUP_HEADER_BYTES, end),
     bytes,
   }
 }
 
-/** The groups at the start of a file that follow each other without a gap. */
-function leadingGroups(file: Buffer, flushedIncarnation: number): { groups: Group[]; end: number } {
+/** The whole groups at the start of a file that follow each other without a gap. */
+function leadingGroups(file: Buffer): { groups: Group[]; end: number } {
   const groups: Group[] = []
   let at = 0
   for (;;) {
     const group = readGroup(file, at)
     const last = groups.at(-1)
-    if (group === null || group.incarnation <= flushedIncarnation) break
+    if (group === null) break
     if (last !== undefined) {
       if (group.incarnation !== last.incarnation || group.sequence !== last.sequence + 1) break
     }
@@ -181,57 +212,66 @@ function leadingGroups(file: Buffer, flushedIncarnation: number): { groups: Grou
   return { groups, end: at }
 }
 
+/** Whole groups behind the leading ones: older ones not overwritten yet, or newer ones behind damage. */
+function groupsBehind(file: Buffer, from: number): Group[] {
+  const groups: Group[] = []
+  for (let at = from; at + GROUP_HEADER_BYTES <= file.length; at += GROUP_ALIGN) {
+    const group = file.readUInt32LE(at) === MAGIC ? readGroup(file, at) : null
+    if (group !== null) groups.push(group)
+  }
+  return groups
+}
+
+/** What the checkpoint says of a journal: flushed are all groups of `incarnation`, and those of the next up to `sequence`. */
+export interface JournalFlushed {
+  readonly incarnation: number
+  readonly sequence: number
+}
+
 /**
- * Reads what a crash left in the two files of a journal: the entries of all groups after the given incarnation, oldest
- * first, and their incarnation (0 if there are none). A group that is not whole ends the journal if nothing newer stands behind it (a torn write, never
- * acknowledged); if a newer one does, durable bytes were damaged and CorruptJournal is thrown.
+ * Reads what a crash left in the two files of a journal: the entries of all groups that are not flushed to the
+ * segments, oldest first, and the newest incarnation seen. `flushed` is null if the checkpoint is missing or damaged.
+ * A group that is not whole ends the journal, with all that follows: it was never acknowledged. But if a later one says
+ * that it was flushed, durable bytes are damaged and CorruptJournal is thrown.
  */
 export function readJournal(
   files: readonly Buffer[],
-  flushedIncarnation: number,
+  flushed: JournalFlushed | null,
 ): { groups: Buffer[]; incarnation: number } {
-  const read = files.map(file => ({ file, ...leadingGroups(file, flushedIncarnation) }))
-  const live = read.filter(r => r.groups.length > 0)
-  live.sort((a, b) => a.groups[0]!.sequence - b.groups[0]!.sequence)
+  const read = files.map(file => ({ file, ...leadingGroups(file) }))
+  const incarnation =
+    flushed === null
+      ? Math.max(0, ...read.map(r => r.groups[0]?.incarnation ?? 0))
+      : flushed.incarnation + 1
+  const after = flushed?.sequence ?? 0
+  const isLive = (g: Group): boolean => g.incarnation === incarnation && g.sequence > after
+  const live = read.map(r => r.groups.filter(isLive)).filter(groups => groups.length > 0)
+  live.sort((a, b) => a[0]!.sequence - b[0]!.sequence)
   const groups: Group[] = []
-  for (const { groups: next } of live) {
-    const last = groups.at(-1)
-    const first = next[0]!
-    if (last !== undefined) {
-      if (first.incarnation !== last.incarnation || first.sequence !== last.sequence + 1) {
-        throw new CorruptJournal(
-          `journal damaged: group ${last.sequence} is followed by group ${first.sequence}`,
-        )
-      }
-    }
-    groups.push(...next)
+  for (const next of live) {
+    const last = groups.at(-1)?.sequence ?? (flushed === null ? null : after)
+    if (last === null || next[0]!.sequence === last + 1) groups.push(...next)
   }
-  const newest = groups.at(-1)
-  for (const { file, end } of read) refuseNewer(file, end, newest, flushedIncarnation)
-  return { groups: groups.map(g => g.entries), incarnation: newest?.incarnation ?? 0 }
+  const end = groups.at(-1)?.sequence ?? after
+  const behind = read.flatMap(r => groupsBehind(r.file, r.end).filter(isLive))
+  const missed = [...live.flat(), ...behind].find(g => g.durable > end)
+  if (missed !== undefined) {
+    throw new CorruptJournal(
+      `journal damaged: group ${missed.sequence} says that group ${missed.durable} was flushed, but only those up to ${end} are whole`,
+    )
+  }
+  // Used already, even if nothing of it counts any more: the next start must not take the same number.
+  const seen = after > 0 || groups.length > 0 || behind.length > 0
+  return {
+    groups: groups.map(g => g.entries),
+    incarnation: seen ? incarnation : incarnation - 1,
+  }
 }
 
-/** Looks behind the last good group for a newer whole one: then what lies between was durable and is damaged. */
-function refuseNewer(
-  file: Buffer,
-  from: number,
-  newest: Group | undefined,
-  flushedIncarnation: number,
-): void {
-  for (let at = from; at + GROUP_HEADER_BYTES <= file.length; at += GROUP_ALIGN) {
-    if (file.readUInt32LE(at) !== MAGIC) continue
-    const group = readGroup(file, at)
-    if (group === null || group.incarnation <= flushedIncarnation) continue
-    const isNewer =
-      newest === undefined
-        ? group.sequence > 1
-        : group.incarnation === newest.incarnation && group.sequence > newest.sequence
-    if (isNewer) {
-      throw new CorruptJournal(
-        `journal damaged: group ${group.sequence} is whole at byte ${at}, but the one before it is not`,
-      )
-    }
-  }
+/** Of one file of a running journal, all groups' entries. */
+export function readJournalFile(file: Buffer, incarnation: number): Buffer[] {
+  const { groups } = leadingGroups(file)
+  return groups.filter(g => g.incarnation === incarnation).map(g => g.entries)
 }
 
 /** Calls back for each entry of a group with the entry's bytes, header first. */

@@ -12,8 +12,8 @@ export interface EpochStart {
  * learnt again from them.
  */
 export class LeaderEpochs {
-  /** The file was there and could not be read: the epochs have to be learnt from all batches. */
-  readonly wasDamaged: boolean
+  /** Whether the file is there and whole; if not, the epochs have to be learnt from all batches. */
+  readonly file: 'whole' | 'missing' | 'damaged'
   readonly #files: FileSystem
   readonly #path: string
   #entries: EpochStart[] = []
@@ -22,17 +22,9 @@ export class LeaderEpochs {
   constructor(files: FileSystem, path: string) {
     this.#files = files
     this.#path = path
-    let lines: string[] | null = null
-    try {
-      lines = readCheckpoint(files, path)
-      this.wasDamaged = false
-    } catch {
-      this.wasDamaged = true
-    }
-    for (const line of lines ?? []) {
-      const [epoch, startOffset] = line.split(' ').map(Number)
-      this.#entries.push({ epoch: epoch!, startOffset: startOffset! })
-    }
+    const entries = readEpochs(files, path)
+    this.file = typeof entries === 'string' ? entries : 'whole'
+    if (typeof entries !== 'string') this.#entries = entries
   }
 
   get entries(): readonly EpochStart[] {
@@ -75,6 +67,20 @@ export class LeaderEpochs {
     writeCheckpoint(this.#files, this.#path, lines)
     this.#isWritten = true
   }
+}
+
+function readEpochs(files: FileSystem, path: string): EpochStart[] | 'missing' | 'damaged' {
+  const read = readCheckpoint(files, path)
+  if (typeof read === 'string') return read
+  const entries: EpochStart[] = []
+  for (const line of read) {
+    const [, epoch, startOffset] = /^(\d+) (\d+)$/.exec(line)?.map(Number) ?? []
+    const last = entries.at(-1) ?? { epoch: -1, startOffset: -1 }
+    if (epoch === undefined || startOffset === undefined) return 'damaged'
+    if (epoch <= last.epoch || startOffset <= last.startOffset) return 'damaged'
+    entries.push({ epoch, startOffset })
+  }
+  return entries
 }
 
 /**

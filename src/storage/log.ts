@@ -65,6 +65,8 @@ export class Log {
   /** Records appended since the last flush, and when the first of them came: for flush.messages and flush.ms. */
   unflushedRecords = 0
   unflushedSince = -1
+  /** Everything below is handed to the system; what is above waits for `write`. */
+  #writtenOffset: number
   readonly #files: FileSystem
   /** Where in the active segment `scanFrom` is, or somewhat before. */
   #scanPosition: number
@@ -103,6 +105,7 @@ export class Log {
     this.logStartOffset = state.logStartOffset
     this.nextOffset = state.nextOffset
     this.recoveryPoint = state.nextOffset
+    this.#writtenOffset = state.nextOffset
     this.scanFrom = state.scanFrom
     this.#scanPosition = state.scanPosition
   }
@@ -151,6 +154,7 @@ export class Log {
 
   #judge(bytes: Buffer, result: Appended): number {
     if (this.offline !== null) return ErrorCode.KAFKA_STORAGE_ERROR
+    if (batch.batchBytes(bytes) !== bytes.length) return ErrorCode.CORRUPT_MESSAGE
     if (batch.computeCrc(bytes) !== batch.storedCrc(bytes)) return ErrorCode.CORRUPT_MESSAGE
     if (bytes.length > this.config.segmentBytes) return ErrorCode.RECORD_LIST_TOO_LARGE
     if (batch.producerId(bytes) === batch.NO_PRODUCER_ID) return ErrorCode.NONE
@@ -178,7 +182,8 @@ export class Log {
   /** Closes the active segment, flushed, and starts the next one at the log's end. */
   roll(): void {
     this.active.seal()
-    this.recoveryPoint = this.nextOffset
+    this.#writtenOffset = this.nextOffset
+    this.#noteFlushed()
     this.snapshotProducers()
     this.epochs.write()
     this.segments.push(Segment.create(this.#files, this.dir, this.nextOffset))
@@ -201,14 +206,22 @@ export class Log {
 
   write(): void {
     this.active.write()
+    this.#writtenOffset = this.nextOffset
   }
 
+  /** Flushes what is written. */
   flush(): void {
     this.active.flush()
-    this.recoveryPoint = this.nextOffset
-    this.unflushedRecords = 0
-    this.unflushedSince = -1
-    if (this.active.size - this.#scanPosition >= SCAN_BYTES_MAX) this.#limitScan()
+    this.#noteFlushed()
+    const isLong = this.active.size - this.#scanPosition >= SCAN_BYTES_MAX
+    // The snapshot is as of the log's end, so that end must be flushed.
+    if (isLong && this.active.waitingBytes === 0) this.#limitScan()
+  }
+
+  #noteFlushed(): void {
+    this.recoveryPoint = this.#writtenOffset
+    this.unflushedRecords = this.nextOffset - this.#writtenOffset
+    if (this.unflushedRecords === 0) this.unflushedSince = -1
   }
 
   /** Flushes what a restart would otherwise have to make again from the batches: indexes, producers, epochs. */
@@ -224,6 +237,7 @@ export class Log {
   fail(reason: string): void {
     this.offline ??= reason
     this.active.dropWaiting()
+    this.nextOffset = this.#writtenOffset
   }
 
   /**
@@ -245,7 +259,7 @@ export class Log {
     const { config } = this
     if (!config.deletes) return []
     const isOld = (s: Segment): boolean =>
-      config.retentionMs >= 0 && s.maxTimestamp >= 0 && now - s.maxTimestamp > config.retentionMs
+      config.retentionMs >= 0 && s.size > 0 && now - s.newestMs() > config.retentionMs
     if (this.active.size > 0 && this.segments.every(isOld)) this.roll()
     let excess = config.retentionBytes >= 0 ? this.size - config.retentionBytes : -1
     const removed = this.#dropWhile((segment, next) => {

@@ -1,31 +1,33 @@
 import { join } from 'node:path'
 import {
   ENTRY_HEADER_BYTES,
-  ENTRY_MORE,
-  ENTRY_PARTITION,
   ENTRY_PAYLOAD,
   ENTRY_TOKEN,
-  ENTRY_TOPIC_ID,
-  KIND_APPEND,
   KIND_COMMAND,
   KIND_EVENT,
 } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
+import { rebuildIndexes } from './closed-segment.ts'
 import type {
   CommandAnswer,
   CommandMessage,
   CommandName,
   Commands,
   LogView,
-  OfflineEvent,
   PartitionToOpen,
 } from './commands.ts'
-import { type FileSystem, readFile, replaceFile } from './fs.ts'
-import { copyCompletion, GroupCommit, type OwnedLog } from './group-commit.ts'
-import { forEachEntry, Journal, journalPath, readJournal } from './journal.ts'
-import type { Log } from './log.ts'
-import { rebuildIndexes, recover } from './recovery.ts'
-import { readWorkerCheckpoint, type SafePoint, writeWorkerCheckpoint } from './worker-checkpoint.ts'
+import { CompletionWriter } from './completion-writer.ts'
+import { moveStrayAside, removeFolder, removeLeftovers } from './folders.ts'
+import type { FileSystem } from './fs.ts'
+import { GroupCommit, type OwnedLog } from './group-commit.ts'
+import { Journal, journalPath } from './journal.ts'
+import { keyOf, type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
+import type { Log, LogConfig } from './log.ts'
+import { isOfOtherTopic } from './partition-metadata.ts'
+import { recover } from './recovery.ts'
+import type { Segment } from './segment.ts'
+import { addUnreplayed, keepEntriesOf } from './unreplayed.ts'
+import { type SafePoint, writeWorkerCheckpoint } from './worker-checkpoint.ts'
 
 export interface PartitionStoreOptions {
   readonly files: FileSystem
@@ -44,11 +46,19 @@ export interface PartitionStoreOptions {
   readonly waitForSpace: () => void
 }
 
-const NOWHERE: SafePoint = { logStartOffset: 0, recoveryPoint: 0, scanFrom: 0 }
-/** Messages to the main thread are cut into parts of this size. */
-const MESSAGE_PART_BYTES = 256 * 1024
 /** Idle work and flush.ms are looked at this often, in ms. */
 const TICK_MS = 100
+/** Under load the checkpoint is written this often, in ms, so that a start has little to verify. */
+const CHECKPOINT_MS = 10_000
+/** The share of a journal file after whose use everything that the other file protects is flushed. */
+const FLUSHED_AHEAD_AT = 0.75
+
+/** A partition that could not be opened. What is known of it is kept for the next start. */
+interface UnopenedLog {
+  readonly key: string
+  readonly dir: string
+  readonly safe: SafePoint
+}
 
 /**
  * Everything one partition worker owns: the logs, the journal, the group commit and the commands. It has no thread of
@@ -57,27 +67,35 @@ const TICK_MS = 100
 export class PartitionStore {
   readonly #o: PartitionStoreOptions
   readonly #logs = new Map<number, OwnedLog>()
+  readonly #unopened = new Map<number, UnopenedLog>()
   readonly #journalDir: string
+  readonly #out: CompletionWriter
   readonly #group: GroupCommit
   readonly #journal: Journal
   readonly #incarnation: number
-  /** What the checkpoints of all workers say, and the journals' entries by topic id and partition, until all is open. */
-  readonly #safePoints = new Map<string, SafePoint>()
-  readonly #journalled = new Map<string, Buffer[]>()
+  /** What the last run left, until all is open. */
+  readonly #left: LeftBehind
   readonly #notes: string[] = []
   /** Logs that have entries in a journal file and are not flushed since; by journal file. */
-  readonly #protected: [Set<Log>, Set<Log>] = [new Set(), new Set()]
+  readonly #protected: [Set<OwnedLog>, Set<OwnedLog>] = [new Set(), new Set()]
+  /** Of the file that will be overwritten next: how many it protected when the current one was begun. */
+  #protectedAtTurn = 0
   #journalFailure: string | null = null
   #checkpointStale = false
+  /** Of this incarnation: what the checkpoint says. */
+  #flushedSequence = 0
   #lastTick = 0
+  #lastCheckpoint = 0
   #closed = false
 
   constructor(options: PartitionStoreOptions) {
     this.#o = options
     const { files, dataDir, worker } = options
     this.#journalDir = join(dataDir, 'journal', String(worker))
-    const own = this.#readJournals()
-    this.#incarnation = own + 1
+    this.#out = new CompletionWriter(options.completions, options.waitForSpace)
+    this.#left = readLeftBehind(files, dataDir, worker, options.clean)
+    this.#notes.push(...this.#left.notes)
+    this.#incarnation = this.#left.incarnation + 1
     this.#journal = new Journal(
       files,
       this.#journalDir,
@@ -90,8 +108,10 @@ export class PartitionStore {
       journal: this.#journal,
       now: options.now,
       bypassBytes: options.bypassBytes,
-      beforeTurn: () => this.#flushProtected(this.#journal.current === 0 ? 1 : 0),
-      onJournalled: log => this.#protected[this.#journal.current].add(log),
+      journalFileBytes: options.journalFileBytes,
+      beforeTurn: () => this.#beforeTurn(),
+      onJournalled: owned => this.#protected[this.#journal.current].add(owned),
+      journalFailure: () => this.#journalFailure,
       onFailure: (owned, error) => this.#takeOffline(owned, error),
       onJournalFailure: error => this.#failJournal(error),
     })
@@ -101,70 +121,45 @@ export class PartitionStore {
     return this.#closed
   }
 
-  /**
-   * Reads the checkpoints and journals of all workers: the partitions may have been spread differently before.
-   * @returns the newest incarnation this worker's journal has seen.
-   */
-  #readJournals(): number {
-    const { files, dataDir, worker, clean } = this.#o
-    const root = join(dataDir, 'journal')
-    let newest = 0
-    if (!files.exists(root)) return newest
-    for (const name of files.readdir(root)) {
-      const dir = join(root, name)
-      const { checkpoint, damaged } = readWorkerCheckpoint(files, dir)
-      if (damaged) this.#notes.push(`${dir}: the checkpoint is damaged, so everything is verified`)
-      for (const [partition, point] of Object.entries(checkpoint.partitions)) {
-        const known = this.#safePoints.get(partition)
-        if (known === undefined || known.recoveryPoint < point.recoveryPoint) {
-          this.#safePoints.set(partition, point)
-        }
-      }
-      if (name === String(worker)) newest = Math.max(newest, checkpoint.flushedIncarnation)
-      if (clean && !damaged) continue
-      const contents = [0, 1]
-        .map(i => journalPath(dir, i))
-        .map(path => (files.exists(path) ? readFile(files, path) : Buffer.alloc(0)))
-      const read = readJournal(contents, checkpoint.flushedIncarnation)
-      for (const entries of read.groups) this.#keepEntries(entries)
-      if (name === String(worker)) newest = Math.max(newest, read.incarnation)
-    }
-    return newest
-  }
-
-  #keepEntries(entries: Buffer): void {
-    forEachEntry(entries, entry => {
-      const topicId = entry.toString('base64url', ENTRY_TOPIC_ID * 4, ENTRY_TOPIC_ID * 4 + 16)
-      const key = keyOf(topicId, entry.readUInt32LE(ENTRY_PARTITION * 4))
-      const list = this.#journalled.get(key)
-      if (list === undefined) this.#journalled.set(key, [entry])
-      else list.push(entry)
-    })
-  }
-
   /** Handles one group of appends and at most one command. @returns false if there was nothing to do. */
   turn(): boolean {
     const { requests } = this.#o
+    this.#flushAhead()
     const command = this.#group.gather()
     if (this.#group.isEmpty && command === -1) return false
-    if (!this.#group.isEmpty) this.#group.commit(at => this.#complete(at))
+    if (!this.#group.isEmpty) {
+      this.#group.commit(at => this.#out.complete(requests, at))
+      this.#checkpointStale = true
+    }
     if (command !== -1) this.#run(command)
     requests.release()
-    this.#o.completions.publish()
-    if (this.#o.now() - this.#lastTick >= TICK_MS) this.#flushOverdue()
+    this.#out.publish()
+    const now = this.#o.now()
+    if (now - this.#lastTick >= TICK_MS) this.#flushOverdue()
+    if (now - this.#lastCheckpoint >= CHECKPOINT_MS) this.#safely(() => this.#checkpointIfStale())
     return true
   }
 
   /** Work for idle moments: flush.ms, flushing what the journal protects, room in the journal. */
   tick(): void {
+    if (this.#closed) return
     this.#flushOverdue()
-    if (this.#journalFailure !== null || this.#closed) return
-    for (const file of [0, 1] as const) {
-      if (this.#protected[file].size > 0) this.#flushProtected(file)
+    this.#safely(() => {
+      for (const file of [0, 1] as const) this.#flushProtected(file)
+      this.#checkpointIfStale()
+      if (this.#journal.isUsed) this.#journal.preallocateSome()
+    })
+    this.#out.publish()
+  }
+
+  /** Work on the journal and its checkpoint: a failure takes every partition offline that needs them. */
+  #safely(action: () => void): void {
+    if (this.#journalFailure !== null) return
+    try {
+      action()
+    } catch (error) {
+      this.#failJournal(error)
     }
-    if (this.#checkpointStale) this.#checkpoint(0)
-    if (this.#journal.isUsed) this.#journal.preallocateSome()
-    this.#o.completions.publish()
   }
 
   #flushOverdue(): void {
@@ -179,33 +174,18 @@ export class PartitionStore {
     }
   }
 
-  #complete(at: number): void {
-    const { requests, completions } = this.#o
-    const completion = this.#reserve(KIND_APPEND, 0)
-    copyCompletion(requests, at, completions, completion)
-  }
-
-  /** Room in the completion ring, waiting for the main thread if it has fallen behind. */
-  #reserve(kind: number, payloadBytes: number): number {
-    const { completions } = this.#o
-    for (;;) {
-      const at = completions.reserve(kind, payloadBytes)
-      if (at !== -1) return at
-      completions.publish()
-      this.#o.waitForSpace()
-    }
-  }
-
-  /** Sends a message in as many entries as it takes; all but the last say that more follows. */
-  #send(kind: number, token: number, message: CommandAnswer | OfflineEvent): void {
-    const { completions } = this.#o
-    const json = Buffer.from(JSON.stringify(message))
-    for (let from = 0; from < json.length; from += MESSAGE_PART_BYTES) {
-      const part = json.subarray(from, from + MESSAGE_PART_BYTES)
-      const at = this.#reserve(kind, part.length)
-      completions.words[(at >> 2) + ENTRY_TOKEN] = token
-      completions.words[(at >> 2) + ENTRY_MORE] = from + part.length < json.length ? 1 : 0
-      part.copy(completions.bytes, at + ENTRY_HEADER_BYTES)
+  /**
+   * Some of the next turn's flushes, in step with the journal's filling, so that the turn itself finds little to do.
+   * Called between groups, when the last one has been reported.
+   */
+  #flushAhead(): void {
+    const ahead = this.#protected[this.#journal.current === 0 ? 1 : 0]
+    const share = Math.max(0, 1 - this.#journal.fill / FLUSHED_AHEAD_AT)
+    const allowed = Math.floor(this.#protectedAtTurn * share)
+    for (const owned of ahead) {
+      if (ahead.size <= allowed) return
+      if (owned.log.offline === null) this.#guard(owned, () => owned.log.flush())
+      if (owned.log.offline === null) ahead.delete(owned)
     }
   }
 
@@ -213,7 +193,7 @@ export class PartitionStore {
     if (owned.log.offline !== null) return
     const reason = error instanceof Error ? error.message : String(error)
     owned.log.fail(reason)
-    this.#send(KIND_EVENT, 0, { event: 'offline', handle: owned.handle, reason })
+    this.#out.send(KIND_EVENT, 0, { event: 'offline', handle: owned.handle, reason })
   }
 
   /** Without its journal a worker can make no small write durable: every such partition goes offline. */
@@ -232,29 +212,64 @@ export class PartitionStore {
     }
   }
 
-  /** Flushes the logs that a journal file protects, and says so in the checkpoint: the file may be overwritten. */
+  /** The other file is about to be overwritten: what it protects is flushed, and the checkpoint says so. */
+  #beforeTurn(): void {
+    const { current } = this.#journal
+    this.#flushProtected(current === 0 ? 1 : 0)
+    this.#protectedAtTurn = this.#protected[current].size
+    this.#checkpoint(this.#incarnation - 1, this.#journal.sequenceBefore)
+  }
+
+  /** Flushes the logs that a journal file protects; the entries of those that have failed are put aside for the next start. */
   #flushProtected(file: 0 | 1): void {
-    for (const owned of this.#logs.values()) {
-      const { log } = owned
-      if (!this.#protected[file].has(log) || log.offline !== null) continue
-      this.#guard(owned, () => log.flush())
+    const failed: OwnedLog[] = []
+    for (const owned of this.#protected[file]) {
+      if (owned.log.offline === null) this.#guard(owned, () => owned.log.flush())
+      if (owned.log.offline !== null) failed.push(owned)
     }
-    this.#checkpoint(0)
+    if (failed.length > 0) {
+      const path = journalPath(this.#journalDir, file)
+      keepEntriesOf(this.#o.files, path, this.#incarnation, failed)
+    }
     this.#protected[file].clear()
   }
 
-  /** With an incarnation, the journal groups up to it count no more. */
-  #checkpoint(flushedIncarnation: number): void {
-    const partitions: Record<string, SafePoint> = {}
+  /** At an idle moment or between groups: all that is journalled is written to the segments. */
+  #checkpointIfStale(): void {
+    if (!this.#checkpointStale) return
+    const { current, sequence, sequenceBefore } = this.#journal
+    const isOtherFlushed = this.#protected[current === 0 ? 1 : 0].size === 0
+    const isFlushed = isOtherFlushed && this.#protected[current].size === 0
+    const flushedOther = isOtherFlushed ? sequenceBefore : this.#flushedSequence
+    this.#checkpoint(this.#incarnation - 1, isFlushed ? sequence : flushedOther)
+  }
+
+  /** Writes what is flushed: journal groups up to the incarnation, and of the next one up to the sequence, count no more. */
+  #checkpoint(
+    flushedIncarnation: number,
+    flushedSequence: number,
+    others: Iterable<readonly [string, SafePoint]> = [],
+  ): void {
+    const partitions: Record<string, SafePoint> = Object.fromEntries(others)
+    for (const { key, safe } of this.#unopened.values()) partitions[key] = safe
     for (const { key, log } of this.#logs.values()) {
       const { logStartOffset, recoveryPoint, scanFrom } = log
       if (log.nextOffset > 0) partitions[key] = { logStartOffset, recoveryPoint, scanFrom }
     }
     writeWorkerCheckpoint(this.#o.files, this.#journalDir, {
-      flushedIncarnation: Math.max(flushedIncarnation, this.#incarnation - 1),
+      flushedIncarnation,
+      flushedSequence,
       partitions,
     })
+    this.#flushedSequence = flushedSequence
     this.#checkpointStale = false
+    this.#lastCheckpoint = this.#o.now()
+  }
+
+  /** Of what only the logs know, when nothing of the journal has been flushed. */
+  #checkpointLogs(): void {
+    this.#safely(() => this.#checkpoint(this.#incarnation - 1, this.#flushedSequence))
+    if (this.#journalFailure !== null) throw new Error(`journal: ${this.#journalFailure}`)
   }
 
   #run(at: number): void {
@@ -278,7 +293,7 @@ export class PartitionStore {
       const kind = error instanceof Error ? error.name : 'Error'
       answer = { error: error instanceof Error ? error.message : String(error), kind }
     }
-    this.#send(KIND_COMMAND, token, answer)
+    this.#out.send(KIND_COMMAND, token, answer)
   }
 
   /** How to run each command. One that throws on a partition's files takes that partition offline. */
@@ -286,29 +301,39 @@ export class PartitionStore {
     [N in CommandName]: (request: Commands[N]['request']) => Commands[N]['response']
   } = {
     open: ({ partitions, recovering }) => {
-      const made: string[] = []
-      const views = partitions.map(p => this.#open(p, recovering, made))
+      const unflushed: OwnedLog[] = []
+      let views = partitions.map(p => this.#open(p, recovering, unflushed))
       // All at once: the first flush takes most of the others' work with it.
-      if (made.length > 0) this.#o.files.fsyncDir(this.#o.dataDir)
-      for (const dir of made) this.#o.files.fsyncDir(dir)
+      if (unflushed.length > 0) this.#o.files.fsyncDir(this.#o.dataDir)
+      for (const owned of unflushed) {
+        this.#guard(owned, () => this.#o.files.fsyncDir(owned.log.dir))
+      }
+      views = views.map(view => {
+        const log = this.#logs.get(view.handle)?.log
+        return log === undefined ? view : viewOf(view.handle, log)
+      })
       const notes = this.#notes.splice(0)
       return { views, notes }
     },
     ready: ({ workers }) => {
-      this.#journalled.clear()
-      this.#checkpoint(0)
-      if (this.#o.worker === 0) this.#removeLeftovers(workers)
+      // Other workers may not have written their checkpoints yet: nothing that was known may be lost in between.
+      this.#checkpoint(this.#incarnation - 1, 0, this.#left.safePoints)
+      this.#left.safePoints.clear()
+      this.#left.journalled.clear()
+      if (this.#o.worker === 0) removeLeftovers(this.#o.files, this.#o.dataDir, workers)
       return null
     },
     configure: ({ handles, config }) => {
-      for (const handle of handles) this.#owned(handle).log.config = config
+      for (const handle of handles) this.#configure(handle, config)
       return null
     },
     deleteRecords: ({ handle, offset }) => {
-      const { log } = this.#owned(handle)
+      const { log } = this.#online(handle)
+      // A log must not end below its start after a crash.
+      log.flush()
       const removed = log.deleteRecordsBefore(offset)
       // The new start must be durable before records vanish, or a crash could bring some of them back.
-      this.#checkpoint(0)
+      this.#checkpointLogs()
       log.removeFiles(removed)
       return viewOf(handle, log)
     },
@@ -317,7 +342,7 @@ export class PartitionStore {
       return null
     },
     retention: ({ handles }) => {
-      const views: LogView[] = []
+      const removals: { owned: OwnedLog; removed: Segment[] }[] = []
       for (const handle of handles) {
         const owned = this.#logs.get(handle)
         if (owned === undefined || owned.log.offline !== null) continue
@@ -325,12 +350,15 @@ export class PartitionStore {
           const { log } = owned
           log.producers.expire(this.#o.now() - log.config.producerIdExpirationMs)
           const removed = log.applyRetention(this.#o.now())
-          if (removed.length === 0) return
-          log.removeFiles(removed)
-          views.push(viewOf(handle, log))
+          if (removed.length > 0) removals.push({ owned, removed })
         })
       }
-      return { views }
+      // As for deleteRecords: a crash amid the removals must not leave a hole.
+      if (removals.length > 0) this.#checkpointLogs()
+      for (const { owned, removed } of removals) {
+        this.#guard(owned, () => owned.log.removeFiles(removed))
+      }
+      return { views: removals.map(({ owned }) => viewOf(owned.handle, owned.log)) }
     },
     producers: ({ handle }) => {
       const { producers } = this.#owned(handle).log.producers
@@ -344,8 +372,11 @@ export class PartitionStore {
       }
     },
     rebuildIndexes: ({ handle, base }) => {
-      const { log } = this.#owned(handle)
-      rebuildIndexes(this.#o.files, log, base)
+      const { log } = this.#online(handle)
+      // The active segment's index is still being written: it is closed first.
+      if (log.active.baseOffset === base && log.active.size > 0) log.roll()
+      const isThere = log.segments.some(s => s.baseOffset === base && s.size > 0)
+      if (isThere) rebuildIndexes(this.#o.files, log, base)
       return null
     },
     close: () => this.#close(),
@@ -357,15 +388,39 @@ export class PartitionStore {
     return owned
   }
 
+  /** Its files may be touched: after a failure nothing is tried on them again. */
+  #online(handle: number): OwnedLog {
+    const owned = this.#owned(handle)
+    if (owned.log.offline !== null) throw new Error(`offline: ${owned.log.offline}`)
+    return owned
+  }
+
+  #configure(handle: number, config: LogConfig): void {
+    const owned = this.#logs.get(handle)
+    if (owned === undefined) return
+    const { log } = owned
+    const wasDurable = log.isDurable
+    log.config = config
+    if (wasDurable || !log.isDurable || log.offline !== null) return
+    // From now on the journal holds what follows: what came before must be on the disk by then.
+    this.#guard(owned, () => log.flush())
+    if (this.#journalFailure !== null) this.#takeOffline(owned, `journal: ${this.#journalFailure}`)
+  }
+
   /** Opens a partition: at the start of the broker with recovery, later as a new and empty one. */
-  #open(p: PartitionToOpen, recovering: boolean, made: string[]): LogView {
+  #open(p: PartitionToOpen, recovering: boolean, unflushed: OwnedLog[]): LogView {
     const { files, dataDir, clean } = this.#o
+    const { handle, partition } = p
     const key = keyOf(p.topicId, p.partition)
-    const safe = this.#safePoints.get(key) ?? NOWHERE
-    const journal = this.#journalled.get(key) ?? []
+    const safe = this.#left.safePoints.get(key) ?? NOWHERE
+    const journal = this.#left.journalled.get(key) ?? []
     const dir = join(dataDir, p.name)
     try {
-      if (!recovering) this.#moveStrayAside(dir)
+      const isKnown = this.#left.safePoints.has(key) || journal.length > 0
+      if (!recovering || (!isKnown && isOfOtherTopic(files, dir, p.topicId))) {
+        const aside = moveStrayAside(files, dir, this.#o.now())
+        if (aside !== null) this.#notes.push(aside)
+      }
       const { log, notes, isNew } = recover(files, {
         ...safe,
         dir,
@@ -376,75 +431,51 @@ export class PartitionStore {
         journal,
       })
       this.#notes.push(...notes)
-      if (isNew) made.push(dir)
       const topicId = Buffer.from(p.topicId, 'base64url')
-      const { handle, partition } = p
-      this.#logs.set(handle, { log, key, handle, partition, topicId, groupBytes: 0 })
+      const owned: OwnedLog = { log, key, handle, partition, topicId, groupBytes: 0 }
+      this.#logs.set(handle, owned)
+      // After a kill even names that are there may not be on the disk.
+      if (isNew || !clean) unflushed.push(owned)
+      if (this.#journalFailure !== null && log.isDurable) {
+        this.#takeOffline(owned, `journal: ${this.#journalFailure}`)
+      }
       return viewOf(handle, log)
     } catch (error) {
       const offline = error instanceof Error ? error.message : String(error)
-      if (journal.length > 0) this.#saveAside(dir, journal)
-      const { handle } = p
+      addUnreplayed(files, dir, journal)
+      if (journal.length > 0) this.#notes.push(`${dir}: ${journal.length} journal entries are kept`)
+      this.#unopened.set(handle, { key, dir, safe })
       return { handle, logStartOffset: 0, nextOffset: 0, segments: [], epochs: [], offline }
-    }
-  }
-
-  /** A folder of this name that a new topic finds is not its own: it is kept under another name. */
-  #moveStrayAside(dir: string): void {
-    const { files, dataDir } = this.#o
-    if (!files.exists(dir)) return
-    const aside = `${dir}.${this.#o.now()}-stray`
-    files.rename(dir, aside)
-    files.fsyncDir(dataDir)
-    this.#notes.push(`${dir} belonged to no topic and is now ${aside}`)
-  }
-
-  /** Keeps the journal entries of a partition that could not be opened, for whoever repairs it. */
-  #saveAside(dir: string, journal: readonly Buffer[]): void {
-    const path = join(dir, `incarnation-${this.#incarnation}.unreplayed`)
-    replaceFile(this.#o.files, path, Buffer.concat(journal))
-    this.#notes.push(`${path} holds ${journal.length} acknowledged batches that were not replayed`)
-  }
-
-  /**
-   * Removes what earlier runs left: journals of workers that are no more (all they held is flushed by now), and
-   * folders of topics whose deletion a crash interrupted.
-   */
-  #removeLeftovers(workers: number): void {
-    const { files, dataDir } = this.#o
-    const journals = join(dataDir, 'journal')
-    for (const name of files.readdir(journals)) {
-      if (Number(name) >= workers) removeFolder(files, join(journals, name))
-    }
-    files.fsyncDir(journals)
-    for (const name of files.readdir(dataDir)) {
-      if (name.endsWith('-delete')) removeFolder(files, join(dataDir, name))
     }
   }
 
   #delete(handle: number): void {
     const { files, dataDir } = this.#o
     const owned = this.#logs.get(handle)
-    if (owned === undefined) return
-    const { log } = owned
+    const dir = owned?.log.dir ?? this.#unopened.get(handle)?.dir
+    if (dir === undefined) return
     this.#logs.delete(handle)
-    for (const set of this.#protected) set.delete(log)
-    for (const segment of log.segments) segment.close()
+    this.#unopened.delete(handle)
+    if (owned !== undefined) {
+      for (const set of this.#protected) set.delete(owned)
+      for (const segment of owned.log.segments) segment.close()
+    }
+    if (!files.exists(dir)) return
     // Renamed first: a crash amid the removal leaves a name that the next start knows to remove.
-    const doomed = `${log.dir}.${this.#o.now()}-delete`
-    files.rename(log.dir, doomed)
+    const doomed = `${dir}.${this.#o.now()}-delete`
+    files.rename(dir, doomed)
     files.fsyncDir(dataDir)
     removeFolder(files, doomed)
     this.#checkpointStale = true
   }
 
   #close(): { clean: boolean } {
-    let clean = this.#journalFailure === null
+    let clean = this.#journalFailure === null && this.#unopened.size === 0
     for (const owned of this.#logs.values()) {
       this.#guard(owned, () => owned.log.close())
       if (owned.log.offline !== null) clean = false
     }
-    if (clean) this.#checkpoint(this.#incarnation)
+    if (clean) this.#checkpoint(this.#incarnation, 0)
     this.#journal.close()
     this.#closed = true
     return { clean }
@@ -460,14 +491,4 @@ function viewOf(handle: number, log: Log): LogView {
     epochs: log.epochs.entries,
     offline: log.offline,
   }
-}
-
-function removeFolder(files: FileSystem, dir: string): void {
-  for (const name of files.readdir(dir)) files.unlink(join(dir, name))
-  files.rmdir(dir)
-}
-
-/** Names a partition across deletions and re-creations of its topic. */
-function keyOf(topicId: string, partition: number): string {
-  return `${topicId}-${partition}`
 }

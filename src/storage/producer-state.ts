@@ -67,21 +67,30 @@ export class ProducerState {
     const id = batch.producerId(header, at)
     if (id < 0 || batch.isControl(batch.attributes(header, at))) return
     const epoch = batch.producerEpoch(header, at)
-    const firstSequence = batch.baseSequence(header, at)
     const timestamp = batch.maxTimestamp(header, at)
     let producer = this.producers.get(id)
     if (producer === undefined || producer.epoch !== epoch) {
       producer = { epoch, batches: [], lastTimestamp: timestamp }
       this.producers.set(id, producer)
     }
-    producer.batches.push({
-      firstSequence,
-      lastSequence: batch.addSequence(firstSequence, batch.lastOffsetDelta(header, at)),
-      lastOffset: batch.lastOffset(header, at),
-      timestamp,
-    })
+    producer.batches.push(batchOf(header, at))
     if (producer.batches.length > BATCHES_MAX) producer.batches.shift()
     producer.lastTimestamp = timestamp
+  }
+
+  /**
+   * Takes in a batch from in front of the snapshot that this state was read from, oldest first: a snapshot names only a
+   * producer's last batch, but a retry of any of the last 5 must be recognised.
+   */
+  recall(header: Buffer, at = 0): void {
+    const producer = this.producers.get(batch.producerId(header, at))
+    const last = producer?.batches.at(-1)
+    if (producer === undefined || last === undefined) return
+    if (batch.producerEpoch(header, at) !== producer.epoch) return
+    if (batch.lastOffset(header, at) >= last.lastOffset) return
+    if (batch.isControl(batch.attributes(header, at))) return
+    producer.batches.splice(-1, 0, batchOf(header, at))
+    if (producer.batches.length > BATCHES_MAX) producer.batches.shift()
   }
 
   /** Forgets producers whose last append is older than `producer.id.expiration.ms`. */
@@ -140,6 +149,16 @@ export class ProducerState {
       state.producers.set(batch.readInt64(file, at), { epoch, batches, lastTimestamp: timestamp })
     }
     return state
+  }
+}
+
+function batchOf(header: Buffer, at: number): Batch {
+  const firstSequence = batch.baseSequence(header, at)
+  return {
+    firstSequence,
+    lastSequence: batch.addSequence(firstSequence, batch.lastOffsetDelta(header, at)),
+    lastOffset: batch.lastOffset(header, at),
+    timestamp: batch.maxTimestamp(header, at),
   }
 }
 

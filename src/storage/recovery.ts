@@ -11,17 +11,25 @@ import {
   KIND_MARK,
 } from '../shared/entry.ts'
 import { scanBatches } from './batch-scanner.ts'
-import { type FileSystem, readFile } from './fs.ts'
-import { IndexFile } from './index-file.ts'
+import { openClosedSegment, resumeTimes } from './closed-segment.ts'
+import { CorruptLog, damaged } from './corrupt-log.ts'
+import type { FileSystem } from './fs.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
+import {
+  learn,
+  learnBatch,
+  loadSnapshot,
+  RECALL_ENTRIES,
+  recallFrom,
+  type Snapshot,
+  startOfScan,
+} from './learning.ts'
 import { Log, type LogConfig } from './log.ts'
+import { checkTopicId } from './partition-metadata.ts'
 import { ProducerState } from './producer-state.ts'
-import { fileName, INDEX_INTERVAL_BYTES, parseFileName, Segment } from './segment.ts'
-
-/** Damage below what was durable: nothing is cut, the partition stays offline until an operator decides. */
-export class CorruptLog extends Error {
-  override readonly name = 'CorruptLog'
-}
+import { fileName, parseFileName, Segment } from './segment.ts'
+import { cutTail, flushFound } from './torn-tail.ts'
+import { readUnreplayed, removeUnreplayed } from './unreplayed.ts'
 
 export interface RecoveryInput {
   readonly dir: string
@@ -54,51 +62,51 @@ export interface Recovered {
  */
 export function recover(files: FileSystem, input: RecoveryInput): Recovered {
   const notes: string[] = []
-  if (!files.exists(input.dir)) {
-    files.mkdir(input.dir)
-  }
+  if (!files.exists(input.dir)) files.mkdir(input.dir)
   checkTopicId(files, input)
-  const bases = listSegments(files, input.dir)
-  const durable = replay(files, input, bases)
+  const bases = listSegments(files, input, notes)
+  const unreplayed = readUnreplayed(files, input.dir)
+  const durable = replay(files, input, bases, [...unreplayed, ...input.journal])
   const epochs = new LeaderEpochs(files, join(input.dir, 'leader-epoch-checkpoint'))
-  if (epochs.wasDamaged)
-    notes.push(`${input.name}: learnt the leader epochs from the batches again`)
   const opened = openSegments(files, input, bases, durable, epochs, notes)
-  epochs.truncateFromEnd(opened.nextOffset)
-  const logStartOffset = Math.max(input.logStartOffset, opened.segments[0]!.baseOffset)
+  const { nextOffset } = opened
+  const start = Math.max(input.logStartOffset, opened.segments[0]!.baseOffset)
+  const logStartOffset = Math.min(start, nextOffset)
+  epochs.truncateFromEnd(nextOffset)
+  epochs.truncateFromStart(logStartOffset)
   const log = new Log(files, input.dir, input.name, input.config, {
     ...opened,
     epochs,
-    logStartOffset: Math.min(logStartOffset, opened.nextOffset),
+    logStartOffset,
   })
+  if (unreplayed.length > 0) {
+    removeUnreplayed(files, input.dir)
+    notes.push(`${input.name}: replayed ${unreplayed.length} journal entries of an earlier run`)
+  }
   return { log, notes, isNew: bases.length === 0 }
 }
 
 /**
- * `partition.metadata` says in Kafka's format whose folder this is (PartitionMetadataFile.java). It is not flushed: a
- * file that a crash left unfinished counts as missing.
+ * The base offsets of the segments. Those wholly below the log's start were being removed when a crash came, in any
+ * order: they are removed now, as are temporary files.
  */
-function checkTopicId(files: FileSystem, input: RecoveryInput): void {
-  const path = join(input.dir, 'partition.metadata')
-  const content = files.exists(path) ? readFile(files, path).toString('utf8') : ''
-  const found = /^topic_id: ([\w-]{22})$/m.exec(content)?.[1]
-  if (found === undefined) {
-    const fd = files.open(path, 'create')
-    files.truncate(fd, 0)
-    files.write(fd, [Buffer.from(`version: 0\ntopic_id: ${input.topicId}`)], 0)
-    files.close(fd)
-  } else if (found !== input.topicId) {
-    throw new CorruptLog(`${input.name}: ${path} names topic id ${found}, not ${input.topicId}`)
+function listSegments(files: FileSystem, input: RecoveryInput, notes: string[]): number[] {
+  const names = files.readdir(input.dir)
+  const bases = names
+    .map(name => parseFileName(name, 'log'))
+    .filter(base => base !== null)
+    .sort((a, b) => a - b)
+  const first = Math.max(
+    0,
+    bases.findLastIndex(base => base <= input.logStartOffset),
+  )
+  const doomed = new Set(bases.slice(0, first).map(base => fileName(base, '')))
+  if (doomed.size > 0) notes.push(`${input.name}: removed ${doomed.size} segments below its start`)
+  for (const name of names) {
+    const isDoomed = doomed.has(name.slice(0, 21)) && /\.(log|index|timeindex)$/.test(name)
+    if (isDoomed || name.endsWith('.tmp')) files.unlink(join(input.dir, name))
   }
-}
-
-function listSegments(files: FileSystem, dir: string): number[] {
-  const bases: number[] = []
-  for (const name of files.readdir(dir)) {
-    const base = parseFileName(name, 'log')
-    if (base !== null) bases.push(base)
-  }
-  return bases.sort((a, b) => a - b)
+  return bases.slice(first)
 }
 
 /** What is certain to be on disk: all below `flushedOffset`; `endOffset` is the end of what was ever acknowledged. */
@@ -108,8 +116,13 @@ interface Durable {
 }
 
 /** Writes the partition's journalled batches where they belong, and flushes them. */
-function replay(files: FileSystem, input: RecoveryInput, bases: readonly number[]): Durable {
-  const entries = input.journal.map(parseEntry)
+function replay(
+  files: FileSystem,
+  input: RecoveryInput,
+  bases: readonly number[],
+  journal: readonly Buffer[],
+): Durable {
+  const entries = journal.map(parseEntry)
   let flushedOffset = input.recoveryPoint
   for (const entry of entries) {
     if (entry.isMark) flushedOffset = Math.max(flushedOffset, entry.endOffset)
@@ -189,226 +202,82 @@ function openSegments(
     }
   }
   const snapshot = loadSnapshot(files, input.dir)
-  const segments: Segment[] = []
-  for (const base of bases.slice(0, -1)) {
-    const segment = openClosedSegment(files, input, base, notes)
-    segments.push(segment)
-    if (base >= snapshot.offset || epochs.wasDamaged) learn(files, segment, snapshot, epochs)
+  const isRelearning = epochs.file === 'damaged' || (epochs.file === 'missing' && bases.length > 1)
+  if (isRelearning) notes.push(`${input.name}: learnt the leader epochs from the batches again`)
+  const segments = bases
+    .slice(0, -1)
+    .map((base, i) => openClosedSegment(files, input, base, bases[i + 1]!, notes))
+  // Index entries, and one for each segment's first batch, in this segment and all behind it.
+  const behind = segments.map(s => s.offsetIndex.bytes / 8 + 1)
+  for (let i = behind.length - 2; i >= 0; i--) behind[i]! += behind[i + 1]!
+  for (const [i, segment] of segments.entries()) {
+    const isNews = bases[i + 1]! > snapshot.offset || isRelearning
+    if (isNews) learn(files, input, segment, 0, snapshot, epochs)
+    else if ((behind[i + 1] ?? 0) < RECALL_ENTRIES) {
+      recallFrom(files, input, segment, snapshot, epochs)
+    }
   }
-  const active = openActiveSegment(files, input, last, durable, snapshot, epochs, notes)
+  const from = isRelearning ? last : Math.max(last, Math.min(input.scanFrom, snapshot.offset))
+  const start = { base: last, from, durable }
+  const active = openActiveSegment(files, input, start, snapshot, epochs, notes)
   segments.push(active.segment)
-  const { nextOffset, scanFrom, scanPosition } = active
-  return { segments, producers: snapshot.state, nextOffset, scanFrom, scanPosition }
+  const { nextOffset, scanPosition } = active
+  return { segments, producers: snapshot.state, nextOffset, scanFrom: from, scanPosition }
 }
 
-interface Snapshot {
-  readonly offset: number
-  readonly state: ProducerState
-}
-
-/** The newest whole snapshot of the producers; an empty one as of the beginning if there is none. */
-function loadSnapshot(files: FileSystem, dir: string): Snapshot {
-  const offsets = files
-    .readdir(dir)
-    .map(name => parseFileName(name, 'snapshot'))
-    .filter(offset => offset !== null)
-    .sort((a, b) => b - a)
-  for (const offset of offsets) {
-    const state = ProducerState.decode(readFile(files, join(dir, fileName(offset, 'snapshot'))))
-    if (state !== null) return { offset, state }
-  }
-  return { offset: 0, state: new ProducerState() }
-}
-
-/** Opens a segment that is not the last: its indexes are taken as they are if their sizes can be right. */
-function openClosedSegment(
-  files: FileSystem,
-  input: RecoveryInput,
-  base: number,
-  notes: string[],
-): Segment {
-  const size = fileSize(files, join(input.dir, fileName(base, 'log'))) ?? 0
-  const indexBytes = fileSize(files, join(input.dir, fileName(base, 'index')))
-  const timesPath = join(input.dir, fileName(base, 'timeindex'))
-  const times = files.exists(timesPath) ? readTail(files, timesPath, 12) : null
-  const isWhole = (bytes: number | null, entry: number): boolean =>
-    bytes !== null && bytes % entry === 0 && (bytes > 0 || size <= 2 * INDEX_INTERVAL_BYTES)
-  if (times !== null && isWhole(indexBytes, 8) && times.size % 12 === 0) {
-    const segment = new Segment(files, input.dir, base, {
-      size,
-      offsetIndexBytes: indexBytes!,
-      timeIndexBytes: times.size,
-    })
-    resumeTimes(segment, times.tail)
-    return segment
-  }
-  notes.push(`${input.name}: rebuilt the indexes of segment ${base}`)
-  return rebuildIndexes(files, input, base)
-}
-
-/** Makes both indexes of a closed segment again from its batches. */
-export function rebuildIndexes(
-  files: FileSystem,
-  log: { readonly dir: string; readonly name: string },
-  base: number,
-): Segment {
-  const fd = files.open(join(log.dir, fileName(base, 'log')), 'read')
-  try {
-    const state = { size: files.size(fd), offsetIndexBytes: 0, timeIndexBytes: 0 }
-    const segment = new Segment(files, log.dir, base, state)
-    const visit = (buffer: Buffer, at: number, position: number): void =>
-      segment.note(buffer, position, at)
-    const scan = scanBatches(files, fd, 0, base, () => false, visit)
-    if (scan.damage !== null) throw damaged(log.name, base, scan.end, scan.damage)
-    segment.sealIndexes()
-    return segment
-  } finally {
-    files.close(fd)
-  }
-}
-
-function fileSize(files: FileSystem, path: string): number | null {
-  if (!files.exists(path)) return null
-  const fd = files.open(path, 'read')
-  try {
-    return files.size(fd)
-  } finally {
-    files.close(fd)
-  }
-}
-
-function readTail(files: FileSystem, path: string, bytes: number): { size: number; tail: Buffer } {
-  const fd = files.open(path, 'read')
-  try {
-    const size = files.size(fd)
-    const tail = Buffer.alloc(Math.min(bytes, size))
-    files.read(fd, tail, 0, tail.length, size - tail.length)
-    return { size, tail }
-  } finally {
-    files.close(fd)
-  }
-}
-
-function damaged(name: string, base: number, position: number, damage: string): CorruptLog {
-  return new CorruptLog(
-    `${name}: segment ${base} is damaged at byte ${position}, below its durable end: ${damage}; nothing was cut`,
-  )
-}
-
-function resumeTimes(segment: Segment, times: Buffer): void {
-  if (times.length < 12) return
-  const at = times.length - 12
-  const offset = segment.baseOffset + times.readInt32BE(at + 8)
-  segment.resumeTimestamps(batch.readInt64(times, at), offset)
-}
-
-/** Learns producers and epochs from the batches of a closed segment. */
-function learn(
-  files: FileSystem,
-  segment: Segment,
-  snapshot: Snapshot,
-  epochs: LeaderEpochs,
-): void {
-  const fd = files.open(segment.path, 'read')
-  try {
-    const visit = (buffer: Buffer, at: number): void => learnBatch(buffer, at, snapshot, epochs)
-    scanBatches(files, fd, 0, segment.baseOffset, () => false, visit)
-  } finally {
-    files.close(fd)
-  }
-}
-
-function learnBatch(buffer: Buffer, at: number, snapshot: Snapshot, epochs: LeaderEpochs): void {
-  const baseOffset = batch.baseOffset(buffer, at)
-  if (baseOffset >= snapshot.offset) snapshot.state.update(buffer, at)
-  epochs.note(batch.leaderEpoch(buffer, at), baseOffset)
+interface ActiveStart {
+  readonly base: number
+  /** The offset from which on indexes, producers and epochs are made again. */
+  readonly from: number
+  readonly durable: Durable
 }
 
 function openActiveSegment(
   files: FileSystem,
   input: RecoveryInput,
-  base: number,
-  durable: Durable,
+  { base, from, durable }: ActiveStart,
   snapshot: Snapshot,
   epochs: LeaderEpochs,
   notes: string[],
-): { segment: Segment; nextOffset: number; scanFrom: number; scanPosition: number } {
-  const path = join(input.dir, fileName(base, 'log'))
-  const fd = files.open(path, 'write')
+): { segment: Segment; nextOffset: number; scanPosition: number } {
+  const fd = files.open(join(input.dir, fileName(base, 'log')), 'write')
   try {
     const size = files.size(fd)
     const flushed = input.clean ? Number.MAX_SAFE_INTEGER : durable.flushedOffset
-    const from = Math.max(base, Math.min(input.scanFrom, snapshot.offset))
     const start = startOfScan(files, input.dir, base, size, from)
     const segment = new Segment(files, input.dir, base, { size, ...start })
     resumeTimes(segment, start.times)
-    segment.firstTimestamp = firstTimestamp(files, fd, size)
-    let nextOffset = start.nextOffset
+    let nextOffset = base
+    let flushedPosition = start.position
     const scan = scanBatches(
       files,
       fd,
       start.position,
-      nextOffset,
+      base,
       lastOffset => lastOffset >= flushed,
       (buffer, at, position) => {
         segment.note(buffer, position, at)
         learnBatch(buffer, at, snapshot, epochs)
         nextOffset = batch.lastOffset(buffer, at) + 1
+        if (nextOffset <= flushed) flushedPosition = position + batch.batchBytes(buffer, at)
       },
     )
-    const mustReach = input.clean ? 0 : durable.endOffset
+    if (nextOffset < durable.endOffset) {
+      const damage = scan.damage ?? `it ends before offset ${durable.endOffset}`
+      throw damaged(input.name, base, scan.end, damage)
+    }
     if (scan.damage !== null) {
-      if (input.clean || nextOffset < mustReach) {
-        throw damaged(input.name, base, scan.end, scan.damage)
-      }
+      if (input.clean) throw damaged(input.name, base, scan.end, scan.damage)
       cutTail(files, input, { fd, base, size, position: scan.end }, scan.damage, notes)
       segment.size = scan.end
-    } else if (nextOffset < mustReach) {
-      throw damaged(input.name, base, scan.end, `it ends before offset ${mustReach}`)
     }
-    // Whatever was found may be in the page cache only: what is served from now on must not vanish.
-    if (!input.clean) files.fdatasync(fd)
+    if (!input.clean) flushFound(files, fd, flushedPosition, segment.size)
+    segment.firstTimestamp = firstTimestamp(files, fd, segment.size)
     segment.flushedBytes = segment.size
     segment.writeIndexes(false)
-    return { segment, nextOffset, scanFrom: from, scanPosition: start.position }
+    return { segment, nextOffset, scanPosition: start.position }
   } finally {
     files.close(fd)
-  }
-}
-
-/** The last index entries at or below the offset: the scan starts there and makes what follows again. */
-function startOfScan(files: FileSystem, dir: string, base: number, size: number, from: number) {
-  const index = IndexFile.read(files, join(dir, fileName(base, 'index')))
-  const times = IndexFile.read(files, join(dir, fileName(base, 'timeindex')))
-  const none = { position: 0, nextOffset: base, offsetIndexBytes: 0, timeIndexBytes: 0 }
-  if (index === null || times === null || times.length % 12 !== 0) {
-    return { ...none, times: Buffer.alloc(0) }
-  }
-  let count = 0
-  let position = 0
-  let lastOffset = -1
-  while ((count + 1) * 8 <= index.length) {
-    const relative = index.readInt32BE(count * 8)
-    const at = index.readUInt32BE(count * 8 + 4)
-    const rises = relative > lastOffset && at > position
-    if (!rises || at >= size || base + relative >= from) break
-    position = at
-    lastOffset = relative
-    count++
-  }
-  if (count === 0) return { ...none, times: Buffer.alloc(0) }
-  let timesKept = 0
-  while ((timesKept + 1) * 12 <= times.length) {
-    if (times.readInt32BE(timesKept * 12 + 8) > lastOffset) break
-    timesKept++
-  }
-  return {
-    position,
-    // The entry names the last offset of the batch at its position; the scan learns the first one from the batch.
-    nextOffset: base,
-    offsetIndexBytes: count * 8,
-    timeIndexBytes: timesKept * 12,
-    times: times.subarray(0, timesKept * 12),
   }
 }
 
@@ -417,31 +286,4 @@ function firstTimestamp(files: FileSystem, fd: number, size: number): number {
   const header = Buffer.alloc(batch.BATCH_HEADER_BYTES)
   files.read(fd, header, 0, header.length, 0)
   return batch.maxTimestamp(header)
-}
-
-/** Copies what is behind `position` to a `.torn` file, then cuts it off, durably. */
-function cutTail(
-  files: FileSystem,
-  input: RecoveryInput,
-  tail: { fd: number; base: number; size: number; position: number },
-  damage: string,
-  notes: string[],
-): void {
-  const bytes = Buffer.alloc(tail.size - tail.position)
-  files.read(tail.fd, bytes, 0, bytes.length, tail.position)
-  const copy = join(input.dir, `${fileName(tail.base, 'log')}.${tail.position}.torn`)
-  const fd = files.open(copy, 'create')
-  try {
-    files.truncate(fd, 0)
-    files.write(fd, [bytes], 0)
-    files.fdatasync(fd)
-  } finally {
-    files.close(fd)
-  }
-  files.truncate(tail.fd, tail.position)
-  files.fdatasync(tail.fd)
-  files.fsyncDir(input.dir)
-  notes.push(
-    `${input.name}: cut ${bytes.length} bytes of a torn tail off segment ${tail.base} at byte ${tail.position} (${damage}); a copy is in ${copy}`,
-  )
 }

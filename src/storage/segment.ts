@@ -6,7 +6,7 @@ import { IndexFile } from './index-file.ts'
 /** An index entry at least every so many bytes: Kafka's default of index.interval.bytes. */
 export const INDEX_INTERVAL_BYTES = 4096
 /** Waiting index bytes are written out when they reach this. */
-const INDEX_WAITING_BYTES_MAX = 64 * 1024
+const INDEX_WAITING_BYTES_MAX = 4 * 1024
 
 export const fileName = (baseOffset: number, extension: string): string =>
   `${String(baseOffset).padStart(20, '0')}.${extension}`
@@ -84,6 +84,11 @@ export class Segment {
   get fd(): number {
     if (this.#fd === -1) this.#fd = this.#files.open(this.path, 'write')
     return this.#fd
+  }
+
+  /** Its newest record's time in ms; if its records carry none, when the file was last written, as Kafka has it. */
+  newestMs(): number {
+    return this.maxTimestamp >= 0 ? this.maxTimestamp : this.#files.modifiedMs(this.path)
   }
 
   get isOpen(): boolean {

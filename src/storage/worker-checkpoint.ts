@@ -16,11 +16,11 @@ export interface SafePoint {
 export interface WorkerCheckpoint {
   /** Journal groups up to this incarnation are flushed and count no more. */
   readonly flushedIncarnation: number
+  /** The same for the groups of the next incarnation, up to this one. */
+  readonly flushedSequence: number
   /** By topic id and partition. */
   readonly partitions: Record<string, SafePoint>
 }
-
-const NOTHING: WorkerCheckpoint = { flushedIncarnation: 0, partitions: {} }
 
 export const checkpointPath = (dir: string): string => join(dir, 'checkpoint')
 
@@ -34,18 +34,18 @@ export function writeWorkerCheckpoint(
   replaceFile(files, checkpointPath(dir), Buffer.concat([crc, json]))
 }
 
-/** Nothing is known to be flushed if there is no checkpoint or it is damaged: then everything is verified. */
+/** Null if there is no checkpoint, or if it is damaged: then nothing is known to be flushed and everything is verified. */
 export function readWorkerCheckpoint(
   files: FileSystem,
   dir: string,
-): { checkpoint: WorkerCheckpoint; damaged: boolean } {
+): { checkpoint: WorkerCheckpoint | null; damaged: boolean } {
   const path = checkpointPath(dir)
-  if (!files.exists(path)) return { checkpoint: NOTHING, damaged: false }
+  if (!files.exists(path)) return { checkpoint: null, damaged: false }
   const content = readFile(files, path)
   const line = content.indexOf(10)
   const json = content.subarray(line + 1)
   if (line < 1 || content.toString('latin1', 0, line) !== crc32c(json).toString(16)) {
-    return { checkpoint: NOTHING, damaged: true }
+    return { checkpoint: null, damaged: true }
   }
   return { checkpoint: JSON.parse(json.toString('utf8')) as WorkerCheckpoint, damaged: false }
 }

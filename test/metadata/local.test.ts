@@ -122,6 +122,10 @@ class TestFiles implements FileSystem {
     return [...this.names.keys()]
   }
 
+  modifiedMs(): number {
+    return 0
+  }
+
   exists(path: string): boolean {
     return this.names.has(path)
   }

@@ -1,0 +1,93 @@
+import { join } from 'node:path'
+import { ENTRY_PARTITION, ENTRY_TOPIC_ID } from '../shared/entry.ts'
+import { type FileSystem, readFile } from './fs.ts'
+import { forEachEntry, journalPath, readJournal } from './journal.ts'
+import { readWorkerCheckpoint, type SafePoint, type WorkerCheckpoint } from './worker-checkpoint.ts'
+
+export const NOWHERE: SafePoint = { logStartOffset: 0, recoveryPoint: 0, scanFrom: 0 }
+
+/** What the checkpoints and journals of all workers say; by topic id and partition. */
+export interface LeftBehind {
+  readonly safePoints: Map<string, SafePoint>
+  /** Journal entries that may not be in the segments, oldest first. */
+  readonly journalled: Map<string, Buffer[]>
+  /** The newest incarnation of this worker's journal. */
+  readonly incarnation: number
+  readonly notes: string[]
+}
+
+/**
+ * Reads the checkpoints and journals of all workers: the partitions may have been spread differently before.
+ * @throws CorruptJournal
+ */
+export function readLeftBehind(
+  files: FileSystem,
+  dataDir: string,
+  worker: number,
+  clean: boolean,
+): LeftBehind {
+  const root = join(dataDir, 'journal')
+  const safePoints = new Map<string, SafePoint>()
+  const journalled = new Map<string, Buffer[]>()
+  const notes: string[] = []
+  let incarnation = 0
+  const names = files.exists(root) ? files.readdir(root) : []
+  for (const name of names.filter(n => /^\d+$/.test(n))) {
+    const dir = join(root, name)
+    const { checkpoint, damaged } = readWorkerCheckpoint(files, dir)
+    if (damaged) notes.push(`${dir}: the checkpoint is damaged, so everything is verified`)
+    for (const [partition, point] of Object.entries(checkpoint?.partitions ?? {})) {
+      safePoints.set(partition, later(safePoints.get(partition) ?? NOWHERE, point))
+    }
+    let newest = checkpoint?.flushedIncarnation ?? 0
+    if (!clean || checkpoint === null) {
+      newest = Math.max(newest, readEntries(files, dir, checkpoint, journalled))
+    }
+    if (name === String(worker)) incarnation = newest
+  }
+  return { safePoints, journalled, incarnation, notes }
+}
+
+function readEntries(
+  files: FileSystem,
+  dir: string,
+  checkpoint: WorkerCheckpoint | null,
+  journalled: Map<string, Buffer[]>,
+): number {
+  const contents = [0, 1]
+    .map(i => journalPath(dir, i))
+    .map(path => (files.exists(path) ? readFile(files, path) : Buffer.alloc(0)))
+  const flushed =
+    checkpoint === null
+      ? null
+      : { incarnation: checkpoint.flushedIncarnation, sequence: checkpoint.flushedSequence }
+  const { groups, incarnation } = readJournal(contents, flushed)
+  for (const entries of groups) {
+    forEachEntry(entries, entry => {
+      const key = keyOfEntry(entry)
+      const list = journalled.get(key)
+      if (list === undefined) journalled.set(key, [entry])
+      else list.push(entry)
+    })
+  }
+  return incarnation
+}
+
+/** What two checkpoints know of one partition; one of them is from before it moved to another worker. */
+function later(a: SafePoint, b: SafePoint): SafePoint {
+  return {
+    logStartOffset: Math.max(a.logStartOffset, b.logStartOffset),
+    recoveryPoint: Math.max(a.recoveryPoint, b.recoveryPoint),
+    scanFrom: Math.max(a.scanFrom, b.scanFrom),
+  }
+}
+
+/** Names a partition across deletions and re-creations of its topic. */
+export function keyOf(topicId: string, partition: number): string {
+  return `${topicId}-${partition}`
+}
+
+export function keyOfEntry(entry: Buffer): string {
+  const topicId = entry.toString('base64url', ENTRY_TOPIC_ID * 4, ENTRY_TOPIC_ID * 4 + 16)
+  return keyOf(topicId, entry.readUInt32LE(ENTRY_PARTITION * 4))
+}

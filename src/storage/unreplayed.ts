@@ -1,0 +1,55 @@
+import { join } from 'node:path'
+import { crc32c } from '../protocol/crc32c.ts'
+import { type FileSystem, readFile, replaceFile } from './fs.ts'
+import type { OwnedLog } from './group-commit.ts'
+import { forEachEntry, readJournalFile } from './journal.ts'
+import { keyOfEntry } from './left-behind.ts'
+
+/**
+ * Journal entries of one partition that could not go to its segments, in its folder: the partition could not be opened,
+ * or failed before its segment was flushed. The journal itself is used again; the next start that opens the partition
+ * replays them from here. Four bytes of CRC-32C (little-endian), then the entries.
+ */
+const unreplayedPath = (dir: string): string => join(dir, 'unreplayed')
+
+/** Adds entries, oldest first; durable on return. */
+export function addUnreplayed(files: FileSystem, dir: string, entries: readonly Buffer[]): void {
+  if (entries.length === 0) return
+  const all = Buffer.concat([...readUnreplayed(files, dir), ...entries])
+  const crc = Buffer.alloc(4)
+  crc.writeUInt32LE(crc32c(all))
+  replaceFile(files, unreplayedPath(dir), Buffer.concat([crc, all]))
+}
+
+/** Puts aside what a running journal's file holds of partitions that have failed, before it is overwritten. */
+export function keepEntriesOf(
+  files: FileSystem,
+  journal: string,
+  incarnation: number,
+  failed: readonly OwnedLog[],
+): void {
+  const kept = new Map<string, Buffer[]>(failed.map(owned => [owned.key, []]))
+  for (const entries of readJournalFile(readFile(files, journal), incarnation)) {
+    forEachEntry(entries, entry => kept.get(keyOfEntry(entry))?.push(entry))
+  }
+  for (const { key, log } of failed) addUnreplayed(files, log.dir, kept.get(key)!)
+}
+
+/** The entries kept, oldest first; throws if the file is damaged. */
+export function readUnreplayed(files: FileSystem, dir: string): Buffer[] {
+  const path = unreplayedPath(dir)
+  if (!files.exists(path)) return []
+  const content = readFile(files, path)
+  const all = content.subarray(4)
+  if (content.length < 4 || crc32c(all) !== content.readUInt32LE(0)) {
+    throw new Error(`${path} is damaged: it holds acknowledged records`)
+  }
+  const entries: Buffer[] = []
+  forEachEntry(all, entry => entries.push(entry))
+  return entries
+}
+
+/** The entries are in the segments, flushed. */
+export function removeUnreplayed(files: FileSystem, dir: string): void {
+  if (files.exists(unreplayedPath(dir))) files.unlink(unreplayedPath(dir))
+}

@@ -1,0 +1,166 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** A broker that is not ready by then has failed. */
+const READY_MS_MAX = 30_000
+/** SIGTERM must have ended the process by then, with time to spare over the broker's own 5 s. */
+const STOP_MS_MAX = 10_000
+
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+export interface BrokerProcessOptions {
+  /** Data folder; by default a new temporary one. */
+  readonly dir?: string
+  /** key=value texts for --override. */
+  readonly overrides?: readonly string[]
+  /** More arguments of `start`. */
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** The folder that holds dist/; by default this repository. */
+  readonly root?: string
+  /** Whether to run the sources through tsx instead of dist. */
+  readonly fromSource?: boolean
+  /** A program and its arguments that run the broker, such as strace or prlimit. */
+  readonly wrapper?: readonly string[]
+  /** Called with the process as soon as it exists, before it is ready. */
+  readonly onSpawn?: (child: ChildProcess) => void
+}
+
+/** How a broker process ended. */
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly ms: number
+}
+
+/** The command line of the broker. */
+export function brokerCommand(options: BrokerProcessOptions): string[] {
+  const { root = ROOT, fromSource = false, wrapper = [], args = [], overrides = [] } = options
+  const entry = fromSource
+    ? ['--import', 'tsx', join(root, 'src/cli/main.ts')]
+    : [join(root, 'dist/src/cli/main.js')]
+  const flags = overrides.flatMap(override => ['--override', override])
+  return [...wrapper, process.execPath, ...entry, 'start', ...args, ...flags]
+}
+
+/** A broker in a process of its own, on a free port of 127.0.0.1. Ended by its pid, at the latest when this process exits. */
+export class BrokerProcess {
+  readonly child: ChildProcess
+  readonly dir: string
+  readonly port: number
+  /** From spawn to the line that says it is ready. */
+  readonly readyMs: number
+  readonly #output: { text: string }
+
+  private constructor(
+    child: ChildProcess,
+    dir: string,
+    port: number,
+    readyMs: number,
+    output: { text: string },
+  ) {
+    this.child = child
+    this.dir = dir
+    this.port = port
+    this.readyMs = readyMs
+    this.#output = output
+  }
+
+  /** Rejects with what the process printed if it ends or is not ready in time. */
+  static async start(options: BrokerProcessOptions = {}): Promise<BrokerProcess> {
+    const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'odradek-process-'))
+    const standard = ['listeners=PLAINTEXT://127.0.0.1:0', `log.dirs=${dir}`]
+    const overrides = [...standard, ...(options.overrides ?? [])]
+    const [program, ...args] = brokerCommand({ ...options, overrides })
+    const started = performance.now()
+    const child = spawn(program!, args, {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.env },
+    })
+    running.add(child)
+    child.once('exit', () => running.delete(child))
+    options.onSpawn?.(child)
+    const output = { text: '' }
+    const port = await ready(child, output)
+    return new BrokerProcess(child, dir, port, performance.now() - started, output)
+  }
+
+  /** Everything the process has printed. */
+  get output(): string {
+    return this.#output.text
+  }
+
+  get pid(): number {
+    return this.child.pid!
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  get hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+
+  /** kill -9: nothing of the process's memory survives. */
+  async kill(): Promise<void> {
+    await this.end('SIGKILL')
+  }
+
+  /** SIGTERM. Rejects if the process has not ended after 10 s. */
+  stop(): Promise<Ended> {
+    return this.end('SIGTERM')
+  }
+
+  async end(signal: NodeJS.Signals): Promise<Ended> {
+    const started = performance.now()
+    if (!this.hasEnded) {
+      const gone = once(this.child, 'exit')
+      this.child.kill(signal)
+      const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS_MAX)
+      await gone
+      clearTimeout(timer)
+    }
+    const { exitCode: code, signalCode } = this.child
+    return { code, signal: signalCode, ms: performance.now() - started }
+  }
+
+  /** Ends the process and removes its data. */
+  async remove(): Promise<void> {
+    await this.kill()
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+}
+
+function ready(child: ChildProcess, output: { text: string }): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => {
+      clearTimeout(timer)
+      reject(new Error(`the broker ${why}:\n${output.text}`))
+    }
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL')
+      fail(`was not ready after ${READY_MS_MAX} ms`)
+    }, READY_MS_MAX)
+    const take = (chunk: Buffer): void => {
+      output.text += chunk.toString()
+      const port = /is ready on \w+:\/\/127\.0\.0\.1:(\d+)/.exec(output.text)?.[1]
+      if (port === undefined) return
+      clearTimeout(timer)
+      resolve(Number(port))
+    }
+    child.stdout!.on('data', take)
+    child.stderr!.on('data', take)
+    child.once('error', error => fail(`could not be run: ${error.message}`))
+    child.once('exit', (code, signal) => fail(`ended with ${signal ?? `code ${code}`}`))
+  })
+}

@@ -1,0 +1,435 @@
+import { ErrorCode } from '../../src/protocol/error-codes.ts'
+import * as batch from '../../src/protocol/record-batch.ts'
+import type { LogView, PartitionToOpen } from '../../src/storage/commands.ts'
+import { idOf, plainBatch } from './batches.ts'
+import { Crashed, MemoryFs } from './memory-fs.ts'
+import { Random } from './random.ts'
+import { LOG_CONFIG, readLog, StoreDriver } from './store-driver.ts'
+
+const JOURNAL_BYTES = 32 * 1024
+const BYPASS_BYTES = 6 * 1024
+const SEGMENT_BYTES = 24 * 1024
+const PRODUCER_BATCHES = 5
+/** A broken promise of the storage engine. */
+export class Broken extends Error {
+  override readonly name = 'Broken'
+}
+
+function promise(holds: boolean, what: string): void {
+  if (!holds) throw new Broken(what)
+}
+
+/** All but what the leader writes in: offset and epoch. */
+function isSame(stored: Buffer, submitted: Buffer): boolean {
+  return stored.subarray(16).equals(submitted.subarray(16))
+}
+
+interface Kept {
+  readonly id: number
+  readonly offset: number
+  readonly bytes: Buffer
+  readonly producer: number
+  readonly sequence: number
+}
+
+/** What one partition was told and what it promised. */
+class Model {
+  readonly open: PartitionToOpen
+  readonly durable: boolean
+  /** Acknowledged, or found after a recovery and so served. */
+  kept: Kept[] = []
+  /** Submitted and not answered when the process died, or refused: may be found or not. In order of submission. */
+  maybe: number[] = []
+  readonly submitted = new Map<number, Buffer>()
+  /** The log's start: acknowledged, and asked for at most. */
+  start = 0
+  startMax = 0
+  end = 0
+  /** The next sequence of each producer; the ids begin anew when what was lost cannot be known. */
+  readonly sequences = new Map<number, number>()
+  readonly acknowledged = new Map<number, number>()
+  firstProducer = 100
+
+  constructor(open: PartitionToOpen) {
+    this.open = open
+    this.durable = open.config.flushMessages === 1
+  }
+
+  noteSequence({ producer, sequence, bytes }: Kept): void {
+    this.acknowledged.set(producer, sequence + batch.lastOffsetDelta(bytes) + 1)
+  }
+
+  copy(): Model {
+    const copy = new Model(this.open)
+    copy.kept = [...this.kept]
+    copy.maybe = [...this.maybe]
+    for (const [id, bytes] of this.submitted) copy.submitted.set(id, bytes)
+    copy.start = this.start
+    copy.startMax = this.startMax
+    copy.end = this.end
+    for (const [producer, next] of this.sequences) copy.sequences.set(producer, next)
+    for (const [producer, next] of this.acknowledged) copy.acknowledged.set(producer, next)
+    copy.firstProducer = this.firstProducer
+    return copy
+  }
+}
+
+/** The state that outlives a crash: the metadata store's topics, and what was promised. */
+interface World {
+  models: Model[]
+  clean: boolean
+  workers: number
+  nextId: number
+  now: number
+}
+
+const copyWorld = (w: World): World => ({ ...w, models: w.models.map(m => m.copy()) })
+
+/** Changes of a run, each a planted bug that the run has to find: they wrap what the engine is given. */
+export interface Mutation {
+  readonly files?: (files: MemoryFs) => void
+  readonly driver?: (driver: StoreDriver) => void
+}
+
+/**
+ * One run: random work on a store in memory, a crash at a random call or moment, several images of what it may have
+ * left; each is recovered and compared with what was promised, and the run goes on with the last one.
+ */
+export class CrashRun {
+  readonly #random: Random
+  readonly #mutation: Mutation
+  #files: MemoryFs
+  #world: World
+  #drivers: StoreDriver[] = []
+  images = 0
+  acknowledged = 0
+
+  constructor(seed: number, mutation: Mutation = {}) {
+    this.#random = new Random(seed)
+    this.#mutation = mutation
+    this.#files = new MemoryFs(new Random(seed + 1))
+    mutation.files?.(this.#files)
+    this.#world = { models: [], clean: false, workers: 1, nextId: 1, now: 1_000_000 }
+    const topics = 1 + this.#random.below(3)
+    for (let i = 0; i < topics; i++) this.#world.models.push(this.#newModel(i))
+    this.#start(this.#files, this.#world)
+  }
+
+  #newModel(topic: number, generation = 0): Model {
+    const r = this.#random
+    const topicId = Buffer.alloc(16)
+    topicId.writeUInt32BE(topic + 1, 0)
+    topicId.writeUInt32BE(generation + 1, 12)
+    return new Model({
+      handle: topic,
+      name: `topic${topic}-0`,
+      topicId: topicId.toString('base64url'),
+      partition: 0,
+      config: {
+        ...LOG_CONFIG,
+        segmentBytes: r.chance(0.5) ? SEGMENT_BYTES : 1 << 20,
+        retentionBytes: r.chance(0.2) ? SEGMENT_BYTES * 2 : -1,
+        flushMessages: r.chance(0.75) ? 1 : r.pick([20, Number.MAX_SAFE_INTEGER]),
+      },
+    })
+  }
+
+  /** One round: work, crash, images. @returns the images that were recovered */
+  round(imagesMax: number): void {
+    const r = this.#random
+    const crashAt = r.chance(0.7) ? 1 + r.below(r.pick([5, 50, 400])) : 0
+    if (crashAt > 0) this.#files.arm({ at: crashAt, code: 'crash' })
+    const steps = 1 + r.below(r.pick([4, 30, 80]))
+    for (let i = 0; i < steps && !this.#files.hasCrashed; i++) this.#step()
+    const before = this.#files
+    const world = this.#world
+    for (let i = 0; i < imagesMax; i++) {
+      this.images++
+      const kill = r.chance(0.15)
+      let files = kill
+        ? before.clone(new Random(r.below(1e9)))
+        : before.image(new Random(r.below(1e9)))
+      this.#mutation.files?.(files)
+      const next = copyWorld(world)
+      for (let again = r.chance(0.3) ? 1 + r.below(2) : 0; again > 0; again--) {
+        files = this.#crashAmidRecovery(files, next)
+      }
+      this.#files = files
+      this.#world = next
+      this.#start(files, next)
+    }
+  }
+
+  #crashAmidRecovery(files: MemoryFs, world: World): MemoryFs {
+    const r = this.#random
+    files.arm({ at: 1 + r.below(120), code: 'crash' })
+    try {
+      this.#start(files, copyWorld(world), false)
+    } catch (error) {
+      if (!files.hasCrashed) throw error
+    }
+    // A start that went through has removed the marker of a clean stop.
+    const after = r.chance(0.2)
+      ? files.clone(new Random(r.below(1e9)))
+      : files.image(new Random(r.below(1e9)))
+    after.fault = null
+    this.#mutation.files?.(after)
+    world.clean = false
+    return after
+  }
+
+  /** Opens all partitions as the broker does, and checks them. */
+  #start(files: MemoryFs, world: World, checks = true): void {
+    const r = this.#random
+    if (checks) files.fault = null
+    if (r.chance(0.2)) world.workers = 1 + r.below(3)
+    files.nowMs = world.now
+    const { clean } = world
+    world.clean = false
+    this.#drivers = Array.from({ length: world.workers }, (_, worker) => {
+      const driver = new StoreDriver({
+        files,
+        worker,
+        clean,
+        journalFileBytes: JOURNAL_BYTES,
+        bypassBytes: BYPASS_BYTES,
+        now: () => world.now,
+      })
+      this.#mutation.driver?.(driver)
+      return driver
+    })
+    const views = new Map<number, LogView>()
+    for (const [worker, driver] of this.#drivers.entries()) {
+      const own = world.models.filter(m => m.open.handle % world.workers === worker)
+      for (const view of driver.open(own.map(m => m.open))) views.set(view.handle, view)
+    }
+    // `ready` is told to all at once; in which order they do it is open.
+    const order = this.#drivers.map((_, i) => i).sort(() => r.next() - 0.5)
+    for (const i of order) this.#drivers[i]!.command('ready', { workers: world.workers })
+    if (!checks) return
+    for (const model of world.models) this.#check(files, model, views.get(model.open.handle)!)
+  }
+
+  #check(files: MemoryFs, model: Model, view: LogView): void {
+    const { name } = model.open
+    promise(view.offline === null, `${name} is offline: ${view.offline}`)
+    const found = readLog(files, name, view)
+    const start = view.logStartOffset
+    promise(start >= model.start, `${name} starts at ${start}, below ${model.start}`)
+    promise(start <= model.startMax, `${name} starts at ${start}, above ${model.startMax}`)
+    const byOffset = new Map(found.map(b => [b.baseOffset, b.bytes]))
+    if (model.durable) {
+      for (const { offset, bytes, id } of model.kept) {
+        if (offset + batch.lastOffsetDelta(bytes) < start) continue
+        const there = byOffset.get(offset)
+        promise(there !== undefined, `${name}: acknowledged batch ${id} at ${offset} is lost`)
+        promise(isSame(there!, bytes), `${name}: acknowledged batch ${id} at ${offset} is changed`)
+      }
+      const end = model.kept.at(-1)
+      const least = end === undefined ? 0 : end.offset + batch.lastOffsetDelta(end.bytes) + 1
+      promise(view.nextOffset >= least, `${name} ends at ${view.nextOffset}, before ${least}`)
+    }
+    this.#checkOrder(model, found, view)
+    this.#adopt(model, found, view)
+  }
+
+  /** What is there was submitted, is there once, in order and without gaps. */
+  #checkOrder(model: Model, found: { baseOffset: number; bytes: Buffer }[], view: LogView): void {
+    const { name } = model.open
+    const ids = found.map(b => idOf(b.bytes))
+    promise(new Set(ids).size === ids.length, `${name}: a batch is there twice: ${ids}`)
+    const keptIds = new Set(model.kept.map(k => k.id))
+    let last = -1
+    const places = new Map([...model.kept.map(k => k.id), ...model.maybe].map((id, i) => [id, i]))
+    let expected = found[0]?.baseOffset ?? view.nextOffset
+    for (const { baseOffset, bytes } of found) {
+      const id = idOf(bytes)
+      const submitted = model.submitted.get(id)
+      promise(submitted !== undefined, `${name}: batch ${id} was never submitted`)
+      promise(isSame(bytes, submitted!), `${name}: batch ${id} is not as it was submitted`)
+      promise(baseOffset === expected, `${name}: batch ${id} at ${baseOffset}, not ${expected}`)
+      const place = places.get(id)
+      promise(place !== undefined, `${name}: batch ${id} was refused or removed`)
+      promise(place! > last, `${name}: batch ${id} is out of order (${keptIds.has(id)})`)
+      last = place!
+      expected = baseOffset + batch.lastOffsetDelta(bytes) + 1
+    }
+    promise(expected === view.nextOffset, `${name} ends at ${expected}, not ${view.nextOffset}`)
+  }
+
+  /** What is served now must stay. */
+  #adopt(model: Model, found: { baseOffset: number; bytes: Buffer }[], view: LogView): void {
+    model.kept = found.map(({ baseOffset, bytes }) => ({
+      id: idOf(bytes),
+      offset: baseOffset,
+      bytes: model.submitted.get(idOf(bytes))!,
+      producer: batch.producerId(bytes),
+      sequence: batch.baseSequence(bytes),
+    }))
+    model.maybe = []
+    model.sequences.clear()
+    for (const kept of model.kept) model.noteSequence(kept)
+    for (const [producer, next] of model.acknowledged) model.sequences.set(producer, next)
+    if (!model.durable) model.firstProducer += 2
+    model.start = view.logStartOffset
+    model.startMax = view.logStartOffset
+    model.end = view.nextOffset
+  }
+
+  #driverOf(model: Model): StoreDriver {
+    return this.#drivers[model.open.handle % this.#world.workers]!
+  }
+
+  #step(): void {
+    const r = this.#random
+    const world = this.#world
+    world.now += r.below(300)
+    this.#files.nowMs = world.now
+    try {
+      const kind = r.next()
+      if (kind < 0.72) this.#appends()
+      else if (kind < 0.84) for (const driver of this.#drivers) driver.tick()
+      else if (kind < 0.89) this.#deleteRecords(r.pick(world.models))
+      else if (kind < 0.93) this.#retention(r.pick(world.models))
+      else if (kind < 0.95) this.#recreate(r.below(world.models.length))
+      else if (kind < 0.97) this.#restart()
+    } catch (error) {
+      if (!this.#files.hasCrashed) throw error
+      promise(!(error instanceof Broken), String(error))
+    }
+  }
+
+  /** Several batches to several partitions, which make one group or a few. */
+  #appends(): void {
+    const r = this.#random
+    const { models } = this.#world
+    const sent = new Map<number, { model: Model; kept: Kept; isRetry: boolean }>()
+    const count = 1 + r.below(r.pick([1, 4, 12]))
+    const large = r.chance(0.15)
+    for (let i = 0; i < count; i++) {
+      const model = r.pick(models)
+      const { kept, isRetry } = this.#nextBatch(model, large)
+      const token = this.#driverOf(model).submit(model.open, kept.bytes)
+      sent.set(this.#key(model, token), { model, kept, isRetry })
+      if (!isRetry) model.maybe.push(kept.id)
+    }
+    for (const driver of this.#drivers) {
+      const outcomes = driver.run()
+      this.#mustLive()
+      for (const o of outcomes) {
+        const { model, kept, isRetry } = sent.get(o.handle * 1e9 + o.token)!
+        promise(
+          o.error === ErrorCode.NONE,
+          `${model.open.name}: batch ${kept.id}: error ${o.error}`,
+        )
+        this.acknowledged++
+        if (isRetry) {
+          promise(o.duplicate, `${model.open.name}: a retry of batch ${kept.id} was appended`)
+          promise(o.baseOffset === kept.offset, `${model.open.name}: a retry got ${o.baseOffset}`)
+          continue
+        }
+        promise(!o.duplicate, `${model.open.name}: batch ${kept.id} was taken for a retry`)
+        promise(
+          o.baseOffset === model.end,
+          `${model.open.name}: batch ${kept.id} at ${o.baseOffset}`,
+        )
+        model.end += batch.lastOffsetDelta(kept.bytes) + 1
+        model.kept.push({ ...kept, offset: o.baseOffset })
+        model.noteSequence(kept)
+        model.maybe = model.maybe.filter(id => id !== kept.id)
+      }
+    }
+  }
+
+  #key(model: Model, token: number): number {
+    return model.open.handle * 1e9 + token
+  }
+
+  #nextBatch(model: Model, large: boolean): { kept: Kept; isRetry: boolean } {
+    const r = this.#random
+    const producer = r.chance(0.6) ? model.firstProducer + r.below(2) : -1
+    const own = model.kept.filter(k => k.producer === producer)
+    const pending = model.maybe.some(id => batch.producerId(model.submitted.get(id)!) === producer)
+    const recent = own.slice(-PRODUCER_BATCHES).filter(k => this.#isRecalled(model, k))
+    if (producer >= 0 && !pending && recent.length > 0 && r.chance(0.25)) {
+      return { kept: r.pick(recent), isRetry: true }
+    }
+    const records = 1 + r.below(4)
+    const id = this.#world.nextId++
+    const sequence = producer < 0 ? -1 : (model.sequences.get(producer) ?? 0)
+    const contentBytes = large ? 3000 + r.below(9000) : 4 + r.below(r.pick([40, 900]))
+    const timestamp = this.#world.now - r.below(1000)
+    const bytes = plainBatch({
+      id,
+      records,
+      contentBytes,
+      timestamp,
+      producerId: producer,
+      sequence,
+    })
+    model.submitted.set(id, bytes)
+    if (producer >= 0) model.sequences.set(producer, sequence + records)
+    return { kept: { id, offset: -1, bytes, producer, sequence }, isRetry: false }
+  }
+
+  /** Whether the engine promises to know the batch again: not from records that were deleted with their segment. */
+  #isRecalled(model: Model, kept: Kept): boolean {
+    return kept.offset >= model.start
+  }
+
+  #deleteRecords(model: Model): void {
+    const offset = model.start + this.#random.below(model.end - model.start + 1)
+    model.startMax = Math.max(model.startMax, offset)
+    const { handle } = model.open
+    const view = this.#driverOf(model).command('deleteRecords', { handle, offset })
+    this.#mustLive()
+    promise(view.logStartOffset === offset, `${model.open.name} starts at ${view.logStartOffset}`)
+    model.start = offset
+  }
+
+  #retention(model: Model): void {
+    model.startMax = Math.max(model.startMax, model.end)
+    const { views } = this.#driverOf(model).command('retention', { handles: [model.open.handle] })
+    this.#mustLive()
+    for (const view of views) model.start = Math.max(model.start, view.logStartOffset)
+  }
+
+  /** A topic is deleted and made again with the same name: the metadata store knows first. */
+  #recreate(index: number): void {
+    const { models } = this.#world
+    const old = models[index]!
+    const driver = this.#driverOf(old)
+    const again = this.#newModel(index, this.#world.nextId++)
+    models[index] = again
+    if (this.#random.chance(0.8)) driver.command('delete', { handles: [old.open.handle] })
+    else throw this.#die()
+    driver.open([again.open], false)
+  }
+
+  /** What a process tells that died in the same moment, nobody hears. */
+  #mustLive(): void {
+    if (this.#files.hasCrashed) throw new Crashed('amid a turn')
+  }
+
+  #die(): Crashed {
+    this.#files.hasCrashed = true
+    return new Crashed('between two calls')
+  }
+
+  #restart(): void {
+    const answers = this.#drivers.map(driver => driver.command('close', {}))
+    this.#mustLive()
+    promise(
+      answers.every(a => a.clean),
+      'a stop was not clean',
+    )
+    promise(this.#files.openFiles.length === 0, `left open: ${this.#files.openFiles}`)
+    this.#world.clean = true
+    if (this.#random.chance(0.5)) {
+      // The data folder's marker is flushed by the main thread; then the power may go.
+      this.#files.hasCrashed = true
+      return
+    }
+    this.#start(this.#files, this.#world)
+  }
+}

@@ -1,0 +1,197 @@
+import { join } from 'node:path'
+import * as batch from '../../src/protocol/record-batch.ts'
+import {
+  ENTRY_BASE_OFFSET_F64,
+  ENTRY_EPOCH,
+  ENTRY_ERROR,
+  ENTRY_HANDLE,
+  ENTRY_HEADER_BYTES,
+  ENTRY_KIND,
+  ENTRY_MORE,
+  ENTRY_PARTITION,
+  ENTRY_PAYLOAD,
+  ENTRY_POSITION,
+  ENTRY_TOKEN,
+  ENTRY_TOPIC_ID,
+  KIND_APPEND,
+  KIND_COMMAND,
+} from '../../src/shared/entry.ts'
+import { createSharedMemory } from '../../src/shared/layout.ts'
+import { Ring } from '../../src/shared/ring.ts'
+import type {
+  CommandAnswer,
+  CommandName,
+  Commands,
+  LogView,
+  PartitionToOpen,
+} from '../../src/storage/commands.ts'
+import { type FileSystem, readFile } from '../../src/storage/fs.ts'
+import type { LogConfig } from '../../src/storage/log.ts'
+import { PartitionStore } from '../../src/storage/partition-store.ts'
+import { fileName } from '../../src/storage/segment.ts'
+
+export const LOG_CONFIG: LogConfig = {
+  segmentBytes: 1 << 30,
+  segmentMs: Number.MAX_SAFE_INTEGER,
+  retentionMs: -1,
+  retentionBytes: -1,
+  deletes: true,
+  flushMessages: 1,
+  flushMs: Number.MAX_SAFE_INTEGER,
+  logAppendTime: false,
+  producerIdExpirationMs: 86_400_000,
+}
+
+export const DATA_DIR = '/data'
+
+export interface Outcome {
+  readonly token: number
+  readonly handle: number
+  readonly error: number
+  /** -1 if it was not accepted. */
+  readonly baseOffset: number
+  readonly duplicate: boolean
+}
+
+export interface DriverOptions {
+  readonly files: FileSystem
+  readonly worker?: number
+  readonly clean?: boolean
+  readonly journalFileBytes?: number
+  readonly bypassBytes?: number
+  readonly now?: () => number
+}
+
+/** A PartitionStore with both ends of its rings in this thread: what the main thread does, step by step. */
+export class StoreDriver {
+  readonly store: PartitionStore
+  readonly #toWorker: Ring
+  readonly #fromWorker: Ring
+  #nextToken = 1
+  readonly #outcomes: Outcome[] = []
+  readonly #answers = new Map<number, CommandAnswer>()
+  /** Offline events, by handle. */
+  readonly offline = new Map<number, string>()
+
+  constructor(options: DriverOptions) {
+    const memory = createSharedMemory(1 << 20, 1 << 16)
+    this.#toWorker = new Ring(memory, 'request')
+    this.#fromWorker = new Ring(memory, 'completion')
+    options.files.mkdir(DATA_DIR)
+    options.files.fsyncDir('/')
+    this.store = new PartitionStore({
+      files: options.files,
+      dataDir: DATA_DIR,
+      worker: options.worker ?? 0,
+      clean: options.clean ?? false,
+      requests: new Ring(memory, 'request'),
+      completions: new Ring(memory, 'completion'),
+      now: options.now ?? (() => 1_000_000),
+      journalFileBytes: options.journalFileBytes ?? 1 << 20,
+      bypassBytes: options.bypassBytes ?? 64 * 1024,
+      waitForSpace: () => this.#drain(),
+    })
+  }
+
+  /** Submits a batch; it is handled by the next `turn`. @returns its token */
+  submit(partition: PartitionToOpen, bytes: Buffer, epoch = 0): number {
+    const ring = this.#toWorker
+    const at = ring.reserve(KIND_APPEND, bytes.length)
+    if (at === -1) throw new Error('the ring is full')
+    const word = at >> 2
+    ring.words[word + ENTRY_HANDLE] = partition.handle
+    ring.words[word + ENTRY_TOKEN] = this.#nextToken
+    ring.words[word + ENTRY_PARTITION] = partition.partition
+    Buffer.from(partition.topicId, 'base64url').copy(ring.bytes, at + ENTRY_TOPIC_ID * 4)
+    ring.words[word + ENTRY_EPOCH] = epoch
+    bytes.copy(ring.bytes, at + ENTRY_HEADER_BYTES)
+    ring.publish()
+    return this.#nextToken++
+  }
+
+  /** Runs the store until nothing waits. @returns what became of the appends, in order */
+  run(): Outcome[] {
+    while (this.store.turn()) this.#drain()
+    return this.#outcomes.splice(0)
+  }
+
+  append(partition: PartitionToOpen, bytes: Buffer): Outcome {
+    this.submit(partition, bytes)
+    return this.run().at(-1)!
+  }
+
+  tick(): void {
+    this.store.tick()
+    this.#drain()
+  }
+
+  /** Runs a command and all that was submitted before it; throws if it was refused. */
+  command<N extends CommandName>(
+    name: N,
+    request: Commands[N]['request'],
+  ): Commands[N]['response'] {
+    const ring = this.#toWorker
+    const json = Buffer.from(JSON.stringify({ name, request }))
+    const at = ring.reserve(KIND_COMMAND, json.length)
+    if (at === -1) throw new Error('the ring is full')
+    const token = this.#nextToken++
+    ring.words[(at >> 2) + ENTRY_TOKEN] = token
+    json.copy(ring.bytes, at + ENTRY_HEADER_BYTES)
+    ring.publish()
+    while (this.store.turn()) this.#drain()
+    const answer = this.#answers.get(token)
+    if (answer === undefined) throw new Error(`${name} was not answered`)
+    this.#answers.delete(token)
+    if ('error' in answer) throw new Error(answer.error)
+    return answer.response as Commands[N]['response']
+  }
+
+  open(partitions: readonly PartitionToOpen[], recovering = true): LogView[] {
+    return this.command('open', { partitions, recovering }).views
+  }
+
+  #drain(): void {
+    const ring = this.#fromWorker
+    const parts: Buffer[] = []
+    for (let at = ring.next(); at !== -1; at = ring.next()) {
+      const word = at >> 2
+      if (ring.words[word + ENTRY_KIND] === KIND_APPEND) {
+        this.#outcomes.push({
+          token: ring.words[word + ENTRY_TOKEN]!,
+          handle: ring.words[word + ENTRY_HANDLE]!,
+          error: ring.words[word + ENTRY_ERROR]!,
+          baseOffset: ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!,
+          duplicate: ring.words[word + ENTRY_POSITION] === -1,
+        })
+        continue
+      }
+      const start = at + ENTRY_HEADER_BYTES
+      parts.push(Buffer.from(ring.bytes.subarray(start, start + ring.words[word + ENTRY_PAYLOAD]!)))
+      if (ring.words[word + ENTRY_MORE] === 1) continue
+      const message = JSON.parse(Buffer.concat(parts.splice(0)).toString())
+      if (message.event === 'offline') this.offline.set(message.handle, message.reason)
+      else this.#answers.set(ring.words[word + ENTRY_TOKEN]!, message)
+    }
+    ring.release()
+  }
+}
+
+export interface Stored {
+  readonly baseOffset: number
+  readonly bytes: Buffer
+}
+
+/** The batches of a partition as a reader sees them: up to the sizes that the view names. */
+export function readLog(files: FileSystem, name: string, view: LogView): Stored[] {
+  const found: Stored[] = []
+  for (const { base, size } of view.segments) {
+    const path = join(DATA_DIR, name, fileName(base, 'log'))
+    const content = readFile(files, path).subarray(0, size)
+    for (let at = 0; at < content.length; ) {
+      const bytes = content.subarray(at, at + batch.batchBytes(content, at))
+      found.push({ baseOffset: batch.baseOffset(content, at), bytes })
+      at += bytes.length
+    }
+  }
+  return found
+}

@@ -24,6 +24,8 @@ export async function start(
       },
       log,
     )
+    // Before the line that says it is ready: whoever waits for that may send a signal at once.
+    stopOn(broker, ['SIGTERM', 'SIGINT'], log)
     const durability = describeDurability(broker)
     const ms = Math.round(performance.now())
     const address = broker.bound.join(',')
@@ -31,7 +33,6 @@ export async function start(
       { address, data: broker.dataDir, durability, version, ms, clusterId: broker.clusterId },
       `odradek ${version} is ready on ${address} after ${ms} ms; data in ${broker.dataDir}; ${durability}`,
     )
-    stopOn(broker, ['SIGTERM', 'SIGINT'], log)
   } catch (error) {
     const isOperators =
       error instanceof InvalidOption ||

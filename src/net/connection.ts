@@ -76,7 +76,10 @@ export class Connection {
     })
     socket.setNoDelay(true)
     socket.on('data', chunk => this.#onData(chunk))
-    socket.on('drain', () => this.#resume())
+    socket.on('drain', () => {
+      this.#startNext()
+      this.#resume()
+    })
     socket.on('error', error => this.#log.debug({ peer: this.peer, err: error }, 'socket error'))
     socket.on('close', () => this.#closed())
   }
@@ -206,13 +209,18 @@ export class Connection {
       this.#socket.end(() => this.#socket.destroy())
       return
     }
-    const next = this.#slots[0]
-    if (next?.start != null) {
-      const { start } = next
-      next.start = null
-      start()
-    }
+    this.#startNext()
     this.#resume()
+  }
+
+  /** Starts the request whose turn it is, unless the client is slow to take what it was sent: `drain` comes back to it. */
+  #startNext(): void {
+    const next = this.#slots[0]
+    if (next === undefined || next.start === null) return
+    if (this.#socket.writableLength > UNSENT_BYTES_MAX) return
+    const { start } = next
+    next.start = null
+    start()
   }
 
   /** @returns false if the answer cannot be encoded, which is a bug. */

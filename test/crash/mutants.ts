@@ -1,0 +1,77 @@
+import type { Edit } from '../lib/build-copy.ts'
+
+/** A bug planted in a copy of the broker, to show that the crash test would find it. */
+export interface Mutant {
+  readonly edits: readonly Edit[]
+  /** Whether it takes a power cut, which also loses what the system had not flushed, to show. */
+  readonly powerCut: boolean
+}
+
+const groupCommit = 'src/storage/group-commit.ts'
+const journal = 'src/storage/journal.ts'
+const recovery = 'src/storage/recovery.ts'
+const store = 'src/storage/partition-store.ts'
+
+export const mutants: Readonly<Record<string, Mutant>> = {
+  /** Acknowledges a group, and writes it 20 ms later. */
+  'ack-before-write': {
+    powerCut: false,
+    edits: [
+      {
+        file: groupCommit,
+        from: 'commit(post: (entry: number) => void): void {',
+        to: 'commit(post: (entry: number) => void): void { this.#report(post); post(-1)',
+      },
+      {
+        file: groupCommit,
+        from: 'this.#report(post)\n    for (const owned',
+        to: 'for (const owned',
+      },
+      {
+        file: store,
+        from: 'commit(at => this.#out.complete(requests, at))',
+        to: `commit(at => {
+          if (at !== -1) return this.#out.complete(requests, at)
+          this.#out.publish()
+          this.#o.waitForSpace()
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+        })`,
+      },
+    ],
+  },
+  /** Acknowledges what is in the journal's page cache. */
+  'ack-before-flush': {
+    powerCut: true,
+    edits: [{ file: journal, from: 'if (flush) this.#flush()', to: 'void flush' }],
+  },
+  /** Replays whatever stands in the journal, torn or not. */
+  'no-crc-check': {
+    powerCut: true,
+    edits: [
+      { file: journal, from: 'if (crc !== file.readUInt32LE(at + CRC_AT)) return null', to: '' },
+    ],
+  },
+  /** Takes the segment for all there is, and cuts at the first bad batch, as Kafka does. */
+  'cut-too-early': {
+    powerCut: true,
+    edits: [
+      { file: recovery, from: 'files.write(fd, [entry.bytes], entry.position)', to: '' },
+      {
+        file: recovery,
+        from: 'if (nextOffset < durable.endOffset) {',
+        to: 'if (nextOffset < 0) {',
+      },
+    ],
+  },
+  /** Forgets after a crash which sequences the idempotent producers had reached. */
+  'forget-producers': {
+    powerCut: false,
+    edits: [
+      {
+        file: 'src/storage/learning.ts',
+        from: 'if (baseOffset >= snapshot.offset) snapshot.state.update(buffer, at)\n  else ',
+        to: 'if (baseOffset < snapshot.offset) ',
+      },
+    ],
+  },
+}

@@ -1,4 +1,4 @@
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import type { BrokerContext, Endpoint } from './broker-context.ts'
 import { DynamicConfigs } from './configs/dynamic.ts'
 import { brokerValue } from './configs/values.ts'
@@ -16,13 +16,14 @@ import type { Registry } from './topics/registry.ts'
 import { TaskPool } from './topics/task-pool.ts'
 import { WorkerPool } from './topics/worker-pool.ts'
 
-/** What is loaded while the worker threads start: the protocol and all APIs. */
+/** What is loaded while the worker threads start: the protocol, all APIs, the logger. */
 async function loadLateModules() {
-  const [{ NetServer }, { Registry }] = await Promise.all([
+  const [{ NetServer }, { Registry }, { default: pino }] = await Promise.all([
     import('./net/server.ts'),
     import('./topics/registry.ts'),
+    import('pino'),
   ])
-  return { NetServer, Registry }
+  return { NetServer, Registry, pino }
 }
 
 type LateModules = Awaited<ReturnType<typeof loadLateModules>>
@@ -85,27 +86,31 @@ export class BrokerNode implements BrokerContext {
   }
 
   /**
-   * Starts a broker; clients can connect when this resolves.
+   * Starts a broker; clients can connect when this resolves. Without a logger it is silent.
    * @throws InvalidOption, DataDirError, MetadataCorrupt, ListenError, or what the storage found damaged
    */
-  static async start(sources: OptionSources, logger?: Logger): Promise<BrokerNode> {
+  static async start(
+    sources: OptionSources,
+    logger?: Logger | Promise<Logger>,
+  ): Promise<BrokerNode> {
     const options = resolveOptions(sources)
-    const log = logger ?? pino({ level: 'silent' })
-    for (const warning of options.warnings) log.warn({}, warning)
     const { settings, limits, nodeId } = options
-    const dataDir = new DataDir(options.dataDir, nodeId, settings.clusterId)
-    const undo: (() => unknown)[] = [() => dataDir.unlock()]
+    let lost: (worker: WorkerPool['links'][number], error: Error) => void = () => {}
+    const workers = new WorkerPool({
+      workers: settings.partitionWorkers,
+      ringBytes: limits.ringBytes,
+      journalFileBytes: limits.journalFileBytes,
+      onLost: (worker, error) => lost(worker, error),
+    })
+    const undo: (() => unknown)[] = [() => workers.kill()]
     try {
-      let lost: (worker: WorkerPool['links'][number], error: Error) => void = () => {}
-      const workers = new WorkerPool({
-        workers: settings.partitionWorkers,
-        dataDir: dataDir.path,
-        ringBytes: limits.ringBytes,
-        journalFileBytes: limits.journalFileBytes,
-        clean: dataDir.wasClean,
-        onLost: (worker, error) => lost(worker, error),
-      })
-      undo.unshift(() => workers.kill())
+      const dataDir = new DataDir(options.dataDir, nodeId, settings.clusterId)
+      // Last of all: until the workers are gone nobody else may have the folder.
+      undo.push(() => dataDir.unlock())
+      workers.run(dataDir.path, dataDir.wasClean)
+      const code = await loadLateModules()
+      const log = (await logger) ?? code.pino({ level: 'silent' })
+      for (const warning of options.warnings) log.warn({}, warning)
       const store = new LocalMetadataStore(realFileSystem, dataDir.path)
       undo.unshift(() => store.close())
       if (store.recovered !== null) {
@@ -116,7 +121,6 @@ export class BrokerNode implements BrokerContext {
       await configs.load()
       const tasks = new TaskPool()
       undo.unshift(() => tasks.close())
-      const code = await loadLateModules()
       const parts = { options, log, dataDir, store, configs, workers, brokerEpoch, tasks, code }
       const broker = new BrokerNode(parts)
       lost = (worker, error) => {

@@ -1,8 +1,8 @@
 import type { Client } from '../../src/client/client.ts'
 import { fetchApi } from '../../src/protocol/messages/01-fetch.ts'
 import * as batch from '../../src/protocol/record-batch.ts'
+import { BrokerProcess } from '../../test/lib/broker-process.ts'
 import { type Bench, percentiles, type Row } from '../harness.ts'
-import { BrokerProcess } from './broker-process.ts'
 import { createTopic, produceLoad } from './load.ts'
 
 const TOPIC = 'fetch'
@@ -36,7 +36,7 @@ async function drain(client: Client, partition: number, maxBytes: number): Promi
 
 /** Draining partitions by raw TCP, with small and large answers and several connections. */
 export const fetch: Bench = async size => {
-  await using broker = await BrokerProcess.start(size.tiny)
+  await using broker = await BrokerProcess.start({ fromSource: size.tiny })
   const partitions = 4
   const admin = await broker.connect(1)
   await createTopic(admin, TOPIC, partitions, { 'flush.messages': '9223372036854775807' })

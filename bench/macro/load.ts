@@ -2,7 +2,7 @@ import type { Client } from '../../src/client/client.ts'
 import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
-import type { BrokerProcess } from './broker-process.ts'
+import type { BrokerProcess } from '../../test/lib/broker-process.ts'
 
 export interface Load {
   readonly topic: string

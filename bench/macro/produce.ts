@@ -1,5 +1,5 @@
+import { BrokerProcess } from '../../test/lib/broker-process.ts'
 import { type Bench, percentiles, type Row } from '../harness.ts'
-import { BrokerProcess } from './broker-process.ts'
 import { createTopic, type Load, produceLoad } from './load.ts'
 
 const PARTITIONS = 6
@@ -32,7 +32,7 @@ const sweeps: readonly Sweep[] = [
 
 /** Producing by raw TCP. */
 export const produce: Bench = async size => {
-  await using broker = await BrokerProcess.start(size.tiny)
+  await using broker = await BrokerProcess.start({ fromSource: size.tiny })
   const rows: Row[] = []
   for (const [i, { configs, ...sweep }] of sweeps.entries()) {
     const topic = `produce-${i}`

@@ -1,4 +1,4 @@
-import { pino } from 'pino'
+import type { Logger } from 'pino'
 import { BrokerNode } from '../broker.ts'
 import { InvalidOption, ListenError } from '../errors.ts'
 import { DataDirError } from '../topics/data-dir.ts'
@@ -13,7 +13,8 @@ export async function start(
   flags: { config?: string; override: string[] },
   version: string,
 ): Promise<void> {
-  const log = pino({ name: 'odradek', level: process.env.LOG_LEVEL ?? 'info', base: undefined })
+  // Loaded while the broker's threads start.
+  const logger = makeLogger()
   try {
     const broker = await BrokerNode.start(
       {
@@ -22,8 +23,9 @@ export async function start(
         overrides: flags.override,
         ...(flags.config === undefined ? {} : { file: flags.config }),
       },
-      log,
+      logger,
     )
+    const log = await logger
     // Before the line that says it is ready: whoever waits for that may send a signal at once.
     stopOn(broker, ['SIGTERM', 'SIGINT'], log)
     const durability = describeDurability(broker)
@@ -34,6 +36,7 @@ export async function start(
       `odradek ${version} is ready on ${address} after ${ms} ms; data in ${broker.dataDir}; ${durability}`,
     )
   } catch (error) {
+    const log = await logger
     const isOperators =
       error instanceof InvalidOption ||
       error instanceof DataDirError ||
@@ -42,6 +45,18 @@ export async function start(
     else log.fatal({ err: error }, `odradek cannot start: ${(error as Error).message}`)
     process.exitCode = 1
   }
+}
+
+async function makeLogger(): Promise<Logger> {
+  const { default: pino } = await import('pino')
+  const asked = process.env.LOG_LEVEL ?? 'info'
+  const known = asked === 'silent' || asked in pino.levels.values
+  const log = pino({ name: 'odradek', level: known ? asked : 'info', base: undefined })
+  if (!known) {
+    const allowed = [...Object.keys(pino.levels.values), 'silent'].join(', ')
+    log.warn({}, `LOG_LEVEL=${asked} is unknown, info is used; ${allowed} are allowed`)
+  }
+  return log
 }
 
 function describeDurability(broker: BrokerNode): string {
@@ -59,9 +74,14 @@ function stopOn(broker: BrokerNode, signals: NodeJS.Signals[], log: typeof broke
       stopping = true
       log.info({ signal }, 'stopping')
       setTimeout(() => process.exit(1), STOP_MS_MAX).unref()
-      await broker.close()
-      log.info({ signal }, 'stopped')
-      process.exit(0)
+      try {
+        await broker.close()
+        log.info({ signal }, 'stopped')
+        process.exit(0)
+      } catch (err) {
+        log.fatal({ err }, `the stop failed: ${(err as Error).message}`)
+        process.exit(1)
+      }
     })
   }
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { assert } from '../assert.ts'
 import { crc32c } from '../protocol/crc32c.ts'
@@ -11,16 +12,20 @@ import type { FileSystem } from './fs.ts'
  *   group header, 64 bytes, little-endian, then the group's entries as they lie in the ring (shared/entry.ts), then
  *   zeros up to a multiple of 512, so that a torn write never touches the sector of a durable group:
  *   0 magic u32 | 4 crc32c u32 of the rest of header and entries | 8 group bytes u32, padding included
- *   12 entry bytes u32 | 16 incarnation f64 | 24 sequence f64 | 32 durable f64 | 40 zeros
+ *   12 entry bytes u32 | 16 incarnation f64 | 24 sequence f64 | 32 durable f64 | 40 salt, 8 bytes
+ *   48 zeros
  *
  * The incarnation counts the times the journal was opened, the sequence the groups since then; `durable` is the newest
  * group that was flushed when this one was written. Groups of marks are not flushed on their own, so that a crash may
- * leave a later group without them: only what `durable` names is missed.
+ * leave a later group without them: only what `durable` names is missed. The salt is drawn at random when the journal
+ * is opened: incarnations and sequences can be guessed, so that without it a client's records could pass for a group.
  */
 export const GROUP_ALIGN = 512
 export const GROUP_HEADER_BYTES = 64
 const MAGIC = 0x4a47444f // "ODGJ"
 const CRC_AT = 4
+const SALT_AT = 40
+const SALT_BYTES = 8
 /** Room made ahead at a time: small, for the flush that pays for it is one that requests wait for. */
 const GROW_BYTES = 128 * 1024
 const ZEROS = Buffer.alloc(GROW_BYTES)
@@ -31,7 +36,6 @@ export class Journal {
   readonly #files: FileSystem
   readonly #fds: [number, number]
   readonly #fileBytes: number
-  readonly #incarnation: number
   readonly #header = Buffer.alloc(GROUP_HEADER_BYTES)
   /** Bytes of each file that exist already: overwriting them needs no new metadata, which makes the flush cheaper. */
   readonly #allocated: [number, number]
@@ -46,7 +50,9 @@ export class Journal {
   constructor(files: FileSystem, dir: string, fileBytes: number, incarnation: number) {
     this.#files = files
     this.#fileBytes = fileBytes
-    this.#incarnation = incarnation
+    this.#header.writeUInt32LE(MAGIC, 0)
+    this.#header.writeDoubleLE(incarnation, 16)
+    randomBytes(SALT_BYTES).copy(this.#header, SALT_AT)
     files.mkdir(dir)
     this.#fds = [
       files.open(journalPath(dir, 0), 'create'),
@@ -103,10 +109,8 @@ export class Journal {
     for (const run of runs) entries += run.length
     const bytes = groupBytes(entries)
     const header = this.#header
-    header.writeUInt32LE(MAGIC, 0)
     header.writeUInt32LE(bytes, 8)
     header.writeUInt32LE(entries, 12)
-    header.writeDoubleLE(this.#incarnation, 16)
     header.writeDoubleLE(++this.#sequence, 24)
     header.writeDoubleLE(this.#durable, 32)
     let crc = crc32c(header.subarray(CRC_AT + 4))
@@ -171,6 +175,7 @@ export class CorruptJournal extends Error {
 
 interface Group {
   readonly incarnation: number
+  readonly salt: bigint
   readonly sequence: number
   readonly durable: number
   readonly entries: Buffer
@@ -188,11 +193,17 @@ function readGroup(file: Buffer, at: number): Group | null {
   if (crc !== file.readUInt32LE(at + CRC_AT)) return null
   return {
     incarnation: file.readDoubleLE(at + 16),
+    salt: file.readBigUInt64LE(at + SALT_AT),
     sequence: file.readDoubleLE(at + 24),
     durable: file.readDoubleLE(at + 32),
     entries: file.subarray(at + GROUP_HEADER_BYTES, end),
     bytes,
   }
+}
+
+function follows(group: Group, last: Group): boolean {
+  const isSameJournal = group.incarnation === last.incarnation && group.salt === last.salt
+  return isSameJournal && group.sequence === last.sequence + 1
 }
 
 /** The whole groups at the start of a file that follow each other without a gap. */
@@ -203,9 +214,7 @@ function leadingGroups(file: Buffer): { groups: Group[]; end: number } {
     const group = readGroup(file, at)
     const last = groups.at(-1)
     if (group === null) break
-    if (last !== undefined) {
-      if (group.incarnation !== last.incarnation || group.sequence !== last.sequence + 1) break
-    }
+    if (last !== undefined && !follows(group, last)) break
     groups.push(group)
     at += group.bytes
   }
@@ -220,6 +229,15 @@ function groupsBehind(file: Buffer, from: number): Group[] {
     if (group !== null) groups.push(group)
   }
   return groups
+}
+
+/**
+ * The salts of an incarnation: what lies at the start of a file is a group, never a part of a record. Null if both
+ * starts are damaged or older: then nothing tells its groups from a client's, and it is safer to believe them all.
+ */
+function saltsOf(incarnation: number, files: readonly Group[][]): Set<bigint> | null {
+  const salts = files.flatMap(([first]) => (first?.incarnation === incarnation ? [first.salt] : []))
+  return salts.length === 0 ? null : new Set(salts)
 }
 
 /** What the checkpoint says of a journal: flushed are all groups of `incarnation`, and those of the next up to `sequence`. */
@@ -244,7 +262,12 @@ export function readJournal(
       ? Math.max(0, ...read.map(r => r.groups[0]?.incarnation ?? 0))
       : flushed.incarnation + 1
   const after = flushed?.sequence ?? 0
-  const isLive = (g: Group): boolean => g.incarnation === incarnation && g.sequence > after
+  const salts = saltsOf(
+    incarnation,
+    read.map(r => r.groups),
+  )
+  const isLive = (g: Group): boolean =>
+    g.incarnation === incarnation && g.sequence > after && (salts === null || salts.has(g.salt))
   const live = read.map(r => r.groups.filter(isLive)).filter(groups => groups.length > 0)
   live.sort((a, b) => a[0]!.sequence - b[0]!.sequence)
   const groups: Group[] = []

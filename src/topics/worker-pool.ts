@@ -14,22 +14,25 @@ const BYPASS_BYTES = 256 * 1024
 
 export interface WorkerPoolOptions {
   readonly workers: number
-  readonly dataDir: string
   readonly ringBytes: number
   readonly journalFileBytes: number
-  readonly clean: boolean
   /** A worker thread has ended without being told to. */
   readonly onLost: (worker: WorkerLink, error: Error) => void
 }
 
-/** The partition worker threads: one never-ending Piscina task each. */
+/**
+ * The partition worker threads: one never-ending Piscina task each. The threads start with the object, the tasks with
+ * `run`: what else there is to do at a start goes on meanwhile.
+ */
 export class WorkerPool {
   readonly links: readonly WorkerLink[]
+  readonly #o: WorkerPoolOptions
   readonly #pool: Piscina
-  readonly #tasks: Promise<void>[]
+  #tasks: Promise<void>[] = []
   #closing = false
 
   constructor(options: WorkerPoolOptions) {
+    this.#o = options
     const count = options.workers
     this.#pool = new Piscina({
       ...workerFile('partition'),
@@ -39,13 +42,15 @@ export class WorkerPool {
       atomics: 'disabled',
     })
     this.links = Array.from({ length: count }, () => new WorkerLink(options.ringBytes))
+  }
+
+  /** Gives the workers their data folder. `clean`: the last stop had flushed everything. */
+  run(dataDir: string, clean: boolean): void {
+    const { journalFileBytes, onLost } = this.#o
     this.#tasks = this.links.map(async (link, worker) => {
+      const { memory } = link
       const task: PartitionWorkerTask = {
-        memory: link.memory,
-        worker,
-        dataDir: options.dataDir,
-        clean: options.clean,
-        journalFileBytes: options.journalFileBytes,
+        ...{ memory, worker, dataDir, clean, journalFileBytes },
         bypassBytes: BYPASS_BYTES,
       }
       try {
@@ -54,7 +59,7 @@ export class WorkerPool {
       } catch (error) {
         const reason = error instanceof Error ? error : new Error(String(error))
         link.lose(reason)
-        if (!this.#closing) options.onLost(link, reason)
+        if (!this.#closing) onLost(link, reason)
       }
     })
   }
@@ -92,5 +97,6 @@ export class WorkerPool {
     this.#closing = true
     await this.#pool.destroy()
     await Promise.all(this.#tasks)
+    for (const link of this.links) link.lose(new Error('the partition worker was ended'))
   }
 }

@@ -1,15 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Client } from '../../src/client/client.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** A broker that is not ready by then has failed. */
 const READY_MS_MAX = 30_000
 /** SIGTERM must have ended the process by then, with time to spare over the broker's own 5 s. */
 const STOP_MS_MAX = 10_000
+/** Clock ticks a second in /proc. */
+const TICKS = 100
 
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
@@ -52,7 +55,7 @@ export function brokerCommand(options: BrokerProcessOptions): string[] {
 }
 
 /** A broker in a process of its own, on a free port of 127.0.0.1. Ended by its pid, at the latest when this process exits. */
-export class BrokerProcess {
+export class BrokerProcess implements AsyncDisposable {
   readonly child: ChildProcess
   readonly dir: string
   readonly port: number
@@ -107,6 +110,19 @@ export class BrokerProcess {
     return `127.0.0.1:${this.port}`
   }
 
+  connect(maxInFlight: number): Promise<Client> {
+    return Client.connect({ host: '127.0.0.1', port: this.port, maxInFlight })
+  }
+
+  /** CPU seconds used so far; NaN where the system has no /proc. */
+  get cpuSeconds(): number {
+    const path = `/proc/${this.pid}/stat`
+    if (!existsSync(path)) return Number.NaN
+    const stat = readFileSync(path, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[11]) + Number(fields[12])) / TICKS
+  }
+
   get hasEnded(): boolean {
     return this.child.exitCode !== null || this.child.signalCode !== null
   }
@@ -137,6 +153,12 @@ export class BrokerProcess {
   /** Ends the process and removes its data. */
   async remove(): Promise<void> {
     await this.kill()
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+
+  /** Stops the process and removes its data. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
     rmSync(this.dir, { recursive: true, force: true })
   }
 }

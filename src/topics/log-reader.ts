@@ -130,15 +130,18 @@ export class LogReader {
         }
         const end = takeWhole(buffer, skip, filled, endOffset, maxBytes)
         if (end.position === skip) {
-          if (batch.baseOffset(buffer, skip) >= endOffset || !atLeastOne) return null
           const first = batch.batchBytes(buffer, skip)
+          if (batch.baseOffset(buffer, skip) >= endOffset) return null
+          if (first > maxBytes && !atLeastOne) return null
           if (first <= filled - skip) {
             keep = true
             return { records: buffer.subarray(skip, skip + first), buffer }
           }
+          // What was skipped took the room: read again from the batch that was asked for.
           position += skip
-          want = first
-          if (want > segment.size - position) return null
+          const isStuck = skip === 0 && first <= want
+          want = Math.min(Math.max(first, maxBytes), segment.size - position)
+          if (isStuck || first > want) return null
           continue
         }
         this.#remember(end.nextOffset, { segment, position: position + end.position })

@@ -94,9 +94,10 @@ export class WorkerLink {
   /**
    * Copies a batch into the ring: its place in the order of appends is fixed when this returns.
    * @param waiter told of the outcome; null if nobody waits
-   * @returns false if the ring is full: wait for `space` and try again
+   * @returns false if the ring is full: wait for `space` and try again; or if the worker is lost: see `isLost`
    */
   append(target: AppendTarget, batch: Buffer, waiter: AppendWaiter | null, slot: number): boolean {
+    if (this.#lost !== null) return false
     const ring = this.#requests
     const at = ring.reserve(KIND_APPEND, batch.length)
     if (at === -1) return false

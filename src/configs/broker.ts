@@ -92,9 +92,9 @@ const network = {
   'socket.send.buffer.bytes': int(102_400, { min: -1 }, SYSTEM_SIZED),
   'socket.receive.buffer.bytes': int(102_400, { min: -1 }, SYSTEM_SIZED),
   'socket.listen.backlog.size': int(
-    50,
+    1024,
     { min: 1 },
-    'Connections that may wait to be accepted on one listener.',
+    'Connections that may wait to be accepted on one listener; what comes beyond is retried by its system after 200 ms or more.',
   ),
   'connections.max.idle.ms': long(
     600_000,

@@ -129,6 +129,7 @@ unclean.leader.election.enable BOOLEAN false cluster-wide
 const OTHER_DEFAULTS: Readonly<Record<string, string>> = {
   'flush.messages': '1', // durable before it is acknowledged
   'log.flush.interval.messages': '1',
+  'socket.listen.backlog.size': '1024', // many clients may connect at once
   'node.id': '1', // no format step, so no need to choose
   'process.roles': 'broker,controller',
   listeners: 'PLAINTEXT://127.0.0.1:9092', // reachable from outside only when asked for

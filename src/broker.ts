@@ -127,6 +127,9 @@ export class BrokerNode implements BrokerContext {
         log.fatal({ err: error }, 'a partition worker has died: its partitions are offline')
         broker.registry.loseWorker(worker, `its worker has died: ${error.message}`)
       }
+      await broker.registry.load()
+      // From here on a failure is no crash: what is open is closed as at any stop, and left clean.
+      undo.splice(0, undo.length, () => broker.close())
       await broker.#open()
       return broker
     } catch (error) {
@@ -136,15 +139,8 @@ export class BrokerNode implements BrokerContext {
   }
 
   async #open(): Promise<void> {
-    await this.registry.load()
     await this.#disk.check()
-    try {
-      for (const listener of this.options.listeners) await this.#listen(listener)
-    } catch (error) {
-      this.#disk.close()
-      await this.#server.close()
-      throw error
-    }
+    for (const listener of this.options.listeners) await this.#listen(listener)
     this.#retention = setInterval(() => {
       this.registry.applyRetention().catch(err => this.log.error({ err }, 'retention failed'))
     }, Number(this.options.settings.logRetentionCheckIntervalMs))

@@ -87,6 +87,8 @@ export class PartitionStore {
   #lastTick = 0
   #lastCheckpoint = 0
   #closed = false
+  /** All partitions of all workers are open: before, the journals may hold what nobody has replayed. */
+  #isReady = false
 
   constructor(options: PartitionStoreOptions) {
     this.#o = options
@@ -316,6 +318,7 @@ export class PartitionStore {
       return { views, notes }
     },
     ready: ({ workers }) => {
+      this.#isReady = true
       // Other workers may not have written their checkpoints yet: nothing that was known may be lost in between.
       this.#checkpoint(this.#incarnation - 1, 0, this.#left.safePoints)
       this.#left.safePoints.clear()
@@ -470,7 +473,7 @@ export class PartitionStore {
   }
 
   #close(): { clean: boolean } {
-    let clean = this.#journalFailure === null && this.#unopened.size === 0
+    let clean = this.#isReady && this.#journalFailure === null && this.#unopened.size === 0
     for (const owned of this.#logs.values()) {
       this.#guard(owned, () => owned.log.close())
       if (owned.log.offline !== null) clean = false

@@ -90,6 +90,7 @@ export class Log {
       epochs: LeaderEpochs
       logStartOffset: number
       nextOffset: number
+      recoveryPoint: number
       scanFrom: number
       /** Where in the active segment the batch of `scanFrom` is, or somewhat before. */
       scanPosition: number
@@ -104,7 +105,8 @@ export class Log {
     this.epochs = state.epochs
     this.logStartOffset = state.logStartOffset
     this.nextOffset = state.nextOffset
-    this.recoveryPoint = state.nextOffset
+    this.recoveryPoint = state.recoveryPoint
+    this.unflushedRecords = state.nextOffset - state.recoveryPoint
     this.#writtenOffset = state.nextOffset
     this.scanFrom = state.scanFrom
     this.#scanPosition = state.scanPosition

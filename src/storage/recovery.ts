@@ -175,6 +175,7 @@ interface Opened {
   readonly nextOffset: number
   readonly scanFrom: number
   readonly scanPosition: number
+  readonly recoveryPoint: number
 }
 
 function openSegments(
@@ -199,6 +200,7 @@ function openSegments(
       nextOffset: input.logStartOffset,
       scanFrom: input.logStartOffset,
       scanPosition: 0,
+      recoveryPoint: input.logStartOffset,
     }
   }
   const snapshot = loadSnapshot(files, input.dir)
@@ -221,8 +223,9 @@ function openSegments(
   const start = { base: last, from, durable }
   const active = openActiveSegment(files, input, start, snapshot, epochs, notes)
   segments.push(active.segment)
-  const { nextOffset, scanPosition } = active
-  return { segments, producers: snapshot.state, nextOffset, scanFrom: from, scanPosition }
+  const { nextOffset, recoveryPoint, scanPosition } = active
+  const producers = snapshot.state
+  return { segments, producers, nextOffset, recoveryPoint, scanFrom: from, scanPosition }
 }
 
 interface ActiveStart {
@@ -239,7 +242,7 @@ function openActiveSegment(
   snapshot: Snapshot,
   epochs: LeaderEpochs,
   notes: string[],
-): { segment: Segment; nextOffset: number; scanPosition: number } {
+): { segment: Segment; nextOffset: number; recoveryPoint: number; scanPosition: number } {
   const fd = files.open(join(input.dir, fileName(base, 'log')), 'write')
   try {
     const size = files.size(fd)
@@ -248,7 +251,10 @@ function openActiveSegment(
     const segment = new Segment(files, input.dir, base, { size, ...start })
     resumeTimes(segment, start.times)
     let nextOffset = base
-    let flushedPosition = start.position
+    // A relaxed topic's records were acknowledged unflushed and may stay so: only a durable topic's tail is flushed now.
+    const isRelaxed = !input.clean && input.config.flushMessages > 1
+    const safeOffset = isRelaxed ? Math.max(flushed, durable.endOffset) : flushed
+    let safePosition = start.position
     const scan = scanBatches(
       files,
       fd,
@@ -259,7 +265,7 @@ function openActiveSegment(
         segment.note(buffer, position, at)
         learnBatch(buffer, at, snapshot, epochs)
         nextOffset = batch.lastOffset(buffer, at) + 1
-        if (nextOffset <= flushed) flushedPosition = position + batch.batchBytes(buffer, at)
+        if (nextOffset <= safeOffset) safePosition = position + batch.batchBytes(buffer, at)
       },
     )
     if (nextOffset < durable.endOffset) {
@@ -271,11 +277,12 @@ function openActiveSegment(
       cutTail(files, input, { fd, base, size, position: scan.end }, scan.damage, notes)
       segment.size = scan.end
     }
-    if (!input.clean) flushFound(files, fd, flushedPosition, segment.size)
+    if (!input.clean && !isRelaxed) flushFound(files, fd, safePosition, segment.size)
     segment.firstTimestamp = firstTimestamp(files, fd, segment.size)
-    segment.flushedBytes = segment.size
+    segment.flushedBytes = isRelaxed ? safePosition : segment.size
     segment.writeIndexes(false)
-    return { segment, nextOffset, scanPosition: start.position }
+    const recoveryPoint = isRelaxed ? Math.min(safeOffset, nextOffset) : nextOffset
+    return { segment, nextOffset, recoveryPoint, scanPosition: start.position }
   } finally {
     files.close(fd)
   }

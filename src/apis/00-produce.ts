@@ -24,6 +24,10 @@ import { CLOSE, defineApi, NO_ANSWER, type Outcome, type RequestContext } from '
 
 type Response = Encodable<typeof produceResponse>
 
+const ACKS_ALL = -1
+/** One broker is its partitions' only replica. */
+const IN_SYNC_REPLICAS = 1
+
 interface PartitionAnswer {
   index: number
   errorCode: ErrorCode
@@ -35,10 +39,15 @@ interface PartitionAnswer {
 
 /** One produce request under way: collects what becomes of each of its partitions. */
 class ProduceCall implements AppendWaiter {
+  readonly acks: number
   readonly partitions: Partition[] = []
   readonly answers: PartitionAnswer[] = []
   #open = 1
   #done: () => void = () => {}
+
+  constructor(acks: number) {
+    this.acks = acks
+  }
 
   onAppended(slot: number, ring: Ring, at: number): void {
     const answer = this.answers[slot]!
@@ -93,7 +102,7 @@ function newAnswer(index: number): PartitionAnswer {
 type Waiting = { partition: Partition; records: Buffer; slot: number }[]
 
 export const produce = defineApi(produceApi, (request, context) => {
-  const call = new ProduceCall()
+  const call = new ProduceCall(request.acks)
   const waiting: Waiting = []
   const submitted = submitAll(request, context, call, waiting)
   if (waiting.length > 0) context.hold(submitWaiting(waiting, call))
@@ -148,6 +157,12 @@ function submit(
   }
   if (partition.offline !== null) {
     fail(answer, ErrorCode.KAFKA_STORAGE_ERROR, `the partition is offline: ${partition.offline}`)
+    return
+  }
+  const { minInsyncReplicas } = partition.config
+  if (call.acks === ACKS_ALL && minInsyncReplicas > IN_SYNC_REPLICAS) {
+    const message = `min.insync.replicas is ${minInsyncReplicas}, in sync is this broker alone`
+    fail(answer, ErrorCode.NOT_ENOUGH_REPLICAS, message)
     return
   }
   const { batchBytesMax } = context.broker.options.limits

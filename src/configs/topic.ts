@@ -30,7 +30,7 @@ const replicas = (documentation: string) =>
 export const topicConfigs = {
   'cleanup.policy': list(
     'delete',
-    'What happens to old segments: delete drops those past retention, compact keeps the last record of each key; both may be given, none keeps everything.',
+    'What happens to old segments: delete drops those past retention, none keeps everything. compact is accepted, but compaction is not built in yet: nothing is removed by key.',
     {
       allowed: 'a list of compact and delete',
       check: policies => policies.every(policy => policy === 'compact' || policy === 'delete'),
@@ -47,7 +47,7 @@ export const topicConfigs = {
   'delete.retention.ms': long(
     DAY_MS,
     { min: 0 },
-    'Milliseconds for which compaction keeps the tombstone of a deleted key, so that slow readers still see it.',
+    'No effect yet, as compaction is not built in: milliseconds for which the tombstone of a deleted key is kept.',
   ),
   'file.delete.delay.ms': long(
     60_000,
@@ -76,7 +76,7 @@ export const topicConfigs = {
   'max.compaction.lag.ms': long(
     LONG_MAX,
     { min: 1 },
-    'Milliseconds after which a record becomes due for compaction whatever share of the log is dirty.',
+    'No effect yet, as compaction is not built in: milliseconds after which a record becomes due for it.',
   ),
   'max.message.bytes': int(
     1_048_588,
@@ -101,12 +101,12 @@ export const topicConfigs = {
   'min.cleanable.dirty.ratio': double(
     0.5,
     { min: 0, max: 1 },
-    'Share of the log that must be new since the last compaction before the next one starts.',
+    'No effect yet, as compaction is not built in: share of the log that must be new before the next one starts.',
   ),
   'min.compaction.lag.ms': long(
     0,
     { min: 0 },
-    'Milliseconds for which compaction leaves a new record alone.',
+    'No effect yet, as compaction is not built in: milliseconds for which it leaves a new record alone.',
   ),
   'min.insync.replicas': int(
     1,
@@ -147,7 +147,7 @@ export const topicConfigs = {
   'segment.jitter.ms': long(
     0,
     { min: 0 },
-    'Milliseconds, at most, that are randomly taken off segment.ms so that partitions do not all roll at once.',
+    'No effect here: a partition rolls when a record comes after segment.ms, not at a common time.',
   ),
   'segment.ms': long(
     7 * DAY_MS,

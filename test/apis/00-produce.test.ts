@@ -56,6 +56,12 @@ test('acks 1 and all are answered when flushed, other acks are refused', async (
   assert.is(wrong.error, 'INVALID_REQUIRED_ACKS')
 })
 
+test('acks all needs min.insync.replicas, of which one broker can be only one', async () => {
+  await wire.createTopic('replicas', 1, { 'min.insync.replicas': '2' })
+  assert.is((await produce('replicas', await batchOf(['a']))).error, 'NOT_ENOUGH_REPLICAS')
+  assert.is((await produce('replicas', await batchOf(['a']), { acks: 1 })).baseOffset, 0)
+})
+
 test('acks 0 is appended and never answered', async () => {
   await wire.createTopic('silent')
   const topicData = [

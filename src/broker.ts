@@ -79,7 +79,9 @@ export class BrokerNode implements BrokerContext {
       log: this.log,
     })
     this.#server = new parts.code.NetServer(this)
-    this.#disk = new DiskWatch(this.#dataDir.path, refusal => {
+    const { links } = this.#workers
+    const appended = (): number => links.reduce((sum, link) => sum + link.appendedBytes, 0)
+    this.#disk = new DiskWatch(this.#dataDir.path, appended, refusal => {
       if (refusal === null) this.log.info({}, 'the disk has room again: appends resume')
       else this.log.error({}, refusal)
     })

@@ -3,16 +3,27 @@ import { statfs } from 'node:fs/promises'
 /** Appends are refused while less than this is free: a write that hits a full disk would take its partition offline. */
 export const DISK_RESERVE_BYTES = 64 * 1024 * 1024
 const CHECK_MS = 500
+/** A fast disk fills in less than that: after so many appended bytes it is looked at again in any case. */
+const CHECK_BYTES = DISK_RESERVE_BYTES / 8
 
 /** Watches the free space of the data folder. Reads go on whatever it finds, and appends resume when there is room again. */
 export class DiskWatch {
   readonly #path: string
   readonly #onChange: (refusal: string | null) => void
+  readonly #appendedBytes: () => number
   readonly #timer: NodeJS.Timeout
+  /** What had been appended when the disk was last looked at. */
+  #checkedBytes = 0
   #refusal: string | null = null
 
-  constructor(path: string, onChange: (refusal: string | null) => void) {
+  /** `appendedBytes`: all bytes handed to the workers so far. */
+  constructor(
+    path: string,
+    appendedBytes: () => number,
+    onChange: (refusal: string | null) => void,
+  ) {
     this.#path = path
+    this.#appendedBytes = appendedBytes
     this.#onChange = onChange
     this.#timer = setInterval(() => void this.check(), CHECK_MS)
     this.#timer.unref()
@@ -20,10 +31,12 @@ export class DiskWatch {
 
   /** Why nothing may be appended, or null. */
   get refusal(): string | null {
+    if (this.#appendedBytes() - this.#checkedBytes >= CHECK_BYTES) void this.check()
     return this.#refusal
   }
 
   async check(): Promise<void> {
+    this.#checkedBytes = this.#appendedBytes()
     const free = await freeBytes(this.#path)
     const refusal =
       free >= DISK_RESERVE_BYTES

@@ -66,6 +66,8 @@ export class WorkerLink {
   /** Called for every completed append, before its waiter. */
   onCompletion: (completions: Ring, at: number) => void = () => {}
   onOffline: (event: OfflineEvent) => void = () => {}
+  /** Bytes of all batches submitted so far. */
+  appendedBytes = 0
   readonly #requests: Ring
   readonly #completions: Ring
   readonly #listener: { stop(): void }
@@ -109,6 +111,7 @@ export class WorkerLink {
     words.set(target.topicIdWords, word + ENTRY_TOPIC_ID)
     words[word + ENTRY_EPOCH] = target.leaderEpoch
     batch.copy(ring.bytes, at + ENTRY_HEADER_BYTES)
+    this.appendedBytes += batch.length
     this.#publishSoon()
     return true
   }

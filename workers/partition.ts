@@ -4,9 +4,6 @@ import {
   REQUEST_SLEEP,
   type SharedMemory,
   SPACE_SLEEP,
-  STATE_RUNNING,
-  STATE_STOPPED,
-  WORKER_STATE,
 } from '../src/shared/layout.ts'
 import { Ring } from '../src/shared/ring.ts'
 import { sleep, wake } from '../src/shared/signal.ts'
@@ -46,26 +43,21 @@ export default function run(task: PartitionWorkerTask): void {
     },
   })
   let isWarm = false
-  Atomics.store(control, WORKER_STATE, STATE_RUNNING)
-  try {
-    while (!store.isClosed) {
-      if (store.turn()) {
-        wake(control, COMPLETION_SLEEP)
-        continue
-      }
-      if (!isWarm) {
-        // The library behind the checksum takes milliseconds to load: not while the first record waits.
-        crc32c(new Uint8Array(1024))
-        isWarm = true
-        continue
-      }
-      const woken = sleep(control, REQUEST_SLEEP, () => !requests.isEmpty, IDLE_MS)
-      if (!woken) {
-        store.tick()
-        wake(control, COMPLETION_SLEEP)
-      }
+  while (!store.isClosed) {
+    if (store.turn()) {
+      wake(control, COMPLETION_SLEEP)
+      continue
     }
-  } finally {
-    Atomics.store(control, WORKER_STATE, STATE_STOPPED)
+    if (!isWarm) {
+      // The library behind the checksum takes milliseconds to load: not while the first record waits.
+      crc32c(new Uint8Array(1024))
+      isWarm = true
+      continue
+    }
+    const woken = sleep(control, REQUEST_SLEEP, () => !requests.isEmpty, IDLE_MS)
+    if (!woken) {
+      store.tick()
+      wake(control, COMPLETION_SLEEP)
+    }
   }
 }

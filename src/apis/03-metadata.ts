@@ -87,14 +87,6 @@ function describe(topic: Topic, request: MetadataRequest, { broker }: RequestCon
     topicAuthorizedOperations: request.includeTopicAuthorizedOperations
       ? TOPIC_OPERATIONS
       : OPERATIONS_NOT_ASKED,
-    partitions: topic.partitions.map(({ index, leaderEpoch, offline }) => ({
-      errorCode: offline === null ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
-      partitionIndex: index,
-      leaderId: offline === null ? nodeId : -1,
-      leaderEpoch,
-      replicaNodes: [nodeId],
-      isrNodes: [nodeId],
-      offlineReplicas: offline === null ? [] : [nodeId],
-    })),
+    partitions: topic.partitions.map(p => p.leadership(nodeId)),
   }
 }

@@ -88,16 +88,10 @@ function describe(topic: Topic, partitions: readonly Partition[], nodeId: number
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
     topicAuthorizedOperations: TOPIC_OPERATIONS,
-    partitions: partitions.map(({ index, leaderEpoch, offline }) => ({
-      errorCode: offline === null ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
-      partitionIndex: index,
-      leaderId: offline === null ? nodeId : -1,
-      leaderEpoch,
-      replicaNodes: [nodeId],
-      isrNodes: [nodeId],
+    partitions: partitions.map(p => ({
+      ...p.leadership(nodeId),
       eligibleLeaderReplicas: [],
       lastKnownElr: [],
-      offlineReplicas: offline === null ? [] : [nodeId],
     })),
   }
 }

@@ -14,7 +14,6 @@
  *   COMPLETION_TAIL           main         Atomics.store                  worker
  *   COMPLETION_SLEEP          both         main stores 1 before Atomics.waitAsync; worker exchanges 0 and notifies
  *   SPACE_SLEEP               both         worker stores 1 while it waits for completion space; main exchanges 0
- *   WORKER_STATE              worker       Atomics.store                  main (STATE_*)
  *
  * Heads and tails count bytes since the start and wrap at 2^32; a ring's size is a power of two, so the place in the
  * ring is `count & (size - 1)` and the fill is `(head - tail) >>> 0`. Everything between tail and head belongs to the
@@ -30,11 +29,6 @@ export const COMPLETION_HEAD = 3 * CACHE_LINE_WORDS
 export const COMPLETION_TAIL = 4 * CACHE_LINE_WORDS
 export const COMPLETION_SLEEP = 5 * CACHE_LINE_WORDS
 export const SPACE_SLEEP = 6 * CACHE_LINE_WORDS
-export const WORKER_STATE = 7 * CACHE_LINE_WORDS
-
-export const STATE_STARTING = 0
-export const STATE_RUNNING = 1
-export const STATE_STOPPED = 2
 
 /** What one worker shares with the main thread; sent as the worker's task data. */
 export interface SharedMemory {

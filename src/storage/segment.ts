@@ -91,10 +91,6 @@ export class Segment {
     return this.maxTimestamp >= 0 ? this.maxTimestamp : this.#files.modifiedMs(this.path)
   }
 
-  get isOpen(): boolean {
-    return this.#fd !== -1
-  }
-
   /** Appends one batch whose offsets are assigned; the bytes must stay as they are until `write`. */
   append(bytes: Buffer): void {
     this.note(bytes, this.size)

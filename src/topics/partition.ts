@@ -76,6 +76,20 @@ export class Partition implements AppendTarget {
     return this.highWatermark
   }
 
+  /** Who leads and holds it, as Metadata and DescribeTopicPartitions tell it: the broker alone, or nobody while it is offline. */
+  leadership(nodeId: number) {
+    const isOffline = this.offline !== null
+    return {
+      errorCode: isOffline ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
+      partitionIndex: this.index,
+      leaderId: isOffline ? -1 : nodeId,
+      leaderEpoch: this.leaderEpoch,
+      replicaNodes: [nodeId],
+      isrNodes: [nodeId],
+      offlineReplicas: isOffline ? [nodeId] : [],
+    }
+  }
+
   /** Takes over what the worker says of the log as a whole. */
   update(view: LogView): void {
     this.offline = view.offline

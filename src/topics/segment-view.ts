@@ -61,10 +61,6 @@ export class SegmentView {
     return this.#tail !== null
   }
 
-  get isOpen(): boolean {
-    return this.#fd !== null
-  }
-
   /** A batch became readable. */
   note(offset: number, position: number, bytes: number): void {
     this.#tail?.note(offset - this.base, position, bytes)

@@ -105,3 +105,12 @@ export function response<const F extends Fields>(
 ): Message<F> {
   return new Message(name, options, fields)
 }
+
+/** What is written into a log or into opaque bytes, not sent as a request: encoded by the same rules. */
+export function record<const F extends Fields>(
+  name: string,
+  options: MessageOptions,
+  fields: F,
+): Message<F> {
+  return new Message(name, options, fields)
+}

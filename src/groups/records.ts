@@ -1,0 +1,105 @@
+/**
+ * The records of __consumer_offsets as the groups see them: typed, with the codec between them and the bytes of keys and
+ * values. Versions are those that Kafka 4.3 writes.
+ */
+import * as schema from '../protocol/group-records.ts'
+import { Reader } from '../protocol/reader.ts'
+import type { Decoded, Message } from '../protocol/schema.ts'
+import { Writer } from '../protocol/writer.ts'
+
+/** Key and value of each kind of record, by a name, and the version in which values are written. */
+const kinds = {
+  offsetCommit: { key: schema.offsetCommitKey, value: schema.offsetCommitValue, version: 4 },
+  groupMetadata: { key: schema.groupMetadataKey, value: schema.groupMetadataValue, version: 3 },
+  groupEpoch: {
+    key: schema.consumerGroupMetadataKey,
+    value: schema.consumerGroupMetadataValue,
+    version: 0,
+  },
+  member: {
+    key: schema.consumerGroupMemberMetadataKey,
+    value: schema.consumerGroupMemberMetadataValue,
+    version: 0,
+  },
+  targetEpoch: {
+    key: schema.consumerGroupTargetAssignmentMetadataKey,
+    value: schema.consumerGroupTargetAssignmentMetadataValue,
+    version: 0,
+  },
+  targetMember: {
+    key: schema.consumerGroupTargetAssignmentMemberKey,
+    value: schema.consumerGroupTargetAssignmentMemberValue,
+    version: 0,
+  },
+  currentMember: {
+    key: schema.consumerGroupCurrentMemberAssignmentKey,
+    value: schema.consumerGroupCurrentMemberAssignmentValue,
+    version: 0,
+  },
+  regularExpression: {
+    key: schema.consumerGroupRegularExpressionKey,
+    value: schema.consumerGroupRegularExpressionValue,
+    version: 0,
+  },
+} as const
+
+type Kinds = typeof kinds
+export type RecordKind = keyof Kinds
+
+export interface RecordOf<K extends RecordKind> {
+  readonly kind: K
+  readonly key: Decoded<Kinds[K]['key']>
+  /** Null: the key is gone. */
+  readonly value: Decoded<Kinds[K]['value']> | null
+}
+
+export type GroupRecord = { [K in RecordKind]: RecordOf<K> }[RecordKind]
+
+const kindByType = new Map<number, RecordKind>(
+  (Object.keys(kinds) as RecordKind[]).map(kind => [kinds[kind].key.apiKey, kind]),
+)
+
+/** Kafka wrote offset commits under this type too, before it counted key versions as types. */
+const OLD_OFFSET_COMMIT = 0
+
+const writer = new Writer()
+
+function encode(message: Message, prefix: number, version: number, value: unknown): Buffer {
+  writer.clear()
+  writer.int16(prefix)
+  message.encode(writer, version, value as never)
+  const bytes = Buffer.concat(writer.chunks())
+  writer.clear()
+  return bytes
+}
+
+export function encodeRecord(record: GroupRecord): { key: Buffer; value: Buffer | null } {
+  const { key, value, version } = kinds[record.kind]
+  return {
+    key: encode(key as unknown as Message, key.apiKey, 0, record.key),
+    value:
+      record.value === null
+        ? null
+        : encode(value as unknown as Message, version, version, record.value),
+  }
+}
+
+/**
+ * @returns null for a kind of record that is not known here: Kafka skips them too, so that a newer broker's log can be read
+ * @throws MalformedFrame
+ */
+export function decodeRecord(key: Buffer, value: Buffer | null): GroupRecord | null {
+  const keyReader = new Reader(key)
+  const type = keyReader.int16('record type')
+  const kind = kindByType.get(type === OLD_OFFSET_COMMIT ? kinds.offsetCommit.key.apiKey : type)
+  if (kind === undefined) return null
+  const { key: keySchema, value: valueSchema } = kinds[kind]
+  const decodedKey = (keySchema as unknown as Message).decode(keyReader, 0)
+  let decodedValue: unknown = null
+  if (value !== null) {
+    const reader = new Reader(value)
+    const version = Math.min(reader.int16('value version'), valueSchema.versions.max)
+    decodedValue = (valueSchema as unknown as Message).decode(reader, version)
+  }
+  return { kind, key: decodedKey, value: decodedValue } as unknown as GroupRecord
+}

@@ -1,5 +1,7 @@
 import type { Logger } from 'pino'
 import type { DynamicConfigs } from './configs/dynamic.ts'
+import type { GroupConfigs } from './configs/group.ts'
+import type { GroupCoordinator } from './groups/coordinator.ts'
 import type { MetadataStore } from './metadata/store.ts'
 import type { Options } from './options.ts'
 import type { FetchSessions } from './topics/fetch-sessions.ts'
@@ -26,6 +28,8 @@ export interface BrokerContext {
   readonly producerIds: ProducerIds
   readonly configs: DynamicConfigs
   readonly fetchSessions: FetchSessions
+  readonly groupConfigs: GroupConfigs
+  readonly groups: GroupCoordinator
   readonly tasks: TaskPool
   readonly log: Logger
   /** Where clients of this listener reach the broker. */

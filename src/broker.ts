@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
 import type { BrokerContext, Endpoint } from './broker-context.ts'
 import { DynamicConfigs } from './configs/dynamic.ts'
+import { GroupConfigs } from './configs/group.ts'
 import { brokerValue } from './configs/values.ts'
+import type { GroupCoordinator } from './groups/coordinator.ts'
 import { LocalMetadataStore } from './metadata/local.ts'
 import type { MetadataStore } from './metadata/store.ts'
 import type { NetServer } from './net/server.ts'
@@ -18,12 +20,13 @@ import { WorkerPool } from './topics/worker-pool.ts'
 
 /** What is loaded while the worker threads start: the protocol, all APIs, the logger. */
 async function loadLateModules() {
-  const [{ NetServer }, { Registry }, { default: pino }] = await Promise.all([
+  const [{ NetServer }, { Registry }, groups, { default: pino }] = await Promise.all([
     import('./net/server.ts'),
     import('./topics/registry.ts'),
+    import('./groups/start.ts'),
     import('pino'),
   ])
-  return { NetServer, Registry, pino }
+  return { NetServer, Registry, groups, pino }
 }
 
 type LateModules = Awaited<ReturnType<typeof loadLateModules>>
@@ -36,6 +39,8 @@ export class BrokerNode implements BrokerContext {
   readonly registry: Registry
   readonly producerIds: ProducerIds
   readonly configs: DynamicConfigs
+  readonly groupConfigs: GroupConfigs
+  readonly groups: GroupCoordinator
   readonly fetchSessions: FetchSessions
   readonly tasks: TaskPool
   readonly brokerEpoch: number
@@ -54,6 +59,7 @@ export class BrokerNode implements BrokerContext {
     dataDir: DataDir
     store: MetadataStore
     configs: DynamicConfigs
+    groupConfigs: GroupConfigs
     workers: WorkerPool
     brokerEpoch: number
     tasks: TaskPool
@@ -64,6 +70,7 @@ export class BrokerNode implements BrokerContext {
     this.#dataDir = parts.dataDir
     this.store = parts.store
     this.configs = parts.configs
+    this.groupConfigs = parts.groupConfigs
     this.#workers = parts.workers
     this.brokerEpoch = parts.brokerEpoch
     this.tasks = parts.tasks
@@ -78,6 +85,7 @@ export class BrokerNode implements BrokerContext {
       producerIdExpirationMs: () => brokerValue('producer.id.expiration.ms', this.configs.view),
       log: this.log,
     })
+    this.groups = parts.code.groups.makeCoordinator(this)
     this.#server = new parts.code.NetServer(this)
     const { links } = this.#workers
     const appended = (): number => links.reduce((sum, link) => sum + link.appendedBytes, 0)
@@ -121,10 +129,12 @@ export class BrokerNode implements BrokerContext {
       const brokerEpoch = await nextBrokerEpoch(store, nodeId)
       const configs = new DynamicConfigs(store, options)
       await configs.load()
+      const groupConfigs = new GroupConfigs(store)
+      await groupConfigs.load()
       const tasks = new TaskPool()
       undo.unshift(() => tasks.close())
-      const parts = { options, log, dataDir, store, configs, workers, brokerEpoch, tasks, code }
-      const broker = new BrokerNode(parts)
+      const parts = { options, log, dataDir, store, configs, groupConfigs, workers }
+      const broker = new BrokerNode({ ...parts, brokerEpoch, tasks, code })
       lost = (worker, error) => {
         log.fatal({ err: error }, 'a partition worker has died: its partitions are offline')
         broker.registry.loseWorker(worker, `its worker has died: ${error.message}`)
@@ -141,6 +151,7 @@ export class BrokerNode implements BrokerContext {
   }
 
   async #open(): Promise<void> {
+    await this.groups.load()
     await this.#disk.check()
     for (const listener of this.options.listeners) await this.#listen(listener)
     this.#retention = setInterval(() => {
@@ -202,6 +213,7 @@ export class BrokerNode implements BrokerContext {
   async #close(): Promise<void> {
     if (this.#retention !== null) clearInterval(this.#retention)
     this.#disk.close()
+    this.groups.close()
     await this.#server.close()
     await this.tasks.close()
     const clean = await this.#workers.close()
@@ -217,6 +229,7 @@ export class BrokerNode implements BrokerContext {
     this.#closing ??= (async () => {
       if (this.#retention !== null) clearInterval(this.#retention)
       this.#disk.close()
+      this.groups.close()
       await this.#workers.kill()
       await this.#server.close()
       await this.tasks.close()

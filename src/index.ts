@@ -2,10 +2,12 @@ import type { Logger } from 'pino'
 import { BrokerNode } from './broker.ts'
 import { type Appended, Appender, type AppendRecord } from './embedded/append.ts'
 import { type ReadOptions, type ReadRecord, read } from './embedded/read.ts'
+import { type SubscribeOptions, Subscription } from './embedded/subscribe.ts'
 import type { BrokerOptions } from './options.ts'
 
 export type { Appended, AppendRecord, Bytes } from './embedded/append.ts'
 export type { ReadOptions, ReadRecord } from './embedded/read.ts'
+export type { SubscribeOptions, Subscription } from './embedded/subscribe.ts'
 export { BrokerError, InvalidOption, ListenError } from './errors.ts'
 export type { BrokerOptions } from './options.ts'
 export { DataDirError } from './topics/data-dir.ts'
@@ -91,6 +93,14 @@ export class Broker implements AsyncDisposable {
    */
   read(topic: string, options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
     return read(this.#node, topic, options, this.#closed.signal)
+  }
+
+  /**
+   * A member of a consumer group without a socket: iterate it for records, call its `commit` for what is done. Embedded members
+   * and clients share a group; the consumer protocol (KIP-848) moves partitions among them.
+   */
+  subscribe(options: SubscribeOptions): Subscription {
+    return new Subscription(this.#node, options, this.#closed.signal)
   }
 
   /** Drains, flushes everything and closes. Idempotent; takes at most about 5 s. */

@@ -18,6 +18,7 @@ import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../sh
 import type { Ring } from '../shared/ring.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { Topic } from '../topics/registry.ts'
+import { isInternalTopic } from '../topics/topic-names.ts'
 import type { AppendWaiter } from '../topics/worker-link.ts'
 import { checkBatch } from './batch-checks.ts'
 import { CLOSE, defineApi, NO_ANSWER, type Outcome, type RequestContext } from './handler.ts'
@@ -25,6 +26,8 @@ import { CLOSE, defineApi, NO_ANSWER, type Outcome, type RequestContext } from '
 type Response = Encodable<typeof produceResponse>
 
 const ACKS_ALL = -1
+/** Under this name a client may write even to the brokers' own topics (AdminUtils.java). */
+const ADMIN_CLIENT_ID = '__admin_client'
 /** One broker is its partitions' only replica. */
 const IN_SYNC_REPLICAS = 1
 
@@ -157,6 +160,11 @@ function submit(
   }
   if (partition.offline !== null) {
     fail(answer, ErrorCode.KAFKA_STORAGE_ERROR, `the partition is offline: ${partition.offline}`)
+    return
+  }
+  if (isInternalTopic(partition.topic) && context.clientId !== ADMIN_CLIENT_ID) {
+    const message = `only brokers write to ${partition.topic}`
+    fail(answer, ErrorCode.INVALID_TOPIC_EXCEPTION, message)
     return
   }
   const { minInsyncReplicas } = partition.config

@@ -5,6 +5,7 @@
  */
 import { brokerValue } from '../configs/values.ts'
 import { toKafkaError } from '../errors.ts'
+import { OFFSETS_TOPIC } from '../groups/coordinator.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { ZERO_UUID } from '../protocol/fields.ts'
 import { type MetadataRequest, metadataApi } from '../protocol/messages/03-metadata.ts'
@@ -69,6 +70,10 @@ async function autoCreate(
     return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   }
   try {
+    if (name === OFFSETS_TOPIC) {
+      await broker.groups.prepare()
+      return broker.registry.topic(name)!
+    }
     return await broker.registry.create(name, brokerValue('num.partitions', view), {})
   } catch (error) {
     const { errorCode } = toKafkaError(error, broker.log)

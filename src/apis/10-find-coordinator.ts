@@ -1,10 +1,14 @@
 /**
- * FindCoordinator (10), versions 0-6. Groups, transactions and share groups are not coordinated here yet: every key is
- * answered COORDINATOR_NOT_AVAILABLE, which clients retry. What Kafka refuses as malformed is refused the same way.
+ * FindCoordinator (10), versions 0-6: this broker coordinates every group. The offsets topic is made inside the first request,
+ * so that the client that is sent here finds its coordinator ready. Transactions and share groups are not coordinated
+ * here yet: their keys are answered COORDINATOR_NOT_AVAILABLE, which clients retry. What Kafka refuses as malformed is
+ * refused the same way.
  */
+import { toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { findCoordinatorApi } from '../protocol/messages/10-find-coordinator.ts'
-import { defineApi } from './handler.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+import { NO_ERROR } from './topic-checks.ts'
 
 const KeyType = { GROUP: 0, TRANSACTION: 1, SHARE: 2 } as const
 const BATCHES_SINCE = 4
@@ -13,27 +17,41 @@ const SHARE_SINCE = 6
 const SHARE_KEY = /^.+:[\w-]{22}:\d+$/s
 const NOBODY = { nodeId: -1, host: '', port: -1 }
 
-export const findCoordinator = defineApi(findCoordinatorApi, (request, { version }) => {
+export const findCoordinator = defineApi(findCoordinatorApi, async (request, context) => {
   const { keyType, key, coordinatorKeys } = request
-  if (version < BATCHES_SINCE) return { body: { ...NOBODY, ...answerFor(key, keyType, version) } }
-  const coordinators = coordinatorKeys.map(one => ({
-    key: one,
-    ...NOBODY,
-    ...answerFor(one, keyType, version),
-  }))
+  if (context.version < BATCHES_SINCE) return { body: await answerFor(key, keyType, context) }
+  const coordinators = await Promise.all(
+    coordinatorKeys.map(async one => ({
+      key: one,
+      ...(await answerFor(one, keyType, context)),
+    })),
+  )
   return { body: { coordinators } }
 })
 
-function answerFor(key: string, keyType: number, version: number) {
-  const invalid = (errorMessage: string) => ({ errorCode: ErrorCode.INVALID_REQUEST, errorMessage })
+async function answerFor(key: string, keyType: number, context: RequestContext) {
+  const refuse = (errorCode: ErrorCode, errorMessage: string) => ({
+    ...NOBODY,
+    errorCode,
+    errorMessage,
+  })
+  const invalid = (message: string) => refuse(ErrorCode.INVALID_REQUEST, message)
+  if (keyType === KeyType.GROUP) return coordinatorOf(key, context)
   if (keyType === KeyType.SHARE) {
-    if (version < SHARE_SINCE) return invalid(`Share groups need version ${SHARE_SINCE}.`)
+    if (context.version < SHARE_SINCE) return invalid(`Share groups need version ${SHARE_SINCE}.`)
     if (!SHARE_KEY.test(key)) return invalid('A share key must be group:topicId:partition.')
-  } else if (keyType !== KeyType.GROUP && keyType !== KeyType.TRANSACTION) {
+  } else if (keyType !== KeyType.TRANSACTION) {
     return invalid(`There is no coordinator of key type ${keyType}.`)
   }
-  return {
-    errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE,
-    errorMessage: 'This broker does not coordinate groups and transactions yet.',
+  const message = 'This broker does not coordinate transactions and share groups yet.'
+  return refuse(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
+}
+
+async function coordinatorOf(groupId: string, { broker, listener }: RequestContext) {
+  try {
+    await broker.groups.shardFor(groupId)
+    return { nodeId: broker.nodeId, ...broker.endpoint(listener), ...NO_ERROR }
+  } catch (error) {
+    return { ...NOBODY, ...toKafkaError(error, broker.log) }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * DescribeConfigs (32), versions 1-4: configs of topics, of this broker, and (broker "") of what is set for all brokers.
- * Deviations from Kafka: no configs of broker loggers, client metrics and groups (INVALID_REQUEST), and a resource given
+ * DescribeConfigs (32), versions 1-4: configs of topics, groups, this broker, and (broker "") of what is set for all brokers.
+ * Deviations from Kafka: no configs of broker loggers and client metrics (INVALID_REQUEST), and a resource given
  * twice is refused, which keeps the answer in proportion to what exists.
  */
 import {
@@ -8,6 +8,7 @@ import {
   type DescribeOptions,
   describeBrokerConfigs,
   describeClusterConfigs,
+  describeGroupConfigs,
   describeTopicConfigs,
 } from '../configs/describe.ts'
 import { ALL_BROKERS } from '../configs/dynamic.ts'
@@ -52,6 +53,9 @@ function describe(resource: Resource, options: DescribeOptions, broker: Broker):
   const target = targetOf(resource, broker)
   const { view } = broker.configs
   if (target.kind === 'topic') return describeTopicConfigs(target.topic.configs, view, options)
+  if (target.kind === 'group') {
+    return describeGroupConfigs(broker.groupConfigs.current(target.group) ?? {}, view, options)
+  }
   if (target.broker === ALL_BROKERS) return describeClusterConfigs(view, options)
   return describeBrokerConfigs(view, options)
 }

@@ -3,6 +3,7 @@
  * answered; the timeout is not looked at.
  */
 import { BrokerError } from '../errors.ts'
+import { OFFSETS_TOPIC } from '../groups/coordinator.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import {
   type CreatePartitionsRequest,
@@ -48,6 +49,10 @@ function checkOne(asked: Asked, broker: Broker): Topic {
   if (topic === undefined) {
     const message = `There is no topic '${name}'.`
     throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+  }
+  if (name === OFFSETS_TOPIC) {
+    const message = `Groups are placed by the number of partitions of ${name}: it stays as it is.`
+    throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
   }
   checkCount(topic, count)
   if (assignments === null) return topic

@@ -8,3 +8,5 @@ export const TOPIC_OPERATIONS = bits(3, 4, 5, 6, 7, 8, 10, 11)
 export const CLUSTER_OPERATIONS = bits(5, 7, 8, 9, 10, 11, 12)
 /** In place of the bits: the client did not ask. */
 export const OPERATIONS_NOT_ASKED = -2147483648
+/** The same for a group: read, delete, describe, configs. */
+export const GROUP_OPERATIONS = bits(3, 6, 8, 10, 11)

@@ -1,6 +1,7 @@
 import { brokerConfigs } from '../configs/broker.ts'
 import type { ConfigValues, Definitions } from '../configs/definition.ts'
 import { ALL_BROKERS } from '../configs/dynamic.ts'
+import { groupConfigs, validateGroupConfigs } from '../configs/group.ts'
 import { topicConfigs } from '../configs/topic.ts'
 import { validateDynamicConfigs, validateTopicConfigs } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
@@ -12,12 +13,11 @@ import { checkTopicName, duplicatesOf, outcomeOf } from './topic-checks.ts'
 type Broker = RequestContext['broker']
 
 /** Numbers of the kinds of resources that have configs (ConfigResource.java). */
-const ResourceType = { TOPIC: 2, BROKER: 4 } as const
+const ResourceType = { TOPIC: 2, BROKER: 4, GROUP: 32 } as const
 /** Kinds that Kafka has configs for and this broker has not. */
 const MISSING: ReadonlyMap<number, string> = new Map([
   [8, 'broker loggers'],
   [16, 'client metrics'],
-  [32, 'groups'],
 ])
 
 export interface Resource {
@@ -34,6 +34,7 @@ const invalidRequest = (message: string) => new BrokerError(ErrorCode.INVALID_RE
 export type Target =
   | { readonly kind: 'topic'; readonly topic: Topic }
   | { readonly kind: 'broker'; readonly broker: string }
+  | { readonly kind: 'group'; readonly group: string }
 
 /**
  * Finds what a resource names.
@@ -49,6 +50,10 @@ export function targetOf({ resourceType, resourceName }: Resource, broker: Broke
   }
   if (resourceType === ResourceType.BROKER) {
     return { kind: 'broker', broker: checkBrokerName(resourceName, broker.nodeId) }
+  }
+  if (resourceType === ResourceType.GROUP) {
+    if (resourceName === '') throw invalidRequest('A group has a name that is not empty.')
+    return { kind: 'group', group: resourceName }
   }
   const missing = MISSING.get(resourceType)
   throw invalidRequest(
@@ -103,6 +108,13 @@ async function alter(resource: Resource, change: Change, validateOnly: boolean, 
     else await broker.registry.setConfigs(topic, checked)
     return
   }
+  if (target.kind === 'group') {
+    const { group } = target
+    const checked = (current: ConfigValues) => newGroupConfigs(current, change, broker)
+    if (validateOnly) checked(broker.groupConfigs.current(group) ?? {})
+    else await broker.groupConfigs.change(group, checked)
+    return
+  }
   const checked = (current: ConfigValues) =>
     newBrokerConfigs(current, change, target.broker, broker)
   if (validateOnly) {
@@ -117,6 +129,13 @@ async function alter(resource: Resource, change: Change, validateOnly: boolean, 
 function newTopicConfigs(current: ConfigValues, change: Change, broker: Broker): ConfigValues {
   const values = change(current, topicConfigs)
   const problem = validateTopicConfigs(values, broker.configs.view)
+  if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
+  return values
+}
+
+function newGroupConfigs(current: ConfigValues, change: Change, broker: Broker): ConfigValues {
+  const values = change(current, groupConfigs)
+  const problem = validateGroupConfigs(values, broker.configs.view)
   if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
   return values
 }

@@ -6,6 +6,7 @@ import {
   type Definition,
   definitionOf,
 } from './definition.ts'
+import { type GroupConfigName, groupBrokerKey, groupConfigs } from './group.ts'
 import { brokerKeys, type TopicConfigName, topicConfigs } from './topic.ts'
 import { type BrokerConfigView, brokerText, textOf, topicText } from './values.ts'
 
@@ -16,6 +17,7 @@ export const ConfigSource = {
   DYNAMIC_DEFAULT_BROKER: 3,
   STATIC_BROKER: 4,
   DEFAULT: 5,
+  GROUP: 8,
 } as const
 export type ConfigSource = (typeof ConfigSource)[keyof typeof ConfigSource]
 
@@ -169,4 +171,23 @@ export function describeClusterConfigs(
       )
       return entryOf(name, definition, text, synonyms, readOnly, options)
     })
+}
+
+/** What DescribeConfigs answers for a group. */
+export function describeGroupConfigs(
+  overrides: ConfigValues,
+  view: BrokerConfigView,
+  options: DescribeOptions = {},
+): ConfigEntry[] {
+  return wanted<GroupConfigName>(groupConfigs, options).map(name => {
+    const definition: Definition<unknown> = groupConfigs[name]
+    const fallback = groupBrokerKey(name)
+    const own = textOf(overrides, name)
+    const text = own ?? brokerText(fallback, view)
+    const synonyms = brokerSynonyms(fallback, view)
+    if (own !== undefined) {
+      synonyms.unshift({ name, value: canonical(definition, own), source: ConfigSource.GROUP })
+    }
+    return entryOf(name, definition, text, synonyms, false, options)
+  })
 }

@@ -8,6 +8,7 @@ import { ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { Topic } from '../topics/registry.ts'
+import { isInternalTopic } from '../topics/topic-names.ts'
 import { partitionOf } from './partitioner.ts'
 
 /** The newest Produce version: what embedded appends may use. */
@@ -74,6 +75,9 @@ export class Appender {
 
   async #topic(name: string): Promise<Topic> {
     const { registry, configs } = this.#broker
+    if (isInternalTopic(name)) {
+      throw new BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION, `Only brokers write to ${name}.`)
+    }
     const known = registry.topic(name)
     if (known !== undefined) return known
     if (!brokerValue('auto.create.topics.enable', configs.view)) {

@@ -32,7 +32,8 @@ export interface ReadRecord {
   readonly headers: Readonly<Record<string, Buffer | null>>
 }
 
-interface Position {
+/** How far a partition has been read, and up to where it is to be. */
+export interface Position {
   readonly partition: Partition
   offset: number
   readonly end: number
@@ -84,7 +85,8 @@ function positionsOf(broker: BrokerContext, name: string, options: ReadOptions):
   })
 }
 
-async function readSome(broker: BrokerContext, position: Position): Promise<ReadRecord[]> {
+/** The next records of a partition that are there; moves its position behind them. @throws BrokerError */
+export async function readSome(broker: BrokerContext, position: Position): Promise<ReadRecord[]> {
   const { partition } = position
   if (partition.isDeleted || partition.offline !== null) {
     const code = partition.isDeleted
@@ -128,7 +130,7 @@ async function decode(records: Buffer, position: Position): Promise<ReadRecord[]
 }
 
 /** Resolves when a partition has more than was read, or reading is to stop. */
-function somethingNew(positions: readonly Position[], stop: AbortSignal): Promise<void> {
+export function somethingNew(positions: readonly Position[], stop: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     const finish = (): void => {
       stop.removeEventListener('abort', finish)

@@ -47,8 +47,10 @@ export interface GroupContext {
   now(): number
   /** ms since 1970, for records. */
   wallClock(): number
-  /** Appends the records, together or not at all. */
+  /** Appends the records, in one batch if they fit into one. */
   write(records: readonly GroupRecord[]): void
+  /** Whether the record is small enough to be appended at all. */
+  fits(record: GroupRecord): boolean
   /** A random UUID in Kafka's text form. */
   newUuid(): string
   /** Asks for the topics that the pattern matches; `ConsumerGroup.resolved` is called with them later. */
@@ -89,6 +91,8 @@ export interface ClassicGroupState {
   readonly protocol: string | null
   readonly leaderId: string | null
   readonly members: readonly ClassicMemberState[]
+  /** Coming from the consumer protocol: partitions have no consumer now, the group has to rebalance at once. */
+  readonly needsRebalance?: boolean
 }
 
 export interface JoinRequest {
@@ -159,8 +163,11 @@ export interface Group extends ClassicProtocol {
   onTime(now: number): void
   /** Whether a member consumes this topic: its offsets are then kept, and cannot be deleted. */
   isSubscribedTo(topic: string): boolean
-  /** ms since 1970 at which the group became empty; for the expiry of its offsets. Undefined while it has members. */
-  readonly emptySince: number | undefined
+  /**
+   * From when offsets.retention.minutes count for the topics that it is not subscribed to: ms since 1970, or each
+   * offset's own commit, or never as things are.
+   */
+  readonly offsetsExpireFrom: number | 'commit' | 'never'
   /**
    * Whether this member may commit now. @throws BrokerError
    * @returns for a group of the consumer protocol, a check for each partition that throws BrokerError; else null

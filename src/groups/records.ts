@@ -73,8 +73,16 @@ function encode(message: Message, prefix: number, version: number, value: unknow
   return bytes
 }
 
+/** Only the first version of an offset commit has room for a time of its own (OffsetCommit v2-4 of old clients). */
+function versionOf(record: GroupRecord): number {
+  const hasExpiry =
+    record.kind === 'offsetCommit' && record.value !== null && record.value.expireTimestamp !== -1
+  return hasExpiry ? 1 : kinds[record.kind].version
+}
+
 export function encodeRecord(record: GroupRecord): { key: Buffer; value: Buffer | null } {
-  const { key, value, version } = kinds[record.kind]
+  const { key, value } = kinds[record.kind]
+  const version = versionOf(record)
   return {
     key: encode(key as unknown as Message, key.apiKey, 0, record.key),
     value:

@@ -167,6 +167,21 @@ export async function encodeBatch(
   records: readonly NewRecord[],
   options: BatchOptions = {},
 ): Promise<Buffer> {
+  const { header, content } = layOut(records, options)
+  const { codec = CODEC_NONE } = options
+  return seal(header, codec === CODEC_NONE ? content : await compress(codec, content))
+}
+
+/** The same without compression, at once. */
+export function encodePlainBatch(
+  records: readonly NewRecord[],
+  options: Omit<BatchOptions, 'codec'> = {},
+): Buffer {
+  const { header, content } = layOut(records, options)
+  return seal(header, content)
+}
+
+function layOut(records: readonly NewRecord[], options: BatchOptions) {
   const base = records[0]?.timestamp ?? batch.NO_TIMESTAMP
   let maxTimestamp = batch.NO_TIMESTAMP
   let lastDelta = -1
@@ -187,8 +202,7 @@ export async function encodeBatch(
   let at = 0
   for (const plan of plans) at = putRecord(content, at, plan)
   const header = encodeHeader(records.length, lastDelta, base, maxTimestamp, options)
-  const { codec = CODEC_NONE } = options
-  return seal(header, codec === CODEC_NONE ? content : await compress(codec, content))
+  return { header, content }
 }
 
 const DELTA_MAX = 0x7fffffff

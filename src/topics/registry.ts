@@ -68,6 +68,9 @@ export class Registry {
   readonly #collisions = new Map<string, string>()
   readonly #byHandle: (Partition | undefined)[] = []
   #changes: Promise<unknown> = Promise.resolve()
+  #revision = 0
+  /** Called when a topic is gone, before its deletion resolves. */
+  onDeleted: (topic: Topic) => void = () => {}
 
   constructor(options: RegistryOptions) {
     this.#o = options
@@ -84,6 +87,11 @@ export class Registry {
 
   topicById(id: string): Topic | undefined {
     return this.#byId.get(id)
+  }
+
+  /** Rises with every topic that is made, deleted or given more partitions. */
+  get revision(): number {
+    return this.#revision
   }
 
   get topics(): Iterable<Topic> {
@@ -158,6 +166,8 @@ export class Registry {
         partition.markDeleted()
         this.#byHandle[partition.handle] = undefined
       }
+      this.#revision++
+      this.onDeleted(topic)
       await this.#eachWorker(topic.partitions, (worker, handles) =>
         worker.command('delete', { handles }),
       )
@@ -179,6 +189,7 @@ export class Registry {
       const added = grown.partitions.slice(from)
       await this.#open(added, false)
       topic.partitions.push(...added)
+      this.#revision++
       this.#o.log.info({ topic: topic.name, partitions: count }, 'partitions added')
     })
   }
@@ -330,6 +341,7 @@ export class Registry {
   }
 
   #add(topic: Topic): void {
+    this.#revision++
     this.#byName.set(topic.name, topic)
     this.#byId.set(topic.id, topic)
     this.#collisions.set(collisionKey(topic.name), topic.name)

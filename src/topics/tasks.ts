@@ -1,3 +1,4 @@
+import { checkPattern, matchTopics } from '../groups/consumer/pattern.ts'
 import { realFileSystem } from '../storage/fs.ts'
 import { findByTimestamp, findMaxTimestamp, type SearchInput } from '../storage/timestamp-search.ts'
 
@@ -6,6 +7,9 @@ export const tasks = {
   findByTimestamp: (input: SearchInput & { readonly target: number }) =>
     findByTimestamp(realFileSystem, input),
   findMaxTimestamp: (input: SearchInput) => findMaxTimestamp(realFileSystem, input),
+  checkPattern: ({ pattern }: { readonly pattern: string }) => checkPattern(pattern),
+  matchTopics: (input: { readonly pattern: string; readonly names: readonly string[] }) =>
+    matchTopics(input.pattern, input.names),
 }
 
 export type Tasks = typeof tasks

@@ -11,25 +11,46 @@ test.before(async () => {
 })
 test.after(() => wire.close())
 
-test('every version answers that there is no coordinator, and nobody as the node', async () => {
+test('every version names this broker, whose offsets topic is there when it is answered', async () => {
+  const own = wire.node.endpoint('PLAINTEXT')
   for (const version of versionsOf(findCoordinatorApi)) {
     const request = version < 4 ? { key: 'group' } : { coordinatorKeys: ['group', ''] }
     const answer = await wire.send(findCoordinatorApi, version, request)
     const coordinators = version < 4 ? [answer] : answer.coordinators
     assert.is(coordinators.length, version < 4 ? 1 : 2)
-    for (const coordinator of coordinators) {
-      expectError(coordinator, 'COORDINATOR_NOT_AVAILABLE')
-      assert.is(coordinator.nodeId, -1)
-      assert.is(coordinator.host, '')
-      assert.is(coordinator.port, -1)
-      if (version > 0) assert.match(coordinator.errorMessage ?? '', 'does not coordinate')
+    for (const { errorCode, nodeId, host, port } of coordinators) {
+      assert.equal({ errorCode, nodeId, host, port }, { errorCode: 0, nodeId: 1, ...own })
     }
   }
+  const topic = wire.node.registry.topic('__consumer_offsets')!
+  assert.is(topic.partitions.length, 50)
+  assert.equal(topic.config.cleanupPolicy, ['compact'])
 })
 
-test('transactions are coordinated as little as groups', async () => {
+test('many who ask at once for the first coordinator all get it', async () => {
+  const other = await Wire.start()
+  const asked = Array.from({ length: 20 }, (_, i) =>
+    other.send(findCoordinatorApi, 3, { key: `g${i}` }),
+  )
+  for (const answer of await Promise.all(asked)) expectError(answer, 'NONE')
+  await other.close()
+})
+
+test('a group whose log is offline has no coordinator', async () => {
+  const other = await Wire.start({ offsetsTopicNumPartitions: 1 })
+  expectError(await other.send(findCoordinatorApi, 3, { key: 'g' }), 'NONE')
+  other.node.registry.topic('__consumer_offsets')!.partitions[0]!.goOffline('for the test')
+  const answer = await other.send(findCoordinatorApi, 3, { key: 'g' })
+  expectError(answer, 'COORDINATOR_NOT_AVAILABLE')
+  assert.match(answer.errorMessage ?? '', 'for the test')
+  assert.is(answer.nodeId, -1)
+  await other.close()
+})
+
+test('transactions are not coordinated yet', async () => {
   const answer = await wire.send(findCoordinatorApi, 3, { key: 'tx', keyType: 1 })
   expectError(answer, 'COORDINATOR_NOT_AVAILABLE')
+  assert.is(answer.nodeId, -1)
 })
 
 test('an unknown key type is refused', async () => {

@@ -114,11 +114,27 @@ test('what does not exist is refused, each for itself', async () => {
       '4 1': 'NONE',
       '8 1': 'INVALID_REQUEST',
       '16 metrics': 'INVALID_REQUEST',
-      '32 group': 'INVALID_REQUEST',
+      '32 group': 'NONE',
       '3 what': 'INVALID_REQUEST',
     },
   )
-  assert.match(results[8]!.errorMessage ?? '', 'groups')
+  assert.match(results[7]!.errorMessage ?? '', 'client metrics')
+})
+
+test("a group has the broker's values until it has its own", async () => {
+  const GROUP = 32
+  const shown = async () => {
+    const [group] = await describe([
+      { type: GROUP, name: 'g', keys: ['consumer.session.timeout.ms'] },
+    ])
+    const { value, configSource, readOnly } = group!.configs[0]!
+    return { value, configSource, readOnly }
+  }
+  assert.equal(await shown(), { value: '45000', configSource: 5, readOnly: false })
+  await wire.node.groupConfigs.change('g', () => ({ 'consumer.session.timeout.ms': '50000' }))
+  assert.equal(await shown(), { value: '50000', configSource: 8, readOnly: false })
+  const [all] = await describe([{ type: GROUP, name: 'other' }])
+  assert.is(all!.configs.length, 3)
 })
 
 test('a resource that is given twice is described once', async () => {

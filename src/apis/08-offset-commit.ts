@@ -1,0 +1,151 @@
+/**
+ * OffsetCommit (8), versions 2-10: by a member of the group, or by anybody while it has none (generation -1). An unknown group
+ * is made by such a commit. Answered when the offsets are flushed. From v10 topics are named by id.
+ */
+import { BrokerError, toKafkaError } from '../errors.ts'
+import { type CommittedOffset, NO_EXPIRY } from '../groups/offsets.ts'
+import type { RecordOf } from '../groups/records.ts'
+import type { GroupEntry, Shard } from '../groups/shard.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { type OffsetCommitRequest, offsetCommitApi } from '../protocol/messages/08-offset-commit.ts'
+import type { Topic } from '../topics/registry.ts'
+import { unknownGroup } from './groups.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+
+const IDS_SINCE = 10
+/** Before, an unknown group is answered as a wrong generation. */
+const UNKNOWN_GROUP_SINCE = 9
+const NO_RETENTION = -1
+
+type Asked = OffsetCommitRequest['topics'][number]
+type AskedPartition = Asked['partitions'][number]
+
+/** One partition of the answer, and what is to be written for it. */
+interface Outcome {
+  readonly partitionIndex: number
+  errorCode: ErrorCode
+}
+
+interface TopicOutcome {
+  readonly name: string
+  readonly topicId: string
+  readonly partitions: Outcome[]
+}
+
+/** A partition that exists, with its place in the answer. */
+interface Valid {
+  readonly topic: Topic
+  readonly asked: AskedPartition
+  readonly outcome: Outcome
+}
+
+export const offsetCommit = defineApi(offsetCommitApi, async (request, context) => {
+  const valid: Valid[] = []
+  const topics = request.topics.map(asked => checkTopic(asked, context, valid))
+  if (valid.length > 0) {
+    const failed = await commit(request, valid, context)
+    if (failed !== ErrorCode.NONE) for (const { outcome } of valid) outcome.errorCode = failed
+  }
+  return { body: { topics } }
+})
+
+function checkTopic(
+  asked: Asked,
+  { broker, version }: RequestContext,
+  valid: Valid[],
+): TopicOutcome {
+  const byId = version >= IDS_SINCE
+  const { registry } = broker
+  const topic = byId ? registry.topicById(asked.topicId) : registry.topic(asked.name)
+  const missing = byId ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  const partitions = asked.partitions.map(partition => {
+    const { partitionIndex } = partition
+    if (topic === undefined) return { partitionIndex, errorCode: missing }
+    if (topic.partitions[partitionIndex] === undefined) {
+      return { partitionIndex, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
+    }
+    const outcome: Outcome = { partitionIndex, errorCode: ErrorCode.NONE }
+    valid.push({ topic, asked: partition, outcome })
+    return outcome
+  })
+  return { name: asked.name, topicId: asked.topicId, partitions }
+}
+
+/** @returns the error that holds for all partitions, or NONE */
+async function commit(
+  request: OffsetCommitRequest,
+  valid: readonly Valid[],
+  context: RequestContext,
+): Promise<ErrorCode> {
+  try {
+    const found = context.broker.groups.shardNow(request.groupId)
+    const shard = found instanceof Promise ? await found : found
+    const entry = entryFor(request, shard, context)
+    shard.run(entry, () => shard.commit(entry, recordsOf(request, valid, entry, context)))
+    return await shard.answer(entry, failure => failure)
+  } catch (error) {
+    return toKafkaError(error, context.broker.log).errorCode
+  }
+}
+
+function entryFor(
+  request: OffsetCommitRequest,
+  shard: Shard,
+  { version }: RequestContext,
+): GroupEntry {
+  const { groupId, generationIdOrMemberEpoch } = request
+  const entry = shard.find(groupId)
+  if (entry !== undefined) return entry
+  if (generationIdOrMemberEpoch < 0) return shard.ensure(groupId)
+  if (version >= UNKNOWN_GROUP_SINCE) throw unknownGroup(groupId)
+  throw new BrokerError(ErrorCode.ILLEGAL_GENERATION, `Group ${groupId} not found.`)
+}
+
+/** @throws BrokerError if the member may not commit now: nothing is written then */
+function recordsOf(
+  request: OffsetCommitRequest,
+  valid: readonly Valid[],
+  { group, offsets, context: { fits } }: GroupEntry,
+  context: RequestContext,
+): RecordOf<'offsetCommit'>[] {
+  const { memberId, groupInstanceId, generationIdOrMemberEpoch, retentionTimeMs } = request
+  const check = group.validateCommit(
+    memberId,
+    groupInstanceId,
+    generationIdOrMemberEpoch,
+    context.version,
+  )
+  const { offsetMetadataMaxBytes } = context.broker.options.settings
+  const commitTimestamp = Date.now()
+  const expireTimestamp =
+    retentionTimeMs === NO_RETENTION ? NO_EXPIRY : commitTimestamp + retentionTimeMs
+  const records: RecordOf<'offsetCommit'>[] = []
+  for (const { topic, asked, outcome } of valid) {
+    const metadata = asked.committedMetadata ?? ''
+    if (metadata.length > offsetMetadataMaxBytes) {
+      outcome.errorCode = ErrorCode.OFFSET_METADATA_TOO_LARGE
+      continue
+    }
+    check?.(topic.id, asked.partitionIndex)
+    const value: CommittedOffset = {
+      offset: asked.committedOffset,
+      leaderEpoch: asked.committedLeaderEpoch,
+      metadata,
+      commitTimestamp,
+      expireTimestamp,
+      topicId: topic.id,
+    }
+    records.push(offsets.record(topic.name, asked.partitionIndex, value))
+  }
+  const isTooLarge = offsetMetadataMaxBytes > METADATA_ALWAYS_FITS && !records.every(r => fits(r))
+  if (isTooLarge) {
+    throw new BrokerError(
+      ErrorCode.INVALID_COMMIT_OFFSET_SIZE,
+      'The commit is too large to be kept.',
+    )
+  }
+  return records
+}
+
+/** Characters of metadata that fit into a record whatever they are. */
+const METADATA_ALWAYS_FITS = 100_000

@@ -1,0 +1,73 @@
+/**
+ * JoinGroup (11), versions 0-9: the request is parked until the group's next generation stands. A group that does not exist is
+ * made when a member without an id joins. Everything else is the group's: groups/classic/ or, for members of the
+ * classic protocol in a group of the consumer protocol, groups/consumer/.
+ */
+import { BrokerError, toKafkaError } from '../errors.ts'
+import type { JoinRequest, JoinResponse } from '../groups/group.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { type JoinGroupRequest, joinGroupApi } from '../protocol/messages/11-join-group.ts'
+import { checkGroupId, clientOf } from './groups.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+
+/** Before, the session timeout is the rebalance timeout. */
+const REBALANCE_TIMEOUT_SINCE = 1
+/** Before, a protocol name cannot be null. */
+const NULL_NAME_SINCE = 7
+
+export const joinGroup = defineApi(joinGroupApi, async (request, context) => {
+  try {
+    return { body: bodyOf(await join(request, context), context) }
+  } catch (error) {
+    const { errorCode } = toKafkaError(error, context.broker.log)
+    return { body: bodyOf({ errorCode, memberId: request.memberId }, context) }
+  }
+})
+
+async function join(request: JoinGroupRequest, context: RequestContext): Promise<JoinResponse> {
+  const { groupId, memberId, sessionTimeoutMs } = request
+  const { groups, options } = context.broker
+  checkGroupId(groupId)
+  const { groupMinSessionTimeoutMs: min, groupMaxSessionTimeoutMs: max } = options.settings
+  if (sessionTimeoutMs < min || sessionTimeoutMs > max) {
+    const message = `A session timeout is from ${min} to ${max} ms here, not ${sessionTimeoutMs}.`
+    throw new BrokerError(ErrorCode.INVALID_SESSION_TIMEOUT, message)
+  }
+  const shard = await groups.shardFor(groupId)
+  if (memberId !== '' && shard.find(groupId) === undefined) {
+    return { errorCode: ErrorCode.UNKNOWN_MEMBER_ID, memberId }
+  }
+  const entry = shard.ensureClassic(groupId)
+  return new Promise((resolve, reject) => {
+    const reply = (response: JoinResponse): void => {
+      const send = (failure: ErrorCode): JoinResponse =>
+        failure === ErrorCode.NONE ? response : { errorCode: failure, memberId }
+      shard.answer(entry, send).then(resolve)
+    }
+    try {
+      shard.run(entry, () =>
+        entry.group.join(requestOf(request, context), clientOf(context), reply),
+      )
+    } catch (error) {
+      reject(error)
+    }
+  })
+}
+
+function requestOf(request: JoinGroupRequest, { version }: RequestContext): JoinRequest {
+  const { sessionTimeoutMs, rebalanceTimeoutMs } = request
+  return {
+    ...request,
+    rebalanceTimeoutMs: version < REBALANCE_TIMEOUT_SINCE ? sessionTimeoutMs : rebalanceTimeoutMs,
+  }
+}
+
+function bodyOf(response: JoinResponse, { version }: RequestContext) {
+  const { protocolName = null, generationId = -1, members = [] } = response
+  return {
+    ...response,
+    generationId,
+    members,
+    protocolName: version < NULL_NAME_SINCE ? (protocolName ?? '') : protocolName,
+  }
+}

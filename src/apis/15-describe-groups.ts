@@ -1,0 +1,68 @@
+/**
+ * DescribeGroups (15), versions 0-6: state and members of classic groups. A group that is not there, or is of the consumer
+ * protocol, is Dead; from v6 also with GROUP_ID_NOT_FOUND (KIP-1043).
+ */
+import { toKafkaError } from '../errors.ts'
+import { ClassicGroup } from '../groups/classic/classic-group.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { describeGroupsApi } from '../protocol/messages/15-describe-groups.ts'
+import { GROUP_OPERATIONS, OPERATIONS_NOT_ASKED } from './authorized-operations.ts'
+import { checkGroupId } from './groups.ts'
+import { defineApi, type RequestContext } from './handler.ts'
+import { NO_ERROR } from './topic-checks.ts'
+
+const NOT_FOUND_SINCE = 6
+
+export const describeGroups = defineApi(describeGroupsApi, async (request, context) => {
+  const groups = await Promise.all(
+    request.groups.map(groupId => describe(groupId, request.includeAuthorizedOperations, context)),
+  )
+  return { body: { groups } }
+})
+
+async function describe(groupId: string, withOperations: boolean, context: RequestContext) {
+  const { broker, version } = context
+  try {
+    checkGroupId(groupId)
+    const found = broker.groups.entry(groupId)
+    if (found === undefined || !(found.entry.group instanceof ClassicGroup)) {
+      return { groupId, groupState: 'Dead', ...missing(groupId, found !== undefined, version) }
+    }
+    const shown = shownOf(found.entry.group)
+    await found.shard.settled(found.entry)
+    const authorizedOperations = withOperations ? GROUP_OPERATIONS : OPERATIONS_NOT_ASKED
+    return { groupId, ...NO_ERROR, ...shown, authorizedOperations }
+  } catch (error) {
+    return { groupId, ...toKafkaError(error, broker.log) }
+  }
+}
+
+function missing(groupId: string, isOther: boolean, version: number) {
+  if (version < NOT_FOUND_SINCE) return NO_ERROR
+  const errorMessage = isOther
+    ? `Group ${groupId} is not a classic group.`
+    : `Group ${groupId} not found.`
+  return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, errorMessage }
+}
+
+/** What members say and have is shown of a stable group only. */
+function shownOf(group: ClassicGroup) {
+  const isStable = group.state === 'Stable'
+  return {
+    groupState: group.state,
+    protocolType: group.protocolType,
+    protocolData: isStable ? (group.protocol ?? '') : '',
+    members: [...group.members].map(member => ({
+      memberId: member.memberId,
+      groupInstanceId: member.instanceId,
+      clientId: member.clientId,
+      clientHost: member.clientHost,
+      ...(isStable
+        ? {
+            memberMetadata: member.metadata(group.protocol),
+            memberAssignment: member.assignment,
+          }
+        : {}),
+    })),
+  }
+}

@@ -1,0 +1,228 @@
+import { BrokerError } from '../../errors.ts'
+import { ErrorCode } from '../../protocol/error-codes.ts'
+import type {
+  ClassicGroupState,
+  JoinRequest,
+  JoinResponse,
+  SyncRequest,
+  SyncResponse,
+} from '../group.ts'
+import type { RecordOf } from '../records.ts'
+import { ClassicMember } from './member.ts'
+import { Membership } from './membership.ts'
+import { subscribedTopics } from './subscription.ts'
+
+export const CONSUMER_PROTOCOL_TYPE = 'consumer'
+
+export type StateName = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
+
+type Stored = NonNullable<RecordOf<'groupMetadata'>['value']>
+
+/**
+ * What a classic group is at a moment: its members, their generation and what they have agreed on. This is what the log
+ * keeps and what clients are told; how it gets from one state to the next is ClassicGroup's.
+ */
+export class ClassicState {
+  readonly members = new Membership()
+  name: StateName = 'Empty'
+  generation = 0
+  /** The protocol of this generation; null before the first and while the group is empty. */
+  protocol: string | null = null
+  /** ms since 1970 of the last change of state; -1 if the log does not know. */
+  since = -1
+  /** Topics that the members consume; null if that cannot be known. */
+  #topics: ReadonlySet<string> | null = null
+
+  get protocolType(): string {
+    return this.members.protocolType ?? ''
+  }
+
+  become(name: StateName, wallClock: number): void {
+    this.name = name
+    this.since = wallClock
+  }
+
+  /** The members that have joined are the next generation. */
+  nextGeneration(): void {
+    this.generation++
+    if (this.members.size === 0) {
+      this.protocol = null
+      this.members.leaderId = null
+    } else {
+      this.protocol = this.members.selectProtocol()
+    }
+    this.#readSubscriptions()
+  }
+
+  #readSubscriptions(): void {
+    const isConsumer = this.protocolType === CONSUMER_PROTOCOL_TYPE
+    const metadata = [...this.members.all].map(member => member.metadata(this.protocol))
+    this.#topics = isConsumer ? subscribedTopics(metadata) : null
+  }
+
+  /** Who this is: NONE, UNKNOWN_MEMBER_ID or FENCED_INSTANCE_ID. */
+  memberError(memberId: string, instanceId: string | null): ErrorCode {
+    if (instanceId !== null) {
+      const known = this.members.staticMemberId(instanceId)
+      if (known === undefined) return ErrorCode.UNKNOWN_MEMBER_ID
+      if (known !== memberId) return ErrorCode.FENCED_INSTANCE_ID
+    }
+    return this.members.get(memberId) === undefined ? ErrorCode.UNKNOWN_MEMBER_ID : ErrorCode.NONE
+  }
+
+  /** The same, and whether it speaks of this generation. */
+  generationError(memberId: string, instanceId: string | null, generation: number): ErrorCode {
+    if (this.name === 'Dead') return ErrorCode.COORDINATOR_NOT_AVAILABLE
+    const errorCode = this.memberError(memberId, instanceId)
+    if (errorCode !== ErrorCode.NONE) return errorCode
+    return generation === this.generation ? ErrorCode.NONE : ErrorCode.ILLEGAL_GENERATION
+  }
+
+  /** @param isPending its id was given out and not used yet */
+  joinError(request: JoinRequest, sizeMax: number, isPending: boolean): ErrorCode {
+    const { memberId, groupInstanceId, protocolType, protocols } = request
+    if (this.name === 'Dead') return ErrorCode.COORDINATOR_NOT_AVAILABLE
+    if (!this.#hasRoomFor(memberId, sizeMax)) return ErrorCode.GROUP_MAX_SIZE_REACHED
+    if (!this.members.supports(protocolType, protocols)) {
+      return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+    }
+    if (memberId === '' || isPending) return ErrorCode.NONE
+    return this.memberError(memberId, groupInstanceId)
+  }
+
+  /** When a group is over its bound, those who come back first stay. */
+  #hasRoomFor(memberId: string, sizeMax: number): boolean {
+    const member = this.members.get(memberId)
+    switch (this.name) {
+      case 'PreparingRebalance':
+        return member?.awaitingJoin != null || this.members.awaitingJoinCount < sizeMax
+      case 'CompletingRebalance':
+      case 'Stable':
+        return member !== undefined || this.members.size < sizeMax
+      default:
+        return true
+    }
+  }
+
+  syncError(request: SyncRequest): ErrorCode {
+    const { memberId, groupInstanceId, generationId, protocolType, protocolName } = request
+    const errorCode = this.generationError(memberId, groupInstanceId, generationId)
+    if (errorCode !== ErrorCode.NONE) return errorCode
+    const isOther =
+      (protocolType !== null && protocolType !== this.members.protocolType) ||
+      (protocolName !== null && protocolName !== this.protocol)
+    if (isOther) return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+    return this.name === 'PreparingRebalance' ? ErrorCode.REBALANCE_IN_PROGRESS : ErrorCode.NONE
+  }
+
+  /** @throws BrokerError if this is no member that may commit now */
+  throwIfNotCommitter(memberId: string, instanceId: string | null, generation: number): void {
+    if (generation < 0 && memberId === '' && instanceId === null) {
+      const message = 'The group has members: only they may commit.'
+      throw new BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, message)
+    }
+    const errorCode = this.generationError(memberId, instanceId, generation)
+    if (errorCode !== ErrorCode.NONE) {
+      const message = `This is no member of generation ${this.generation} of the group.`
+      throw new BrokerError(errorCode, message)
+    }
+    if (this.name === 'CompletingRebalance') {
+      throw new BrokerError(ErrorCode.REBALANCE_IN_PROGRESS, 'The group is being rebalanced.')
+    }
+  }
+
+  /** What a member is told when the generation stands. */
+  joined(member: ClassicMember): JoinResponse {
+    const leader = this.members.leaderId ?? ''
+    return {
+      errorCode: ErrorCode.NONE,
+      memberId: member.memberId,
+      generationId: this.generation,
+      protocolType: this.members.protocolType,
+      protocolName: this.protocol,
+      leader,
+      members: leader === member.memberId ? this.#forLeader() : [],
+    }
+  }
+
+  #forLeader() {
+    return [...this.members.all].map(member => ({
+      memberId: member.memberId,
+      groupInstanceId: member.instanceId,
+      metadata: member.metadata(this.protocol),
+    }))
+  }
+
+  synced(member: ClassicMember): SyncResponse {
+    return {
+      errorCode: ErrorCode.NONE,
+      protocolType: this.members.protocolType,
+      protocolName: this.protocol,
+      assignment: member.assignment,
+    }
+  }
+
+  isSubscribedTo(topic: string): boolean {
+    if (this.#topics !== null) return this.#topics.has(topic)
+    return this.protocolType === CONSUMER_PROTOCOL_TYPE
+  }
+
+  /** See Group; the conditions are those of ClassicGroup.offsetExpirationCondition in Kafka. */
+  get offsetsExpireFrom(): number | 'commit' | 'never' {
+    if (this.protocolType === '') return 'commit'
+    if (this.name === 'Empty') return this.since === -1 ? 'commit' : this.since
+    const isKnown = this.protocolType === CONSUMER_PROTOCOL_TYPE && this.#topics !== null
+    return isKnown && this.name === 'Stable' ? 'commit' : 'never'
+  }
+
+  record(groupId: string): RecordOf<'groupMetadata'> {
+    return {
+      kind: 'groupMetadata',
+      key: { group: groupId },
+      value: {
+        protocolType: this.protocolType,
+        generation: this.generation,
+        protocol: this.protocol,
+        leader: this.members.leaderId,
+        currentStateTimestamp: this.since,
+        members: [...this.members.all].map(member => member.toRecord(this.protocol)),
+      },
+    }
+  }
+
+  replay(value: Stored): void {
+    for (const member of [...this.members.all]) this.members.remove(member.memberId)
+    this.members.protocolType = value.protocolType === '' ? null : value.protocolType
+    this.generation = value.generation
+    this.protocol = value.protocol
+    for (const stored of value.members) {
+      this.members.add(ClassicMember.stored(stored, value.protocol))
+    }
+    this.members.leaderId = value.members.length === 0 ? null : value.leader
+    this.become(value.members.length === 0 ? 'Empty' : 'Stable', value.currentStateTimestamp)
+    this.#readSubscriptions()
+  }
+
+  takeOver(state: ClassicGroupState): void {
+    this.members.protocolType = state.protocolType
+    this.generation = state.generation
+    this.protocol = state.protocol
+    for (const stored of state.members) {
+      const member = new ClassicMember(stored)
+      member.assignment = stored.assignment
+      this.members.add(member)
+    }
+    this.members.leaderId = state.leaderId ?? this.members.leaderId
+    this.#readSubscriptions()
+  }
+
+  export(): ClassicGroupState {
+    return {
+      protocolType: this.protocolType,
+      generation: this.generation,
+      protocol: this.protocol,
+      leaderId: this.members.leaderId,
+      members: [...this.members.all],
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import type {
+  ClassicMemberState,
+  ClientInfo,
+  JoinRequest,
+  JoinResponse,
+  ProtocolMetadata,
+  Reply,
+  SyncResponse,
+} from '../group.ts'
+import type { RecordOf } from '../records.ts'
+
+export const NO_ASSIGNMENT: Buffer = Buffer.alloc(0)
+
+type StoredMember = NonNullable<RecordOf<'groupMetadata'>['value']>['members'][number]
+
+/** One member of a classic group. */
+export class ClassicMember {
+  readonly memberId: string
+  readonly instanceId: string | null
+  readonly clientId: string
+  readonly clientHost: string
+  rebalanceTimeoutMs: number
+  sessionTimeoutMs: number
+  protocols: readonly ProtocolMetadata[]
+  assignment: Buffer = NO_ASSIGNMENT
+  /** The parked answers, if it waits for them. */
+  awaitingJoin: Reply<JoinResponse> | null = null
+  awaitingSync: Reply<SyncResponse> | null = null
+  /** Has not been answered since it was added: it cannot send heartbeats yet, so its join itself expires. */
+  isNew = false
+  /** Broker time in ms by which it must be heard of. It does not count while an answer to a known member is parked. */
+  deadline = Number.POSITIVE_INFINITY
+
+  constructor(state: Omit<ClassicMemberState, 'assignment'>) {
+    this.memberId = state.memberId
+    this.instanceId = state.instanceId
+    this.clientId = state.clientId
+    this.clientHost = state.clientHost
+    this.rebalanceTimeoutMs = state.rebalanceTimeoutMs
+    this.sessionTimeoutMs = state.sessionTimeoutMs
+    this.protocols = state.protocols
+  }
+
+  static joining(memberId: string, request: JoinRequest, client: ClientInfo): ClassicMember {
+    const { groupInstanceId: instanceId, protocols } = request
+    const { rebalanceTimeoutMs, sessionTimeoutMs } = request
+    const { clientId, clientHost } = client
+    return new ClassicMember({
+      ...{ memberId, instanceId, clientId, clientHost },
+      ...{ rebalanceTimeoutMs, sessionTimeoutMs, protocols },
+    })
+  }
+
+  /** As the log has it: only the metadata of the protocol in use is kept there. */
+  static stored(stored: StoredMember, protocol: string | null): ClassicMember {
+    const { memberId, groupInstanceId: instanceId, clientId, clientHost } = stored
+    const { sessionTimeout, rebalanceTimeout, subscription } = stored
+    const member = new ClassicMember({
+      ...{ memberId, instanceId, clientId, clientHost },
+      sessionTimeoutMs: sessionTimeout,
+      rebalanceTimeoutMs: rebalanceTimeout === -1 ? sessionTimeout : rebalanceTimeout,
+      protocols: protocol === null ? [] : [{ name: protocol, metadata: subscription }],
+    })
+    member.assignment = stored.assignment
+    return member
+  }
+
+  update(request: JoinRequest): void {
+    this.protocols = request.protocols
+    this.rebalanceTimeoutMs = request.rebalanceTimeoutMs
+    this.sessionTimeoutMs = request.sessionTimeoutMs
+  }
+
+  supports(protocol: string): boolean {
+    return this.protocols.some(({ name }) => name === protocol)
+  }
+
+  /** What it says under this protocol; empty if it does not have it. */
+  metadata(protocol: string | null): Buffer {
+    return this.protocols.find(({ name }) => name === protocol)?.metadata ?? NO_ASSIGNMENT
+  }
+
+  /** Whether it joins with the protocols and metadata that it had. */
+  hasSameProtocols(protocols: readonly ProtocolMetadata[]): boolean {
+    return (
+      protocols.length === this.protocols.length &&
+      protocols.every((protocol, i) => {
+        const own = this.protocols[i]!
+        return own.name === protocol.name && own.metadata.equals(protocol.metadata)
+      })
+    )
+  }
+
+  /** The first of its protocols that everybody has. */
+  vote(candidates: ReadonlySet<string>): string {
+    return this.protocols.find(({ name }) => candidates.has(name))!.name
+  }
+
+  answerJoin(response: JoinResponse): void {
+    const reply = this.awaitingJoin
+    this.awaitingJoin = null
+    reply?.(response)
+  }
+
+  /** @returns whether it waited */
+  answerSync(response: SyncResponse): boolean {
+    const reply = this.awaitingSync
+    this.awaitingSync = null
+    reply?.(response)
+    return reply !== null
+  }
+
+  /** Whether its session is over at this broker time. */
+  isExpired(now: number): boolean {
+    const isWaiting = this.awaitingJoin !== null || this.awaitingSync !== null
+    return this.deadline <= now && (this.isNew || !isWaiting)
+  }
+
+  toRecord(protocol: string | null): StoredMember {
+    return {
+      memberId: this.memberId,
+      groupInstanceId: this.instanceId,
+      clientId: this.clientId,
+      clientHost: this.clientHost,
+      rebalanceTimeout: this.rebalanceTimeoutMs,
+      sessionTimeout: this.sessionTimeoutMs,
+      subscription: this.metadata(protocol),
+      assignment: this.assignment,
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import type { GroupContext } from '../group.ts'
+import { NEVER } from './member.ts'
+import type { Subscriptions } from './subscriptions.ts'
+
+/** ms that at least lie between two rounds over all patterns, however many topics come and go: Kafka's. */
+const PAUSE_MS = 10_000
+
+/**
+ * When to find out anew which topics the patterns of a group stand for: at once for a new pattern; for all of them
+ * together, so that there is one rebalance and not many, when topics have changed and now and then.
+ */
+export class PatternRefresh {
+  readonly #context: GroupContext
+  readonly #subscriptions: Subscriptions
+  #revision = -1
+  #askedAt = -NEVER
+  #pauseMs = PAUSE_MS
+  #new: string | null = null
+
+  constructor(context: GroupContext, subscriptions: Subscriptions) {
+    this.#context = context
+    this.#subscriptions = subscriptions
+  }
+
+  isNew(pattern: string): void {
+    this.#new = pattern
+  }
+
+  /** Asks for what is due. */
+  ask(): void {
+    if (!this.#subscriptions.hasPatterns) return
+    const { topics, settings } = this.#context
+    const { consumerRegexRefreshIntervalMs: intervalMs } = settings
+    const isNews = topics.revision !== this.#revision
+    const isDue = isNews || this.#subscriptions.hasUnresolved
+    const now = this.#context.now()
+    const added = this.#new
+    this.#new = null
+    if (now - this.#askedAt < (isDue ? this.#pauseMs : intervalMs)) {
+      if (added !== null) this.#context.resolvePattern(added)
+      return
+    }
+    // Without an answer, as for a pattern that takes too long to match, it asks less and less often.
+    this.#pauseMs = isNews ? PAUSE_MS : Math.min(this.#pauseMs * 2, intervalMs)
+    this.#askedAt = now
+    this.#revision = topics.revision
+    for (const pattern of this.#subscriptions.subscribedPatterns) {
+      this.#context.resolvePattern(pattern)
+    }
+  }
+}

@@ -1,0 +1,257 @@
+import { randomUUID } from 'node:crypto'
+import { BrokerError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import type { ConsumerGroupHeartbeatRequest } from '../protocol/messages/68-consumer-group-heartbeat.ts'
+import type { Registry, Topic } from '../topics/registry.ts'
+import { type TaskPool, TaskPoolFull } from '../topics/task-pool.ts'
+import { BrokerClock, Deadlines } from './clock.ts'
+import { ConsumerGroup, type HeartbeatResponse } from './consumer/consumer-group.ts'
+import type { ClientInfo, GroupSettings, TopicsView } from './group.ts'
+import { GroupLog } from './group-log.ts'
+import { type GroupEntry, Shard, type ShardOptions } from './shard.ts'
+
+export const OFFSETS_TOPIC = '__consumer_offsets'
+
+export interface CoordinatorOptions {
+  readonly registry: Registry
+  readonly tasks: TaskPool
+  /** Why nothing may be appended now, or null. */
+  readonly refusesAppends: () => string | null
+  readonly settingsOf: (groupId: string) => GroupSettings
+  /** Of the offsets topic when it is made. */
+  readonly offsetsTopic: () => { partitions: number; configs: Readonly<Record<string, string>> }
+  readonly retention: () => { retentionMs: number; checkIntervalMs: number }
+  readonly log: ShardOptions['logger']
+  readonly clock?: BrokerClock
+}
+
+/**
+ * Coordinates all groups: one broker leads every partition of __consumer_offsets. It makes that topic when the first group
+ * needs it, loads it before the listeners open, and finds the shard of a group. What happens to groups is in
+ * classic/ and consumer/, what is kept of them in shard.ts and group-log.ts.
+ */
+export class GroupCoordinator {
+  readonly #o: CoordinatorOptions
+  readonly #clock: BrokerClock
+  readonly #deadlines: Deadlines
+  readonly #topics: TopicsView
+  #topic: Topic | null = null
+  #shards: Shard[] = []
+  #creating: Promise<void> | null = null
+  #expiry: NodeJS.Timeout | null = null
+  #isClosed = false
+
+  constructor(options: CoordinatorOptions) {
+    this.#o = options
+    this.#clock = options.clock ?? new BrokerClock()
+    this.#deadlines = new Deadlines(this.#clock)
+    this.#topics = viewOf(options.registry)
+    options.registry.onDeleted = topic => this.#onDeleted(topic)
+  }
+
+  /** Loads what the log has, before anybody can ask for it. */
+  async load(): Promise<void> {
+    const topic = this.#o.registry.topic(OFFSETS_TOPIC)
+    if (topic !== undefined) {
+      this.#open(topic)
+      await Promise.all(this.#shards.map(shard => shard.load()))
+    }
+    this.#expiry = setInterval(() => this.expire(), this.#o.retention().checkIntervalMs)
+    this.#expiry.unref()
+  }
+
+  /** The shards there are; none before the first group. */
+  get shards(): readonly Shard[] {
+    return this.#shards
+  }
+
+  /** The shard of a group, for reading; undefined if there has never been a group. @throws BrokerError */
+  find(groupId: string): Shard | undefined {
+    if (this.#isClosed) throw unavailable('The broker is stopping.')
+    const shard = this.#shards[this.partitionFor(groupId)]
+    if (shard !== undefined && shard.log.failure !== ErrorCode.NONE) shard.log.throwIfClosed()
+    return shard
+  }
+
+  /** The group, if there is one. @throws BrokerError COORDINATOR_NOT_AVAILABLE */
+  entry(groupId: string): { shard: Shard; entry: GroupEntry } | undefined {
+    const shard = this.find(groupId)
+    const entry = shard?.find(groupId)
+    return shard === undefined || entry === undefined ? undefined : { shard, entry }
+  }
+
+  /** The shard of a group, for changing it; the offsets topic is made if it is missing. @throws BrokerError */
+  async shardFor(groupId: string): Promise<Shard> {
+    if (this.#topic === null) await this.prepare()
+    const shard = this.find(groupId)
+    if (shard === undefined) throw unavailable(`${OFFSETS_TOPIC} is not there.`)
+    shard.log.throwIfClosed()
+    return shard
+  }
+
+  /** The same without a promise where none is needed, as always but for the very first group. */
+  shardNow(groupId: string): Shard | Promise<Shard> {
+    if (this.#topic === null) return this.shardFor(groupId)
+    const shard = this.find(groupId)!
+    shard.log.throwIfClosed()
+    return shard
+  }
+
+  /** Of __consumer_offsets, as in Kafka: the hash of a Java string. */
+  partitionFor(groupId: string): number {
+    return this.#shards.length === 0 ? 0 : (javaHash(groupId) & 0x7fffffff) % this.#shards.length
+  }
+
+  /** Makes the offsets topic if it is missing. @throws BrokerError */
+  prepare(): Promise<void> {
+    if (this.#topic !== null) return Promise.resolve()
+    this.#creating ??= this.#create().finally(() => {
+      this.#creating = null
+    })
+    return this.#creating
+  }
+
+  async #create(): Promise<void> {
+    const { registry } = this.#o
+    const { partitions, configs } = this.#o.offsetsTopic()
+    const known = registry.topic(OFFSETS_TOPIC)
+    const topic = known ?? (await registry.create(OFFSETS_TOPIC, partitions, configs))
+    if (!this.#isClosed && this.#topic === null) this.#open(topic)
+  }
+
+  #open(topic: Topic): void {
+    this.#topic = topic
+    const { registry } = this.#o
+    this.#shards = topic.partitions.map(partition => {
+      const log: GroupLog = new GroupLog({
+        partition,
+        pool: registry.pool,
+        refusal: this.#o.refusesAppends,
+        onFailure: () => {
+          this.#o.log.error(
+            { partition: partition.name },
+            'an append has failed: the groups of this partition are offline until the next start',
+          )
+          shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+        },
+        truncate: offset => registry.deleteRecords(partition, offset),
+      })
+      const shard: Shard = new Shard({
+        log,
+        deadlines: this.#deadlines,
+        topics: this.#topics,
+        settingsOf: this.#o.settingsOf,
+        now: () => this.#clock.now(),
+        wallClock: Date.now,
+        newUuid,
+        resolvePattern: (pattern, done) => this.#resolve(pattern, done),
+        logger: this.#o.log,
+      })
+      return shard
+    })
+  }
+
+  /**
+   * One heartbeat of the consumer protocol (KIP-848). Resolves when what it answers is flushed. A regular expression that the
+   * group has not seen is checked by a task worker first: no pattern can hold up the broker.
+   * @throws BrokerError
+   */
+  async consumerHeartbeat(
+    request: ConsumerGroupHeartbeatRequest,
+    client: ClientInfo,
+  ): Promise<HeartbeatResponse> {
+    const { groupId, memberEpoch, subscribedTopicRegex } = request
+    await this.#checkPattern(groupId, subscribedTopicRegex)
+    const shard = await this.shardFor(groupId)
+    const isJoining = memberEpoch === 0
+    const entry = isJoining ? shard.ensureConsumer(groupId) : shard.find(groupId)
+    const group = entry?.group
+    if (entry === undefined || !(group instanceof ConsumerGroup)) {
+      throw new BrokerError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} not found.`)
+    }
+    const answer = shard.run(entry, () => group.heartbeat(request, client))
+    await shard.settled(entry)
+    return answer
+  }
+
+  async #checkPattern(groupId: string, pattern: string | null): Promise<void> {
+    if (pattern === null || pattern === '') return
+    const group = this.entry(groupId)?.entry.group
+    if (group instanceof ConsumerGroup && group.knowsPattern(pattern)) return
+    let problem: string | null
+    try {
+      problem = await this.#o.tasks.run('checkPattern', { pattern })
+    } catch (error) {
+      if (!(error instanceof TaskPoolFull)) throw error
+      throw unavailable('Too many regular expressions are being checked.')
+    }
+    if (problem !== null) throw new BrokerError(ErrorCode.INVALID_REGULAR_EXPRESSION, problem)
+  }
+
+  newMemberId(): string {
+    return newUuid()
+  }
+
+  #resolve(pattern: string, done: (topics: readonly string[]) => void): void {
+    const names = [...this.#topics.names()]
+    this.#o.tasks.run('matchTopics', { pattern, names }).then(done, err => {
+      if (!this.#isClosed) this.#o.log.error({ err, pattern }, 'topics could not be matched')
+    })
+  }
+
+  /** Drops offsets past offsets.retention.minutes, and groups that nothing is known of any more. */
+  expire(): void {
+    const { retentionMs } = this.#o.retention()
+    for (const shard of this.#shards) shard.expire(retentionMs)
+  }
+
+  #onDeleted(topic: Topic): void {
+    if (topic === this.#topic) {
+      // With its log go all groups; the next one makes a new topic.
+      const shards = this.#shards
+      this.#topic = null
+      this.#shards = []
+      for (const shard of shards) shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      return
+    }
+    for (const shard of this.#shards) shard.forgetTopic(topic.name, topic.id)
+  }
+
+  /** Answers what is parked; nothing is coordinated any more. */
+  close(): void {
+    this.#isClosed = true
+    if (this.#expiry !== null) clearInterval(this.#expiry)
+    for (const shard of this.#shards) shard.stop(ErrorCode.NOT_COORDINATOR)
+    this.#deadlines.close()
+  }
+}
+
+const unavailable = (message: string) =>
+  new BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
+
+function viewOf(registry: Registry): TopicsView {
+  const info = (topic: Topic | undefined) =>
+    topic && { name: topic.name, id: topic.id, partitions: topic.partitions.length }
+  return {
+    get revision() {
+      return registry.revision
+    },
+    byName: name => info(registry.topic(name)),
+    byId: id => info(registry.topicById(id)),
+    *names() {
+      for (const { name } of registry.topics) yield name
+    },
+  }
+}
+
+/** java.lang.String.hashCode. */
+function javaHash(text: string): number {
+  let hash = 0
+  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
+  return hash
+}
+
+/** 22 characters of base64url, as Kafka prints ids. */
+function newUuid(): string {
+  return Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+}

@@ -1,0 +1,213 @@
+import { BrokerError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import * as batch from '../protocol/record-batch.ts'
+import { encodePlainBatch, type NewRecord, readRecords } from '../protocol/records.ts'
+import { ENTRY_ERROR } from '../shared/entry.ts'
+import type { Ring } from '../shared/ring.ts'
+import type { BufferPool } from '../topics/buffer-pool.ts'
+import type { Partition } from '../topics/partition.ts'
+import { decodeRecord, encodeRecord, type GroupRecord } from './records.ts'
+
+/** Bytes read from the log at a time when it is loaded. */
+const LOAD_BYTES = 4 * 1024 * 1024
+/** The most that one batch may take when decompressed: only a log that Kafka wrote has compressed ones. */
+const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024
+/** Of a batch, besides keys and values: its header, and lengths and deltas of each record. */
+const RECORD_OVERHEAD_BYTES = 32
+
+interface Waiting {
+  readonly ticket: number
+  readonly run: (failure: ErrorCode) => void
+}
+
+/**
+ * One partition of __consumer_offsets as its coordinator writes it: what is written in one turn of the event loop goes into
+ * one batch, and whoever answers a client waits here until what the answer rests on is flushed. When an
+ * append fails the log is over: memory is ahead of the disk then, and only a new load can be trusted.
+ */
+export class GroupLog {
+  readonly partition: Partition
+  readonly #pool: BufferPool
+  readonly #refusal: () => string | null
+  readonly #onFailure: () => void
+  readonly #truncate: (offset: number) => Promise<void>
+  #records: NewRecord[] = []
+  #bytes = 0
+  #isScheduled = false
+  /** The batch that is being gathered, and the last one that is flushed. */
+  #ticket = 1
+  #durable = 0
+  readonly #batches: { readonly bytes: Buffer; readonly ticket: number }[] = []
+  #isSubmitting = false
+  #waiting: Waiting[] = []
+  #failure: ErrorCode = ErrorCode.NONE
+  /** Bytes of all batches appended here since the log was opened. */
+  appendedBytes = 0
+  constructor(options: {
+    partition: Partition
+    pool: BufferPool
+    /** Why nothing may be appended now, or null. */
+    refusal: () => string | null
+    onFailure: () => void
+    /** Removes what is before this offset. */
+    truncate: (offset: number) => Promise<void>
+  }) {
+    this.partition = options.partition
+    this.#pool = options.pool
+    this.#refusal = options.refusal
+    this.#onFailure = options.onFailure
+    this.#truncate = options.truncate
+  }
+
+  /** The error for everything that comes after a failed append, or NONE. */
+  get failure(): ErrorCode {
+    return this.#failure
+  }
+
+  /** Before a change is made: whether it could be written now. @throws BrokerError COORDINATOR_NOT_AVAILABLE */
+  throwIfClosed(): void {
+    const reason = this.partition.offline ?? this.#refusal()
+    if (this.#failure === ErrorCode.NONE && reason === null) return
+    const message = `The log of this group cannot be written: ${reason ?? 'an append failed'}.`
+    throw new BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
+  }
+
+  fits(record: GroupRecord): boolean {
+    const { key, value } = encodeRecord(record)
+    const bytes = key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
+    return bytes + batch.BATCH_HEADER_BYTES <= this.#batchBytesMax
+  }
+
+  get #batchBytesMax(): number {
+    return this.partition.config.maxMessageBytes
+  }
+
+  /** @returns the ticket with which `after` waits until the records are flushed */
+  write(records: readonly GroupRecord[], now: number): number {
+    for (const record of records) {
+      const { key, value } = encodeRecord(record)
+      const bytes = key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
+      if (this.#bytes + bytes + batch.BATCH_HEADER_BYTES > this.#batchBytesMax) this.#seal()
+      this.#records.push({ timestamp: now, key, value })
+      this.#bytes += bytes
+    }
+    if (!this.#isScheduled) {
+      this.#isScheduled = true
+      // After the sockets that are ready now have been read: their requests share the batch.
+      setImmediate(() => {
+        this.#isScheduled = false
+        this.#seal()
+        this.#submit()
+      })
+    }
+    return this.#ticket
+  }
+
+  /** Calls back once the ticket's records are flushed, at once if they are, or with the error that keeps them from it. */
+  after(ticket: number, run: (failure: ErrorCode) => void): void {
+    if (ticket <= this.#durable || this.#failure !== ErrorCode.NONE) run(this.#failure)
+    else this.#waiting.push({ ticket, run })
+  }
+
+  #seal(): void {
+    if (this.#records.length === 0) return
+    const bytes = encodePlainBatch(this.#records)
+    this.#batches.push({ bytes, ticket: this.#ticket })
+    this.#ticket++
+    this.#records = []
+    this.#bytes = 0
+  }
+
+  #submit(): void {
+    if (this.#isSubmitting) return
+    for (let next = this.#batches[0]; next !== undefined; next = this.#batches[0]) {
+      const { worker } = this.partition
+      if (this.#failure !== ErrorCode.NONE || worker.isLost) {
+        this.fail()
+        return
+      }
+      if (!this.partition.append(next.bytes, this.#waiter, next.ticket)) {
+        this.#isSubmitting = true
+        worker.space().then(() => {
+          this.#isSubmitting = false
+          this.#submit()
+        })
+        return
+      }
+      this.#batches.shift()
+      this.appendedBytes += next.bytes.length
+    }
+  }
+
+  readonly #waiter = {
+    onAppended: (ticket: number, ring: Ring, at: number): void => {
+      if (ring.words[(at >> 2) + ENTRY_ERROR] !== ErrorCode.NONE) {
+        this.fail()
+        return
+      }
+      this.#durable = ticket
+      this.#release()
+    },
+    onWorkerLost: (): void => this.fail(),
+  }
+
+  #release(): void {
+    let count = 0
+    while (count < this.#waiting.length && this.#waiting[count]!.ticket <= this.#durable) count++
+    for (const { run } of this.#waiting.splice(0, count)) run(ErrorCode.NONE)
+  }
+
+  /** Nothing is written any more; all who wait are told. */
+  fail(errorCode: ErrorCode = ErrorCode.COORDINATOR_NOT_AVAILABLE): void {
+    if (this.#failure !== ErrorCode.NONE) return
+    this.#failure = errorCode
+    this.#batches.length = 0
+    this.#records = []
+    for (const { run } of this.#waiting.splice(0)) run(errorCode)
+    this.#onFailure()
+  }
+
+  /** Where the next flushed batch will be: after `flushed`, behind all that was written before. */
+  get endOffset(): number {
+    return this.partition.logEndOffset
+  }
+
+  truncateBefore(offset: number): Promise<void> {
+    return this.#truncate(offset)
+  }
+
+  /** Resolves when everything written so far is flushed. */
+  flushed(): Promise<void> {
+    const ticket = this.#records.length > 0 ? this.#ticket : this.#ticket - 1
+    return new Promise(resolve => this.after(ticket, () => resolve()))
+  }
+
+  /** Reads the log from its start to its end. Control batches and those of transactions are left out. */
+  async *read(): AsyncGenerator<GroupRecord, void, undefined> {
+    const { partition } = this
+    const end = partition.highWatermark
+    let offset = partition.logStartOffset
+    while (offset < end) {
+      const result = await partition.reader.read(offset, end, LOAD_BYTES, true)
+      if (result === null) return
+      try {
+        for (let at = 0; at < result.records.length; ) {
+          const bytes = batch.batchBytes(result.records, at)
+          const one = result.records.subarray(at, at + bytes)
+          at += bytes
+          const from = offset
+          offset = batch.lastOffset(one) + 1
+          const attributes = batch.attributes(one)
+          if (batch.isControl(attributes) || batch.isTransactional(attributes)) continue
+          for (const record of await readRecords(one, DECOMPRESSED_BYTES_MAX)) {
+            if (record.offset < from || record.key === null) continue
+            const decoded = decodeRecord(record.key, record.value)
+            if (decoded !== null) yield decoded
+          }
+        }
+      } finally {
+        this.#pool.release(result.buffer)
+      }
+    }
+  }
+}

@@ -41,8 +41,8 @@ export class GroupLog {
   #isSubmitting = false
   #waiting: Waiting[] = []
   #failure: ErrorCode = ErrorCode.NONE
-  /** Bytes of all batches appended here since the log was opened. */
-  appendedBytes = 0
+  /** Bytes of all batches that were read when the log was loaded, or appended since. */
+  bytes = 0
   constructor(options: {
     partition: Partition
     pool: BufferPool
@@ -135,7 +135,7 @@ export class GroupLog {
         return
       }
       this.#batches.shift()
-      this.appendedBytes += next.bytes.length
+      this.bytes += next.bytes.length
     }
   }
 
@@ -195,6 +195,7 @@ export class GroupLog {
           const bytes = batch.batchBytes(result.records, at)
           const one = result.records.subarray(at, at + bytes)
           at += bytes
+          this.bytes += bytes
           const from = offset
           offset = batch.lastOffset(one) + 1
           const attributes = batch.attributes(one)

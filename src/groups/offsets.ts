@@ -20,6 +20,13 @@ export class GroupOffsets {
     return this.#topics.size === 0
   }
 
+  /** Partitions with an offset. */
+  get size(): number {
+    let size = 0
+    for (const partitions of this.#topics.values()) size += partitions.size
+    return size
+  }
+
   get topics(): Iterable<readonly [string, ReadonlyMap<number, CommittedOffset>]> {
     return this.#topics
   }

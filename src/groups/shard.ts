@@ -70,7 +70,7 @@ export class Shard {
   readonly #o: ShardOptions
   readonly #groups = new Map<string, GroupEntry>()
   #isLoading = false
-  /** Bytes of the log when it was last written anew, and where that began. */
+  /** Bytes of the log when it was last written anew, and about how many of them are still true. */
   #compactedBytes = 0
   #liveBytes = 0
   #compacting: Promise<void> | null = null
@@ -243,7 +243,11 @@ export class Shard {
   /** Brings the groups back as the log has them. */
   async load(): Promise<void> {
     this.#isLoading = true
-    for await (const record of this.log.read()) this.#replay(record)
+    let replayed = 0
+    for await (const record of this.log.read()) {
+      this.#replay(record)
+      replayed++
+    }
     for (const entry of [...this.#groups.values()]) {
       const { group } = entry
       if (group instanceof ClassicGroup || group instanceof ConsumerGroup) {
@@ -251,7 +255,11 @@ export class Shard {
       }
     }
     this.#isLoading = false
-    this.#liveBytes = this.log.partition.reader.size
+    let live = 0
+    for (const { group, offsets } of this.#groups.values()) {
+      live += group.snapshot().length + offsets.size
+    }
+    this.#liveBytes = replayed === 0 ? 0 : this.log.bytes * Math.min(1, live / replayed)
   }
 
   #replay(record: GroupRecord): void {
@@ -308,8 +316,8 @@ export class Shard {
    * good as one taken at once.
    */
   #compactIfLong(): void {
-    const grown = this.log.appendedBytes - this.#compactedBytes
-    const isLong = grown > Math.max(COMPACT_BYTES_MIN, COMPACT_FACTOR * this.#liveBytes)
+    const length = this.log.bytes - this.#compactedBytes
+    const isLong = length > Math.max(COMPACT_BYTES_MIN, COMPACT_FACTOR * this.#liveBytes)
     if (!isLong || this.#compacting !== null) return
     this.#compacting = this.compact()
       .catch(err => this.#o.logger.error({ err }, 'compaction of a group log failed'))
@@ -321,7 +329,7 @@ export class Shard {
   async compact(): Promise<void> {
     await this.log.flushed()
     const from = this.log.endOffset
-    const before = this.log.appendedBytes
+    const before = this.log.bytes
     const ids = [...this.#groups.keys()]
     for (let i = 0; i < ids.length; i += COMPACT_GROUPS) {
       for (const id of ids.slice(i, i + COMPACT_GROUPS)) {
@@ -333,8 +341,8 @@ export class Shard {
       await this.log.flushed()
       if (this.log.failure !== ErrorCode.NONE) return
     }
-    this.#compactedBytes = this.log.appendedBytes
-    this.#liveBytes = this.#compactedBytes - before
+    this.#compactedBytes = before
+    this.#liveBytes = this.log.bytes - before
     await this.log.truncateBefore(from)
   }
 

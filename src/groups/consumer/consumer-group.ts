@@ -199,7 +199,8 @@ export class ConsumerGroup implements Group {
       return
     }
     core.put(record)
-    if (old !== undefined || topics.size > 0) core.bumpEpoch()
+    // Also if it matches nothing: who subscribes with it may have given up partitions of other topics for it.
+    core.bumpEpoch()
     core.flush()
   }
 

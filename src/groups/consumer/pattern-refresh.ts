@@ -32,16 +32,18 @@ export class PatternRefresh {
     const { topics, settings } = this.#context
     const { consumerRegexRefreshIntervalMs: intervalMs } = settings
     const isNews = topics.revision !== this.#revision
-    const isDue = isNews || this.#subscriptions.hasUnresolved
+    const { hasUnresolved } = this.#subscriptions
+    const waitMs = isNews ? PAUSE_MS : hasUnresolved ? this.#pauseMs : intervalMs
     const now = this.#context.now()
     const added = this.#new
     this.#new = null
-    if (now - this.#askedAt < (isDue ? this.#pauseMs : intervalMs)) {
+    if (now - this.#askedAt < waitMs) {
       if (added !== null) this.#context.resolvePattern(added)
       return
     }
     // Without an answer, as for a pattern that takes too long to match, it asks less and less often.
-    this.#pauseMs = isNews ? PAUSE_MS : Math.min(this.#pauseMs * 2, intervalMs)
+    const isInVain = hasUnresolved && !isNews
+    this.#pauseMs = isInVain ? Math.min(this.#pauseMs * 2, intervalMs) : PAUSE_MS
     this.#askedAt = now
     this.#revision = topics.revision
     for (const pattern of this.#subscriptions.subscribedPatterns) {

@@ -6,6 +6,7 @@ import type { Registry, Topic } from '../topics/registry.ts'
 import { type TaskPool, TaskPoolFull } from '../topics/task-pool.ts'
 import { BrokerClock, Deadlines } from './clock.ts'
 import { ConsumerGroup, type HeartbeatResponse } from './consumer/consumer-group.ts'
+import { checkHeartbeat } from './consumer/heartbeat-request.ts'
 import type { ClientInfo, GroupSettings, TopicsView } from './group.ts'
 import { GroupLog } from './group-log.ts'
 import { type GroupEntry, Shard, type ShardOptions } from './shard.ts'
@@ -161,6 +162,8 @@ export class GroupCoordinator {
     client: ClientInfo,
   ): Promise<HeartbeatResponse> {
     const { groupId, memberEpoch, subscribedTopicRegex } = request
+    // Before anything is made or moved for it.
+    checkHeartbeat(request, client.version, this.#o.settingsOf(groupId).consumerAssignors)
     await this.#checkPattern(groupId, subscribedTopicRegex)
     const shard = await this.shardFor(groupId)
     const isJoining = memberEpoch === 0

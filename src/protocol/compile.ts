@@ -140,8 +140,7 @@ function decodeTags(unit: Unit, fields: Fields, path: string): string[] {
   const where = JSON.stringify(path)
   if (tagged.length === 0) return [`r.skipTags(${where})`]
   const cases = tagged.map(([name, field]) => {
-    assert(field.kind !== 'struct' || !isNullable(unit, field), 'nullable tagged struct')
-    const value = decodeValue(unit, field, `${path}.${name}`)
+    const value = decodeTagged(unit, field, `${path}.${name}`)
     return `case ${field.tag}: $${name} = ${value}; break`
   })
   return [
@@ -150,6 +149,13 @@ function decodeTags(unit: Unit, fields: Fields, path: string): string[] {
     `switch (tag) {\n${cases.join('\n')}\ndefault: r.position = end }`,
     `r.endTag(end, ${where})\n}`,
   ]
+}
+
+/** Kafka marks a null struct by another type here than elsewhere: a uvarint. */
+function decodeTagged(unit: Unit, field: Field, path: string): string {
+  if (field.kind !== 'struct' || !isNullable(unit, field)) return decodeValue(unit, field, path)
+  const present = `${structDecoder(unit, field.fields ?? {}, path)}(r)`
+  return `r.uvarint(${JSON.stringify(path)}) === 0 ? null : ${present}`
 }
 
 /** An expression; `n` is a local of the function around it. */
@@ -239,12 +245,17 @@ function encodeTags(unit: Unit, fields: Fields, path: string): string[] {
   }
   lines.push('w.uvarint(tags)')
   for (const [name, field] of tagged) {
-    const write = define(unit, 'w, x', encodeValue(unit, field, `${path}.${name}`))
+    const write = define(unit, 'w, x', encodeTagged(unit, field, `${path}.${name}`))
     lines.push(
       `if (has_${name}) { ${write}(w.startTagged(), v.${name}); w.endTagged(${field.tag}) }`,
     )
   }
   return lines
+}
+
+function encodeTagged(unit: Unit, field: Field, path: string): string {
+  if (field.kind !== 'struct' || !isNullable(unit, field)) return encodeValue(unit, field, path)
+  return `if (x === null) w.uvarint(0); else { w.uvarint(1); ${encodePresent(unit, field, path)} }`
 }
 
 /** A statement that writes `x`. */

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerError } from '../../src/errors.ts'
+import { encodeRecord } from '../../src/groups/records.ts'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { CLIENT, GroupWorld, SESSION_MS, stateOf } from '../lib/group-world.ts'
 
@@ -349,6 +350,28 @@ test('what the log would not take is refused before anything changes', () => {
   refused(() => world.enter('m2', ['b'.repeat(200)]), ErrorCode.UNKNOWN_SERVER_ERROR)
   assert.is(world.group.size, 1)
   assert.is(world.writes.length, writes)
+})
+
+test('a member of the consumer protocol is written as Kafka writes it', () => {
+  const world = new GroupWorld()
+  world.enter('m1', ['a'])
+  const record = world.log.find(r => r.kind === 'member')!
+  // One tag, number 0, of one byte: there is no metadata of the classic protocol.
+  assert.match(encodeRecord(record).value!.toString('hex'), /01000100$/)
+})
+
+test('500 members over 1,000 partitions', () => {
+  const world = new GroupWorld()
+  const names = Array.from({ length: 10 }, (_, i) => `t${i}`)
+  for (const name of names) world.topic(name, 100)
+  const started = performance.now()
+  for (let i = 0; i < 500; i++) world.enter(`m${i}`, names)
+  const joined = performance.now()
+  assert.ok(joined - started < 5_000, `joining took ${joined - started} ms`)
+  const beat = { memberId: 'm499', memberEpoch: world.group.describe().groupEpoch }
+  for (let i = 0; i < 10_000; i++) world.heartbeat(beat)
+  const ms = performance.now() - joined
+  assert.ok(ms < 500, `10,000 heartbeats took ${ms} ms`)
 })
 
 test('a description shows what a member still holds as its own', () => {

@@ -184,6 +184,7 @@ export class ConsumerGroup implements Group {
   resolved(pattern: string, names: readonly string[]): void {
     const core = this.#core
     const { store, context } = core
+    core.patterns.isDone(pattern)
     if (this.#isClosed || !this.knowsPattern(pattern)) return
     const topics = new Set(names)
     const old = store.subscriptions.patterns.get(pattern)?.topics

@@ -113,7 +113,9 @@ export class Core {
 
   #dropUnused(pattern: string): void {
     const { subscriptions } = this.store
-    if (subscriptions.subscribersOf(pattern) > 0 || !subscriptions.patterns.has(pattern)) return
+    if (subscriptions.subscribersOf(pattern) > 0) return
+    this.patterns.isDone(pattern)
+    if (!subscriptions.patterns.has(pattern)) return
     this.put(this.store.record('regularExpression', { regularExpression: pattern }, null))
   }
 

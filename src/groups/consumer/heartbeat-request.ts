@@ -7,7 +7,7 @@ import { LEFT_FOR_A_WHILE, type MemberInfo } from './member.ts'
 /** From this version on, members make their ids themselves (KIP-1082). */
 const MEMBER_ID_REQUIRED_SINCE = 1
 export const JOINING = 0
-export const LEAVING = -1
+const LEAVING = -1
 
 type Request = ConsumerGroupHeartbeatRequest
 

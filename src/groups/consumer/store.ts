@@ -1,4 +1,4 @@
-import type { GroupRecord, RecordKind, RecordOf } from '../records.ts'
+import type { GroupRecord, RecordOf } from '../records.ts'
 import {
   NO_TARGET,
   type Partitions,
@@ -259,9 +259,6 @@ export class Store {
     ]
   }
 }
-
-export const isConsumerRecord = (record: GroupRecord): record is ConsumerRecord =>
-  (record.kind satisfies RecordKind) !== 'offsetCommit' && record.kind !== 'groupMetadata'
 
 function change(counts: Map<string, number>, key: string, by: number): void {
   const count = (counts.get(key) ?? 0) + by

@@ -58,11 +58,6 @@ export class Subscriptions {
     return this.#members.size > 0
   }
 
-  /** A pattern goes with its last subscriber: fewer than are subscribed to means that some are not resolved yet. */
-  get hasUnresolved(): boolean {
-    return this.patterns.size < this.#members.size
-  }
-
   includes(topic: string): boolean {
     for (const { subscription } of this.#byKey.values())
       if (this.has(subscription, topic)) return true

@@ -143,7 +143,7 @@ export class GroupCoordinator {
         topics: this.#topics,
         settingsOf: this.#o.settingsOf,
         now: () => this.#clock.now(),
-        wallClock: Date.now,
+        wallClock: () => Date.now(),
         newUuid,
         resolvePattern: (pattern, done) => this.#resolve(pattern, done),
         logger: this.#o.log,

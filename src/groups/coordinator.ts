@@ -55,10 +55,21 @@ export class GroupCoordinator {
     const topic = this.#o.registry.topic(OFFSETS_TOPIC)
     if (topic !== undefined) {
       this.#open(topic)
-      await Promise.all(this.#shards.map(shard => shard.load()))
+      await Promise.all(this.#shards.map(shard => this.#load(shard)))
     }
     this.#expiry = setInterval(() => this.expire(), this.#o.retention().checkIntervalMs)
     this.#expiry.unref()
+  }
+
+  /** Without its log nothing is known of a shard's groups: better no answer than one that sends consumers to the beginning. */
+  async #load(shard: Shard): Promise<void> {
+    try {
+      await shard.load()
+    } catch (err) {
+      const fields = { err, partition: shard.log.partition.name }
+      this.#o.log.error(fields, 'the groups of this partition cannot be loaded')
+      shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    }
   }
 
   /** The shards there are; none before the first group. */

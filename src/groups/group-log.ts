@@ -182,9 +182,13 @@ export class GroupLog {
     return new Promise(resolve => this.after(ticket, () => resolve()))
   }
 
-  /** Reads the log from its start to its end. Control batches and those of transactions are left out. */
+  /**
+   * Reads the log from its start to its end. Control batches and those of transactions are left out.
+   * @throws Error if it is offline or cannot be read, MalformedFrame for a record that is not what its key says
+   */
   async *read(): AsyncGenerator<GroupRecord, void, undefined> {
     const { partition } = this
+    if (partition.offline !== null) throw new Error(`${partition.name} is offline: ${partition.offline}`)
     const end = partition.highWatermark
     let offset = partition.logStartOffset
     while (offset < end) {

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { errorName } from '../../src/protocol/error-codes.ts'
 import { offsetFetchApi } from '../../src/protocol/messages/09-offset-fetch.ts'
 import { beat, commit, committed, joined } from '../apis/grouping.ts'
 import { Wire } from '../apis/wire.ts'
@@ -107,6 +108,24 @@ test('a log with records that nobody knows, or that are broken, does not lose th
   const topics = [{ name: 'topic', partitionIndexes: [0] }]
   const answer = await wire.send(offsetFetchApi, 1, { groupId: 'g', topics })
   assert.is(answer.topics[0]!.partitions[0]!.committedOffset, 5)
+  await wire.close()
+})
+
+test('a log that cannot be read has no coordinator, instead of groups without offsets', async () => {
+  let wire = await Wire.start({ ...OPTIONS, offsetsTopicNumPartitions: 50 })
+  await wire.createTopic('topic')
+  for (const group of ['a', 'b']) assert.is(await commit(wire, group, 'topic', 5), 0)
+  const { encodeBatch } = await import('../../src/protocol/records.ts')
+  const broken = await encodeBatch([{ timestamp: 1, key: Buffer.from([0, 1, 0, 50]), value: null }])
+  const { groups, registry } = wire.node
+  const partition = registry.partition('__consumer_offsets', groups.partitionFor('a'))!
+  assert.ok(partition.append(broken, null, 0))
+  wire = await wire.restart()
+  const topics = [{ name: 'topic', partitionIndexes: [0] }]
+  const fetch = (groupId: string) => wire.send(offsetFetchApi, 7, { groupId, topics })
+  assert.is(errorName((await fetch('a')).errorCode), 'COORDINATOR_NOT_AVAILABLE')
+  assert.is(errorName(await commit(wire, 'a', 'topic', 6)), 'COORDINATOR_NOT_AVAILABLE')
+  assert.is((await fetch('b')).topics[0]!.partitions[0]!.committedOffset, 5)
   await wire.close()
 })
 

@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024
 const RUN_MS_MAX = 120_000
@@ -56,17 +56,23 @@ export function tool(path: string): string {
   return whole
 }
 
+/** The command line of a class of Kafka's jars, or of ours that .ci/tools has compiled. */
+export function javaCommand(className: string): string[] {
+  const classes = [join(tool('kafka'), '*'), tool('java')].join(delimiter)
+  // Small and short-lived programs: the cheap compiler and collector halve their start.
+  const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto']
+  const log = `-Dlog4j2.configurationFile=${join(import.meta.dirname, 'log4j2.properties')}`
+  return [program('java'), ...jvm, log, '-cp', classes, className]
+}
+
 /** Runs one of Kafka's own command line tools by its class. */
 export function kafkaTool(
   className: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Ran> {
-  const jars = tool('kafka')
-  // One-shot programs: the cheap compiler and collector halve their start.
-  const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto']
-  const log = `-Dlog4j2.configurationFile=${join(import.meta.dirname, 'log4j2.properties')}`
-  return run(program('java'), [...jvm, log, '-cp', `${jars}/*`, className, ...args], options)
+  const [java, ...before] = javaCommand(className)
+  return run(java!, [...before, ...args], options)
 }
 
 /** Lines without the last line break. */

@@ -1,5 +1,6 @@
 // A franz-go producer and consumer against the broker named on the command line: writes 100 records with each codec to
-// topics that it makes, reads them back without a group, and checks every one. Prints "ok" at the end.
+// topics that it makes, reads them back without a group, and checks every one. Prints "ok" at the end. With "groups" before
+// the address it is a member of a consumer group instead, see groups.go.
 package main
 
 import (
@@ -23,6 +24,13 @@ var codecs = map[string]kgo.CompressionCodec{
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "groups" {
+		if err := serveGroups(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	for name, codec := range codecs {

@@ -35,7 +35,6 @@ export async function measureLarge(
   const topic = `large-${protocol}-${run}`
   await makeTopic(target, topic, size.partitions)
   const clients = await Promise.all(Array.from({ length: size.members }, () => connect(target, 1)))
-  const memory = residentMb(target)
   const cpu = cpuSeconds(target)
   const started = performance.now()
   const members = clients.map(client => {
@@ -57,14 +56,13 @@ export async function measureLarge(
   const steady = cpuSeconds(target)
   await sleep(STEADY_MS)
   const steadyCpu = (cpuSeconds(target) - steady) / (STEADY_MS / 1000)
-  const memoryMb = residentMb(target) - memory
   for (const member of members) member.stop()
   for (const client of clients) await client.close()
   return {
     stable_ms: stableMs,
     join_cpu_s: joinCpu,
     'steady_cpu_%': steadyCpu * 100,
-    memory_mb: memoryMb,
+    resident_mb: residentMb(target),
   }
 }
 

@@ -34,12 +34,11 @@ export async function measureMany(
   const clients = await Promise.all(
     Array.from({ length: CONNECTIONS }, () => connect(target, AT_ONCE)),
   )
-  const before = residentMb(target)
   const ids = Array.from({ length: size.groups }, (_, i) => `many-${run}-${i}`)
   const started = performance.now()
   const joined = await spread(clients, ids, join)
   const stableMs = performance.now() - started
-  const memory = residentMb(target) - before
+  const memory = residentMb(target)
   const latencies: number[] = []
   const cpu = cpuSeconds(target)
   for (let i = 0; i < size.heartbeats; i++) {
@@ -57,7 +56,7 @@ export async function measureMany(
   return {
     stable_ms: stableMs,
     'heartbeat_cpu_s/100k': (used / latencies.length) * 100_000,
-    memory_mb: memory,
+    resident_mb: memory,
     ...percentiles(latencies),
   }
 }

@@ -188,7 +188,8 @@ export class GroupLog {
    */
   async *read(): AsyncGenerator<GroupRecord, void, undefined> {
     const { partition } = this
-    if (partition.offline !== null) throw new Error(`${partition.name} is offline: ${partition.offline}`)
+    if (partition.offline !== null)
+      throw new Error(`${partition.name} is offline: ${partition.offline}`)
     const end = partition.highWatermark
     let offset = partition.logStartOffset
     while (offset < end) {

@@ -61,6 +61,62 @@ export class GroupEntry implements Timed {
   }
 }
 
+/** What a group has of its surroundings. There are as many as groups: all of them share the methods. */
+class EntryContext implements GroupContext {
+  readonly groupId: string
+  readonly #entry: GroupEntry
+  readonly #shard: Shard
+  readonly #o: ShardOptions
+
+  constructor(entry: GroupEntry, shard: Shard, options: ShardOptions) {
+    this.groupId = entry.id
+    this.#entry = entry
+    this.#shard = shard
+    this.#o = options
+  }
+
+  get settings(): GroupSettings {
+    return this.#o.settingsOf(this.groupId)
+  }
+
+  get topics(): TopicsView {
+    return this.#o.topics
+  }
+
+  get log(): GroupContext['log'] {
+    return this.#o.logger
+  }
+
+  now(): number {
+    return this.#o.now()
+  }
+
+  wallClock(): number {
+    return this.#o.wallClock()
+  }
+
+  newUuid(): string {
+    return this.#o.newUuid()
+  }
+
+  write(records: readonly GroupRecord[]): void {
+    this.#shard.write(this.#entry, records)
+  }
+
+  fits(record: GroupRecord): boolean {
+    return this.#shard.log.fits(record)
+  }
+
+  resolvePattern(pattern: string): void {
+    this.#o.resolvePattern(pattern, topics => {
+      const { group } = this.#entry
+      const isThere = this.#shard.find(this.groupId) === this.#entry
+      if (!(group instanceof ConsumerGroup) || !isThere) return
+      this.#shard.run(this.#entry, () => group.resolved(pattern, topics))
+    })
+  }
+}
+
 /**
  * The groups of one partition of __consumer_offsets. Everything that happens to a group passes through `run`, which comes
  * back for its deadlines, and everything that is told about it through `answer`, which waits for the log.
@@ -94,36 +150,11 @@ export class Shard {
     if (known !== undefined) return known
     const entry = new GroupEntry(
       groupId,
-      made => this.#contextOf(groupId, made),
+      made => new EntryContext(made, this, this.#o),
       (due, now) => this.run(due, () => due.group.onTime(now)),
     )
     this.#groups.set(groupId, entry)
     return entry
-  }
-
-  #contextOf(groupId: string, entry: GroupEntry): GroupContext {
-    const options = this.#o
-    const shard = this
-    return {
-      groupId,
-      get settings() {
-        return options.settingsOf(groupId)
-      },
-      topics: options.topics,
-      now: options.now,
-      wallClock: options.wallClock,
-      newUuid: options.newUuid,
-      log: options.logger,
-      write: records => shard.write(entry, records),
-      fits: record => shard.log.fits(record),
-      resolvePattern(pattern) {
-        options.resolvePattern(pattern, topics => {
-          const { group } = entry
-          if (!(group instanceof ConsumerGroup) || shard.find(groupId) !== entry) return
-          shard.run(entry, () => group.resolved(pattern, topics))
-        })
-      },
-    }
   }
 
   /** The group as one that classic members can join: an empty one of the consumer protocol becomes one. */

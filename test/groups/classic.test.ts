@@ -238,6 +238,14 @@ test('an empty group takes no member without protocol or type', () => {
   expectError(driver.join({ protocolType: '' }).value, 'INCONSISTENT_GROUP_PROTOCOL')
 })
 
+test('a member may not say more than a record can hold', () => {
+  const { driver } = stable()
+  const metadata = Buffer.alloc(512 * 1024 + 1)
+  const names = ['range', 'other'].map(name => ({ name, metadata }))
+  expectError(driver.join({ protocols: names }).value, 'INVALID_REQUEST')
+  expectError(driver.join({ protocols: names.slice(0, 1) }).value, 'MEMBER_ID_REQUIRED')
+})
+
 test('a static member that comes back keeps its place without a rebalance, and fences the old one', () => {
   const { driver, ids, generation } = stable()
   const joining = driver.join({ groupInstanceId: 's' })

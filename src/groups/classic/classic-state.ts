@@ -14,6 +14,9 @@ import { subscribedTopics } from './subscription.ts'
 
 export const CONSUMER_PROTOCOL_TYPE = 'consumer'
 
+/** Of all its protocols together, what one member may say: more could never be kept in a record. Kafka has no bound. */
+const METADATA_BYTES_MAX = 1024 * 1024
+
 export type StateName = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
 type Stored = NonNullable<RecordOf<'groupMetadata'>['value']>
@@ -86,6 +89,9 @@ export class ClassicState {
     if (!this.members.supports(protocolType, protocols)) {
       return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
     }
+    let bytes = 0
+    for (const { metadata } of protocols) bytes += metadata.length
+    if (bytes > METADATA_BYTES_MAX) return ErrorCode.INVALID_REQUEST
     if (memberId === '' || isPending) return ErrorCode.NONE
     return this.memberError(memberId, groupInstanceId)
   }

@@ -38,6 +38,8 @@ export class GroupEntry implements Timed {
   readonly context: GroupContext
   /** Of the last record written for it. */
   ticket = 0
+  /** Whether the log knows of it. */
+  isStored = false
   readonly #onTime: (entry: GroupEntry, now: number) => void
 
   constructor(
@@ -200,6 +202,7 @@ export class Shard {
   write(entry: GroupEntry, records: readonly GroupRecord[]): void {
     if (records.length === 0 || this.#isLoading) return
     entry.ticket = this.log.write(records, this.#o.wallClock())
+    entry.isStored = true
     this.#compactIfLong()
   }
 
@@ -281,6 +284,7 @@ export class Shard {
     }
     for (const entry of [...this.#groups.values()]) {
       const { group } = entry
+      entry.isStored = group.snapshot().length > 0 || !entry.offsets.isEmpty
       if (group instanceof ClassicGroup || group instanceof ConsumerGroup) {
         this.run(entry, () => group.loaded())
       }
@@ -394,9 +398,8 @@ export class Shard {
 }
 
 /** A request that was refused has made the group: it leaves nothing behind. */
-function isUnused({ ticket, group, offsets }: GroupEntry): boolean {
-  const isIdle = group.isEmpty && group.deadline === Number.POSITIVE_INFINITY
-  return ticket === 0 && isIdle && offsets.isEmpty
+function isUnused({ isStored, group }: GroupEntry): boolean {
+  return !isStored && group.isEmpty && group.deadline === Number.POSITIVE_INFINITY
 }
 
 function isUnknown(topicId: string): boolean {

@@ -1,7 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { ClassicGroup } from '../../src/groups/classic/classic-group.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
 import { offsetFetchApi } from '../../src/protocol/messages/09-offset-fetch.ts'
+import { leaveGroupApi } from '../../src/protocol/messages/13-leave-group.ts'
 import { beat, commit, committed, joined } from '../apis/grouping.ts'
 import { Wire } from '../apis/wire.ts'
 
@@ -25,6 +27,20 @@ test('a log that is written anew has everything that is true, and starts there',
   assert.equal(await committed(wire, 'classic'), { 'topic-0': 7 })
   assert.is(await commit(wire, 'classic', 'topic', 8, over), 0)
   assert.is((await beat(wire, 'consumer', 'm', memberEpoch)).errorCode, 0)
+  await wire.close()
+})
+
+test('a group that its members have left is there after a restart, until it expires', async () => {
+  let wire = await Wire.start({ ...OPTIONS, offsetsRetentionMinutes: 1 })
+  const { memberId, generationId } = await joined(wire, 'left', 'topic')
+  await wire.send(leaveGroupApi, 1, { groupId: 'left', memberId })
+  wire = await wire.restart()
+  const group = wire.node.groups.entry('left')!.entry.group as ClassicGroup
+  assert.equal([group.state, group.generation], ['Empty', generationId + 1])
+  wire.node.groups.expire()
+  assert.is(wire.node.groups.entry('left'), undefined)
+  wire = await wire.restart()
+  assert.is(wire.node.groups.entry('left'), undefined)
   await wire.close()
 })
 

@@ -92,6 +92,21 @@ test('an upgrade keeps generation, assignments and everybody', () => {
   assert.equal(stateOf(world.reloaded()), stateOf(world.group))
 })
 
+test('who joined before an upgrade syncs with the protocol that its group had chosen', () => {
+  const world = new GroupWorld()
+  world.topic('a', 1)
+  const [only] = cooperative(['a'])
+  const protocols = [{ ...only!, name: 'preferred' }, only!]
+  const assigned = [{ topic: 'a', partitions: [0] }]
+  world.group = upgradeFrom(
+    classicGroup([classicMember('m', assigned, { protocols })]),
+    world.context,
+  )
+  assert.equal(synced(world, 'm', 7), [0])
+  const strange = world.sync({ memberId: 'm', generationId: 7, protocolName: 'strange' })
+  assert.is(strange.errorCode, INCONSISTENT_GROUP_PROTOCOL)
+})
+
 test('what cannot be upgraded', () => {
   const world = new GroupWorld()
   world.topic('a', 2)

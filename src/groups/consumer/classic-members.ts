@@ -132,13 +132,18 @@ export class ClassicMembers {
     const core = this.#core
     const { protocolType, protocolName } = request
     const member = this.#classicMember(request.memberId, request.groupInstanceId)
-    const protocol = member.info.classicMemberMetadata!.supportedProtocols[0]!
+    const { supportedProtocols } = member.info.classicMemberMetadata!
     if (request.generationId !== member.standing.epoch)
       return { errorCode: ErrorCode.ILLEGAL_GENERATION }
-    const isOther =
-      (protocolType !== null && protocolType !== CONSUMER_PROTOCOL_TYPE) ||
-      (protocolName !== null && protocolName !== protocol.name)
-    if (isOther) return { errorCode: ErrorCode.INCONSISTENT_GROUP_PROTOCOL }
+    // Any of its own: who joined a classic group that has been upgraded since says what that group had chosen.
+    const protocol =
+      protocolName === null
+        ? supportedProtocols[0]
+        : supportedProtocols.find(({ name }) => name === protocolName)
+    const isOther = protocolType !== null && protocolType !== CONSUMER_PROTOCOL_TYPE
+    if (isOther || protocol === undefined) {
+      return { errorCode: ErrorCode.INCONSISTENT_GROUP_PROTOCOL }
+    }
     // One that still has to give up partitions does so first; then it will be told to join again.
     const { state, epoch, assigned } = member.standing
     if (epoch < core.store.targetEpoch && state !== MemberState.UNREVOKED) {

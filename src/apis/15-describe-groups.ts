@@ -25,24 +25,26 @@ async function describe(groupId: string, withOperations: boolean, context: Reque
   try {
     checkGroupId(groupId)
     const found = broker.groups.entry(groupId)
+    const authorizedOperations = withOperations ? GROUP_OPERATIONS : OPERATIONS_NOT_ASKED
     if (found === undefined || !(found.entry.group instanceof ClassicGroup)) {
-      return { groupId, groupState: 'Dead', ...missing(groupId, found !== undefined, version) }
+      if (version >= NOT_FOUND_SINCE) return { groupId, ...missing(groupId, found !== undefined) }
+      return { groupId, ...NO_ERROR, groupState: 'Dead', authorizedOperations }
     }
     const shown = shownOf(found.entry.group)
     await found.shard.settled(found.entry)
-    const authorizedOperations = withOperations ? GROUP_OPERATIONS : OPERATIONS_NOT_ASKED
     return { groupId, ...NO_ERROR, ...shown, authorizedOperations }
   } catch (error) {
-    return { groupId, ...toKafkaError(error, broker.log) }
+    const { errorCode, errorMessage } = toKafkaError(error, broker.log)
+    // Older versions have no place for the message.
+    return { groupId, errorCode, errorMessage: version >= NOT_FOUND_SINCE ? errorMessage : null }
   }
 }
 
-function missing(groupId: string, isOther: boolean, version: number) {
-  if (version < NOT_FOUND_SINCE) return NO_ERROR
+function missing(groupId: string, isOther: boolean) {
   const errorMessage = isOther
     ? `Group ${groupId} is not a classic group.`
     : `Group ${groupId} not found.`
-  return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, errorMessage }
+  return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, errorMessage, groupState: 'Dead' }
 }
 
 /** What members say and have is shown of a stable group only. */

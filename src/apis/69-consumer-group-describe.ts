@@ -11,15 +11,13 @@ import { NO_ERROR } from './topic-checks.ts'
 export const consumerGroupDescribe = defineApi(
   consumerGroupDescribeApi,
   async ({ groupIds, includeAuthorizedOperations }, context) => {
-    const authorizedOperations = includeAuthorizedOperations
-      ? GROUP_OPERATIONS
-      : OPERATIONS_NOT_ASKED
     const groups = await Promise.all(
-      groupIds.map(async groupId => ({
-        ...(await describe(groupId, context)),
-        groupId,
-        authorizedOperations,
-      })),
+      groupIds.map(async groupId => {
+        const shown = await describe(groupId, context)
+        const isShown = includeAuthorizedOperations && shown.errorCode === ErrorCode.NONE
+        const authorizedOperations = isShown ? GROUP_OPERATIONS : OPERATIONS_NOT_ASKED
+        return { ...shown, groupId, authorizedOperations }
+      }),
     )
     return { body: { groups } }
   },

@@ -8,6 +8,7 @@ import { leaveGroupApi } from '../../src/protocol/messages/13-leave-group.ts'
 import { syncGroupApi } from '../../src/protocol/messages/14-sync-group.ts'
 import { describeGroupsApi } from '../../src/protocol/messages/15-describe-groups.ts'
 import { listGroupsApi } from '../../src/protocol/messages/16-list-groups.ts'
+import { consumerGroupDescribeApi } from '../../src/protocol/messages/69-consumer-group-describe.ts'
 import { beat, join, joined, subscription } from './grouping.ts'
 import { expectError, versionsOf, Wire } from './wire.ts'
 
@@ -153,6 +154,25 @@ test('groups are listed by state and type, and described', async () => {
       expectError(missing, version >= 6 ? 'GROUP_ID_NOT_FOUND' : 'NONE')
     }
   }
+})
+
+test('every version of DescribeGroups can say that a group id is empty', async () => {
+  for (const version of versionsOf(describeGroupsApi)) {
+    const { groups } = await wire.send(describeGroupsApi, version, { groups: ['', 'nobody'] })
+    expectError(groups[0]!, 'INVALID_GROUP_ID')
+    expectError(groups[1]!, version >= 6 ? 'GROUP_ID_NOT_FOUND' : 'NONE')
+  }
+})
+
+test('what may be done with a group is told if it is asked for and there is no error', async () => {
+  const asked = { groups: ['nobody'], includeAuthorizedOperations: true }
+  const dead = await wire.send(describeGroupsApi, 5, asked)
+  assert.is(dead.groups[0]!.authorizedOperations, 3400)
+  const missing = await wire.send(describeGroupsApi, 6, asked)
+  assert.is(missing.groups[0]!.authorizedOperations, -(2 ** 31))
+  const ids = { groupIds: ['nobody'], includeAuthorizedOperations: true }
+  const consumers = await wire.send(consumerGroupDescribeApi, 1, ids)
+  assert.is(consumers.groups[0]!.authorizedOperations, -(2 ** 31))
 })
 
 test.run()

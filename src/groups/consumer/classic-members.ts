@@ -92,7 +92,12 @@ export class ClassicMembers {
     member.joinDeadline = NEVER
     core.touch(member)
     member.syncDeadline = core.inTime(request.rebalanceTimeoutMs)
-    if (isLastConsumer) core.downgrade = { needsRebalance }
+    if (isLastConsumer) {
+      const all = [...store.members.values()]
+      // In a stable classic group nobody would tell those who are on their way.
+      const isOnTheWay = !all.every(one => one.isReconciled(store.targetEpoch))
+      core.downgrade = { needsRebalance: needsRebalance || isOnTheWay }
+    }
     core.flush()
     return {
       errorCode: ErrorCode.NONE,

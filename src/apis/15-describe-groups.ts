@@ -4,6 +4,7 @@
  */
 import { toKafkaError } from '../errors.ts'
 import { ClassicGroup } from '../groups/classic/classic-group.ts'
+import { NO_ASSIGNMENT } from '../groups/classic/member.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { describeGroupsApi } from '../protocol/messages/15-describe-groups.ts'
 import { GROUP_OPERATIONS, OPERATIONS_NOT_ASKED } from './authorized-operations.ts'
@@ -47,7 +48,7 @@ function missing(groupId: string, isOther: boolean) {
   return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, errorMessage, groupState: 'Dead' }
 }
 
-/** What members say and have is shown of a stable group only. */
+/** What members say is shown of a stable group only, what they have always. */
 function shownOf(group: ClassicGroup) {
   const isStable = group.state === 'Stable'
   return {
@@ -59,12 +60,9 @@ function shownOf(group: ClassicGroup) {
       groupInstanceId: member.instanceId,
       clientId: member.clientId,
       clientHost: member.clientHost,
-      ...(isStable
-        ? {
-            memberMetadata: member.metadata(group.protocol),
-            memberAssignment: member.assignment,
-          }
-        : {}),
+      memberMetadata: isStable ? member.metadata(group.protocol) : NO_ASSIGNMENT,
+      // What it had before the rebalance, until there is a new one.
+      memberAssignment: member.assignment,
     })),
   }
 }

@@ -4,7 +4,7 @@
  */
 import { toKafkaError } from '../errors.ts'
 import { consumerGroupHeartbeatApi } from '../protocol/messages/68-consumer-group-heartbeat.ts'
-import { checkGroupId, clientOf } from './groups.ts'
+import { clientOf } from './groups.ts'
 import { defineApi } from './handler.ts'
 
 export const consumerGroupHeartbeat = defineApi(
@@ -12,7 +12,6 @@ export const consumerGroupHeartbeat = defineApi(
   async (request, context) => {
     const { groups, log } = context.broker
     try {
-      checkGroupId(request.groupId)
       return { body: await groups.consumerHeartbeat(request, clientOf(context)) }
     } catch (error) {
       return { body: toKafkaError(error, log) }

@@ -72,6 +72,33 @@ test('what cannot be is refused: session timeouts, empty names, unknown members'
   )
 })
 
+test('an id that was given to a dynamic member cannot be used with an instance id', async () => {
+  const first = await join(wire, 'instances', { groupInstanceId: 'i' })
+  expectError(first, 'NONE')
+  const { memberId } = await join(wire, 'instances')
+  const second = await join(wire, 'instances', { memberId, groupInstanceId: 'i' })
+  expectError(second, 'UNKNOWN_MEMBER_ID')
+  const { groups } = await wire.send(describeGroupsApi, 5, { groups: ['instances'] })
+  assert.equal(
+    groups[0]!.members.map(member => [member.memberId, member.groupInstanceId]),
+    [[first.memberId, 'i']],
+  )
+})
+
+test('while a group is being rebalanced, what its members had is still shown', async () => {
+  await joined(wire, 'moving', 'topic')
+  const other = await wire.connect()
+  const waiting = join(wire.over(other), 'moving', {}, 3).catch(() => null)
+  let described: { groupState: string; members: readonly { memberAssignment: Buffer }[] }
+  do {
+    const { groups } = await wire.send(describeGroupsApi, 5, { groups: ['moving'] })
+    described = groups[0]!
+  } while (described.groupState !== 'PreparingRebalance')
+  assert.is(described.members[0]!.memberAssignment.toString(), 'assigned')
+  await other.close()
+  await waiting
+})
+
 test('several members leave in one request, each with an outcome', async () => {
   const { memberId } = await joined(wire, 'leaving', 'topic')
   const members = [{ memberId: 'stranger' }, { memberId }, { groupInstanceId: 'nobody' }]

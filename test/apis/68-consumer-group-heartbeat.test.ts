@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { incrementalAlterConfigsApi } from '../../src/protocol/messages/44-incremental-alter-configs.ts'
 import { consumerGroupHeartbeatApi } from '../../src/protocol/messages/68-consumer-group-heartbeat.ts'
 import { consumerGroupDescribeApi } from '../../src/protocol/messages/69-consumer-group-describe.ts'
-import { beat, joined } from './grouping.ts'
+import { beat, join, joined } from './grouping.ts'
 import { expectError, versionsOf, Wire } from './wire.ts'
 
 const test = suite('ConsumerGroupHeartbeat and ConsumerGroupDescribe')
@@ -35,10 +35,12 @@ test('in every version the first member has everything with its first answer', a
 })
 
 test('what cannot be is refused with its code, and leaves nothing', async () => {
-  expectError(await beat(wire, '', 'm', 0), 'INVALID_GROUP_ID')
+  expectError(await beat(wire, '', 'm', 0), 'INVALID_REQUEST')
   expectError(await beat(wire, 'bad', 'm', 0, { rebalanceTimeoutMs: -1 }), 'INVALID_REQUEST')
   expectError(await beat(wire, 'bad', 'm', 0, { serverAssignor: 'mine' }), 'UNSUPPORTED_ASSIGNOR')
   expectError(await beat(wire, 'bad', 'm', 5), 'GROUP_ID_NOT_FOUND')
+  const names = Array.from({ length: 10 }, (_, i) => `${i}`.padEnd(30_000, 'x'))
+  expectError(await beat(wire, 'bad', 'm', 0, { subscribedTopicNames: names }), 'INVALID_REQUEST')
   const regex = { subscribedTopicNames: null, subscribedTopicRegex: '(' }
   expectError(await beat(wire, 'bad', 'm', 0, regex), 'INVALID_REGULAR_EXPRESSION')
   const { groups } = await wire.send(consumerGroupDescribeApi, 1, { groupIds: ['bad'] })
@@ -71,6 +73,16 @@ test('a regular expression stands for the topics that match, also those made lat
   assert.equal(await owned(1), [first.id])
   const second = await wire.createTopic('matched-2')
   assert.equal(await owned(2), [first.id, second.id].sort())
+})
+
+test('the last consumer goes back to the classic protocol under its own id, and its group with it', async () => {
+  const instance = { instanceId: 'i' }
+  expectError(await beat(wire, 'back', 'm', 0, instance), 'NONE')
+  const joining = { memberId: 'm', groupInstanceId: 'i' }
+  expectError(await join(wire, 'back', joining), 'NONE')
+  const asked = { groupIds: ['back'] }
+  const { groups } = await wire.send(consumerGroupDescribeApi, 1, asked)
+  expectError(groups[0]!, 'GROUP_ID_NOT_FOUND')
 })
 
 test('a group is described with its members and what they have', async () => {

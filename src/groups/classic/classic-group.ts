@@ -177,8 +177,8 @@ export class ClassicGroup implements Group {
 
   #park(member: ClassicMember, request: JoinRequest, reply: Reply<JoinResponse>): void {
     this.#members.update(member, request)
-    // A client that asks again has given up on its first request.
-    member.answerJoin({ errorCode: ErrorCode.UNKNOWN_MEMBER_ID, memberId: member.memberId })
+    // A client that asks again has given up on its first request; what it is told must not make it drop its id.
+    member.answerJoin({ errorCode: ErrorCode.REBALANCE_IN_PROGRESS, memberId: member.memberId })
     member.awaitingJoin = reply
   }
 

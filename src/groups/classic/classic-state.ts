@@ -92,7 +92,9 @@ export class ClassicState {
     let bytes = 0
     for (const { metadata } of protocols) bytes += metadata.length
     if (bytes > METADATA_BYTES_MAX) return ErrorCode.INVALID_REQUEST
-    if (memberId === '' || isPending) return ErrorCode.NONE
+    if (memberId === '') return ErrorCode.NONE
+    // Static members are never given an id to come again with: the instance id may be another member's.
+    if (isPending) return groupInstanceId === null ? ErrorCode.NONE : ErrorCode.UNKNOWN_MEMBER_ID
     return this.memberError(memberId, groupInstanceId)
   }
 

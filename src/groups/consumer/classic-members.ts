@@ -75,8 +75,12 @@ export class ClassicMembers {
     const replaced = known !== undefined && known.memberId !== memberId ? known : undefined
     const info = describedBy(known?.info ?? UNKNOWN_MEMBER, request, subscription, client)
     core.checkFits(memberId, info)
+    // A static member, under its own id or a new one, may be the last that used the consumer protocol.
     const isLastConsumer =
-      replaced !== undefined && !replaced.usesClassicProtocol && core.mayDowngrade(replaced)
+      instanceId !== null &&
+      known !== undefined &&
+      !known.usesClassicProtocol &&
+      core.mayDowngrade(known)
 
     const hasNewSubscription = core.admit(memberId, replaced, info)
     core.noticeTopics()

@@ -6,6 +6,8 @@ import { LEFT_FOR_A_WHILE, type MemberInfo } from './member.ts'
 
 /** From this version on, members make their ids themselves (KIP-1082). */
 const MEMBER_ID_REQUIRED_SINCE = 1
+/** Characters of all topic names that a member may subscribe to: what it says is kept in one record. Kafka has no bound. */
+const SUBSCRIPTION_CHARS_MAX = 256 * 1024
 export const JOINING = 0
 const LEAVING = -1
 
@@ -27,6 +29,9 @@ export function checkHeartbeat(
   if (request.groupId === '') refuse('GroupId may not be empty.')
   if (request.instanceId === '') refuse('InstanceId may not be empty.')
   if (request.rackId === '') refuse('RackId may not be empty.')
+  let chars = 0
+  for (const name of request.subscribedTopicNames ?? []) chars += name.length
+  if (chars > SUBSCRIPTION_CHARS_MAX) refuse(`SubscribedTopicNames have ${chars} characters.`)
   if (memberEpoch === JOINING) checkJoin(request)
   if (memberEpoch < LEFT_FOR_A_WHILE) refuse(`MemberEpoch ${memberEpoch} means nothing.`)
   if (memberEpoch === LEFT_FOR_A_WHILE && request.instanceId === null) {

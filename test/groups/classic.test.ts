@@ -183,6 +183,18 @@ test('a member that waits for others is not expected to send heartbeats', () => 
   assert.is(driver.group.size, 2, 'from then on its session counts again')
 })
 
+test('who syncs late, when the group is stable already, has a whole session from then on', () => {
+  const { driver, ids } = stable(2)
+  const again = ids.map(memberId => driver.join({ memberId, protocols: protocols('range') }))
+  const generation = again[0]!.value.generationId!
+  driver.sync(ids[0]!, generation)
+  driver.pass(SESSION_MS - 1)
+  driver.group.heartbeat(ids[0]!, null, generation)
+  expectError(driver.sync(ids[1]!, generation).value, 'NONE')
+  driver.pass(SESSION_MS - 1)
+  assert.is(driver.group.heartbeat(ids[1]!, null, generation), 0)
+})
+
 test('a commit keeps the session, a wrong generation and a stranger may not commit', () => {
   const { driver, ids, generation } = stable()
   const commit = (id: string, generationId: number) => () =>

@@ -191,9 +191,7 @@ export class ClassicGroup implements Group {
     reply: Reply<JoinResponse>,
   ): void {
     const leaderBefore = this.#members.leaderId
-    const errorCode = ErrorCode.FENCED_INSTANCE_ID
-    old.answerJoin({ errorCode, memberId: old.memberId })
-    old.answerSync({ errorCode })
+    old.dismiss(ErrorCode.FENCED_INSTANCE_ID)
     const member = ClassicMember.joining(memberId, request, client)
     member.assignment = old.assignment
     this.#members.replace(old, member)
@@ -315,6 +313,8 @@ export class ClassicGroup implements Group {
     this.#pendingSync.delete(member.memberId)
     if (this.#pendingSync.size === 0) this.#syncDeadline = NEVER
     if (this.#state.name === 'Stable') {
+      // Late, and alive: its session counts from here, not from the answer to its join.
+      this.#expect(member)
       reply(this.#state.synced(member))
       return
     }
@@ -491,9 +491,6 @@ export class ClassicGroup implements Group {
   close(errorCode: number): void {
     this.#become('Dead')
     this.#deadline = NEVER
-    for (const member of this.#members.all) {
-      member.answerJoin({ errorCode, memberId: member.memberId })
-      member.answerSync({ errorCode })
-    }
+    for (const member of this.#members.all) member.dismiss(errorCode)
   }
 }

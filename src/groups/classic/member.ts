@@ -110,6 +110,12 @@ export class ClassicMember {
     return reply !== null
   }
 
+  /** Whatever it waits for ends with this error. */
+  dismiss(errorCode: number): void {
+    this.answerJoin({ errorCode, memberId: this.memberId })
+    this.answerSync({ errorCode })
+  }
+
   /** Whether its session is over at this broker time. */
   isExpired(now: number): boolean {
     const isWaiting = this.awaitingJoin !== null || this.awaitingSync !== null

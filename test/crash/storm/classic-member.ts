@@ -51,6 +51,7 @@ export class ClassicStormMember extends StormMember {
   async #join(): Promise<void> {
     await this.giveUp([...this.holdings.values()])
     const wanted = this.subscribed
+    if (this.memberId === '') this.arrives()
     const { answer } = await this.ask(joinGroupApi, this.#versions.join, {
       ...{ groupId: this.group.id, memberId: this.memberId, groupInstanceId: this.instanceId },
       ...{ sessionTimeoutMs: SESSION_MS, rebalanceTimeoutMs: REBALANCE_MS },

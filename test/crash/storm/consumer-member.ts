@@ -66,6 +66,7 @@ export class ConsumerStormMember extends StormMember {
   async #beat(): Promise<void> {
     await this.gate()
     const isJoining = this.epoch === 0
+    if (isJoining) this.arrives()
     const [saysSubscription, saysOwned] = [this.#saysSubscription || isJoining, this.#saysOwned]
     this.#saysSubscription = false
     this.#saysOwned = false
@@ -157,6 +158,7 @@ export class ConsumerStormMember extends StormMember {
     switch (errorCode) {
       case ErrorCode.UNRELEASED_INSTANCE_ID:
         if (!isJoining || this.instanceId === null) throw new Error(what)
+        this.wasRefused()
         // Clients give up at once; here they are started again until their predecessor's session should be over.
         this.#refusals++
         if (this.#refusals > RESTARTS) this.die()

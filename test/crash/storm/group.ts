@@ -82,6 +82,11 @@ export class StormGroup implements GroupFace {
     this.generation = this.#kind === 'classic' ? Math.max(this.generation, epoch) : epoch
   }
 
+  namesakes(member: StormMember): StormMember[] {
+    if (member.instanceId === null) return []
+    return this.#members.filter(one => one !== member && one.instanceId === member.instanceId)
+  }
+
   // The storm.
 
   async storm(until: number): Promise<void> {
@@ -129,9 +134,6 @@ export class StormGroup implements GroupFace {
     const random = new Random(this.#random.below(2 ** 31))
     const Member = protocol === 'classic' ? ClassicStormMember : ConsumerStormMember
     const member = new Member(label, this, random, this.#subscription(), instanceId)
-    for (const other of this.#members) {
-      if (instanceId !== null && other.instanceId === instanceId) other.replaced()
-    }
     this.report.count('joins')
     this.report.trace(`${label} starts with ${shown(member.subscribed)}`)
     this.#members.push(member)

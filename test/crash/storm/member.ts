@@ -46,6 +46,8 @@ export interface GroupFace {
   readonly isMixed: boolean
   /** Nothing happens to it any more: who is in it is to be served. */
   readonly isCalm: boolean
+  /** Other members with the same instance id. */
+  namesakes(member: StormMember): StormMember[]
   /** A member has been told of this generation or epoch by a group of this type. */
   saw(type: 'classic' | 'consumer', epoch: number): void
   /** The highest generation that anybody has been told of. */
@@ -213,9 +215,24 @@ export abstract class StormMember implements Owner {
     await this.commit(held, this.epoch, false).catch(() => {}) // its loops meet the same error
   }
 
-  /** From now on others may have what it holds: it leaves, or another one has come with its instance id. */
+  /** From now on others may have what it holds: it leaves, or another one comes with its instance id. */
   replaced(): void {
     this.#replacedAt = Math.min(this.#replacedAt, now())
+  }
+
+  /** The other one was refused. */
+  kept(): void {
+    this.#replacedAt = Number.POSITIVE_INFINITY
+  }
+
+  /** Before it joins as somebody that the group does not know. Whoever has its instance id loses it, or it is refused. */
+  protected arrives(): void {
+    this.#replacedAt = Number.POSITIVE_INFINITY
+    for (const other of this.group.namesakes(this)) other.replaced()
+  }
+
+  protected wasRefused(): void {
+    for (const other of this.group.namesakes(this)) other.kept()
   }
 
   /** @throws Gone */

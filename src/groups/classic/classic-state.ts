@@ -116,11 +116,12 @@ export class ClassicState {
     const { memberId, groupInstanceId, generationId, protocolType, protocolName } = request
     const errorCode = this.generationError(memberId, groupInstanceId, generationId)
     if (errorCode !== ErrorCode.NONE) return errorCode
+    // First: who joined before the group left the consumer protocol may have been told of another protocol than is chosen now.
+    if (this.name === 'PreparingRebalance') return ErrorCode.REBALANCE_IN_PROGRESS
     const isOther =
       (protocolType !== null && protocolType !== this.members.protocolType) ||
       (protocolName !== null && protocolName !== this.protocol)
-    if (isOther) return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
-    return this.name === 'PreparingRebalance' ? ErrorCode.REBALANCE_IN_PROGRESS : ErrorCode.NONE
+    return isOther ? ErrorCode.INCONSISTENT_GROUP_PROTOCOL : ErrorCode.NONE
   }
 
   /** @throws BrokerError if this is no member that may commit now */

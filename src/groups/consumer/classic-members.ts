@@ -10,6 +10,7 @@ import type {
   SyncResponse,
 } from '../group.ts'
 import type { Core } from './core.ts'
+import { commonProtocol } from './downgrade.ts'
 import {
   byTopicId,
   CONSUMER_PROTOCOL_TYPE,
@@ -96,11 +97,17 @@ export class ClassicMembers {
     member.joinDeadline = NEVER
     core.touch(member)
     member.syncDeadline = core.inTime(request.rebalanceTimeoutMs)
+    let protocolName = protocols[0]!.name
     if (isLastConsumer) {
-      const all = [...store.members.values()]
+      protocolName = commonProtocol(store)
+      const isOnTheWay = (one: Member): boolean => {
+        const chosen = one.info.classicMemberMetadata!.supportedProtocols[0]!.name
+        const mayNotSync = one !== member && one.syncDeadline !== NEVER && chosen !== protocolName
+        return mayNotSync || !one.isReconciled(store.targetEpoch)
+      }
       // In a stable classic group nobody would tell those who are on their way.
-      const isOnTheWay = !all.every(one => one.isReconciled(store.targetEpoch))
-      core.downgrade = { needsRebalance: needsRebalance || isOnTheWay }
+      const isAnyOnTheWay = [...store.members.values()].some(isOnTheWay)
+      core.downgrade = { needsRebalance: needsRebalance || isAnyOnTheWay }
     }
     core.flush()
     return {
@@ -108,7 +115,7 @@ export class ClassicMembers {
       memberId,
       generationId: member.standing.epoch,
       protocolType: CONSUMER_PROTOCOL_TYPE,
-      protocolName: protocols[0]!.name,
+      protocolName,
       leader: '',
       skipAssignment: false,
       members: [],

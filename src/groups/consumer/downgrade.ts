@@ -3,36 +3,47 @@ import { Membership } from '../classic/membership.ts'
 import type { ClassicGroupState, ClassicMemberState } from '../group.ts'
 import type { Core } from './core.ts'
 import { CONSUMER_PROTOCOL_TYPE, encodeAssignment } from './embedded-protocol.ts'
+import type { Member } from './member.ts'
 import type { Standing } from './reconcile.ts'
+import type { Store } from './store.ts'
 
 /** The members of the classic protocol as a group of their own, in the generation that they know. */
 export function downgraded({ store, context, downgrade }: Core): ClassicGroupState {
   const needsRebalance = downgrade?.needsRebalance ?? true
-  const common = new Membership()
-  common.protocolType = CONSUMER_PROTOCOL_TYPE
   const members = [...store.members.values()].map((member): ClassicMemberState => {
-    const { memberId, info, standing } = member
-    const { sessionTimeoutMs, supportedProtocols: protocols } = info.classicMemberMetadata!
-    const { instanceId, clientId, clientHost, rebalanceTimeoutMs } = info
+    const described = describedAs(member)
     // Until the group has rebalanced, what a member has: if a consumer comes before that, nobody else is given it.
     const assignment = encodeAssignment(
-      needsRebalance ? held(standing) : store.targetFor(memberId),
-      protocols[0]!.metadata,
+      needsRebalance ? held(member.standing) : store.targetFor(member.memberId),
+      described.protocols[0]!.metadata,
       context.topics,
     )
-    return {
-      ...{ memberId, instanceId, clientId, clientHost },
-      ...{ rebalanceTimeoutMs, sessionTimeoutMs, protocols, assignment },
-    }
+    return { ...described, assignment }
   })
-  for (const member of members) common.add(new ClassicMember(member))
   return {
     protocolType: CONSUMER_PROTOCOL_TYPE,
     generation: store.epoch,
-    protocol: common.selectProtocol(),
+    protocol: commonProtocol(store),
     leaderId: null,
     members,
     needsRebalance,
+  }
+}
+
+/** The protocol that a classic group of these members chooses. */
+export function commonProtocol(store: Store): string {
+  const common = new Membership()
+  common.protocolType = CONSUMER_PROTOCOL_TYPE
+  for (const member of store.members.values()) common.add(new ClassicMember(describedAs(member)))
+  return common.selectProtocol()
+}
+
+function describedAs({ memberId, info }: Member): Omit<ClassicMemberState, 'assignment'> {
+  const { sessionTimeoutMs, supportedProtocols: protocols } = info.classicMemberMetadata!
+  const { instanceId, clientId, clientHost, rebalanceTimeoutMs } = info
+  return {
+    ...{ memberId, instanceId, clientId, clientHost },
+    ...{ rebalanceTimeoutMs, sessionTimeoutMs, protocols },
   }
 }
 

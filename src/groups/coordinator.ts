@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { ConsumerGroupHeartbeatRequest } from '../protocol/messages/68-consumer-group-heartbeat.ts'
 import type { Registry, Topic } from '../topics/registry.ts'
 import { type TaskPool, TaskPoolFull } from '../topics/task-pool.ts'
+import { randomUuid } from '../topics/uuid.ts'
 import { BrokerClock, Deadlines } from './clock.ts'
 import { ConsumerGroup, type HeartbeatResponse } from './consumer/consumer-group.ts'
 import { checkHeartbeat } from './consumer/heartbeat-request.ts'
@@ -155,7 +155,7 @@ export class GroupCoordinator {
         settingsOf: this.#o.settingsOf,
         now: () => this.#clock.now(),
         wallClock: () => Date.now(),
-        newUuid,
+        newUuid: randomUuid,
         resolvePattern: (pattern, done) => this.#resolve(pattern, done),
         logger: this.#o.log,
       })
@@ -203,7 +203,7 @@ export class GroupCoordinator {
   }
 
   newMemberId(): string {
-    return newUuid()
+    return randomUuid()
   }
 
   #resolve(pattern: string, done: (topics: readonly string[]) => void): void {
@@ -263,9 +263,4 @@ function javaHash(text: string): number {
   let hash = 0
   for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
   return hash
-}
-
-/** 22 characters of base64url, as Kafka prints ids. */
-function newUuid(): string {
-  return Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
 }

@@ -6,6 +6,9 @@
  */
 import type { GroupRecord } from './records.ts'
 
+/** The protocol type of consumers in the classic protocol: only theirs the broker can read. */
+export const CONSUMER_PROTOCOL_TYPE = 'consumer'
+
 /** A topic as far as groups care. */
 export interface TopicInfo {
   readonly name: string

@@ -79,7 +79,7 @@ export class GroupOffsets {
 }
 
 /** Older records and older requests do not say which topic of a name they mean. */
-function isSameTopic(stored: string, asked: string): boolean {
+export function isSameTopic(stored: string, asked: string): boolean {
   return stored === ZERO_UUID || asked === ZERO_UUID || stored === asked
 }
 

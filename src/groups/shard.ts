@@ -6,7 +6,7 @@ import { upgradeFrom } from './consumer/classic-bridge.ts'
 import { ConsumerGroup } from './consumer/consumer-group.ts'
 import type { Group, GroupContext, GroupSettings, TopicsView } from './group.ts'
 import type { GroupLog } from './group-log.ts'
-import { GroupOffsets, isExpired } from './offsets.ts'
+import { GroupOffsets, isExpired, isSameTopic } from './offsets.ts'
 import type { GroupRecord } from './records.ts'
 
 /** So many bytes of log are always worth keeping: below, the log is not written anew. */
@@ -266,7 +266,7 @@ export class Shard {
     if (this.log.failure !== ErrorCode.NONE) return
     for (const entry of this.#groups.values()) {
       const gone = entry.offsets.tombstones(
-        (topic, offset) => topic === name && (offset.topicId === id || isUnknown(offset.topicId)),
+        (topic, offset) => topic === name && isSameTopic(offset.topicId, id),
       )
       this.commit(entry, gone)
     }
@@ -400,8 +400,4 @@ export class Shard {
 /** A request that was refused has made the group: it leaves nothing behind. */
 function isUnused({ isStored, group }: GroupEntry): boolean {
   return !isStored && group.isEmpty && group.deadline === Number.POSITIVE_INFINITY
-}
-
-function isUnknown(topicId: string): boolean {
-  return /^A+$/.test(topicId)
 }

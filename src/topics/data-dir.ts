@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { realFileSystem, replaceFile } from '../storage/fs.ts'
+import { randomUuid } from './uuid.ts'
 
 const LOCK = '.lock'
 const CLEAN = '.kafka_cleanshutdown'
@@ -53,7 +53,7 @@ export class DataDir {
   }
 
   #writeMeta(nodeId: number): void {
-    const directoryId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+    const directoryId = randomUuid()
     const lines = [
       'version=1',
       `cluster.id=${this.clusterId}`,
@@ -105,9 +105,7 @@ function checkMeta(
       `The data folder ${dir} belongs to node ${foundNode}, but this broker has node.id ${nodeId}: use another log.dirs or that node.id.`,
     )
   }
-  const fresh = (): string =>
-    Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
-  return foundCluster ?? clusterId ?? fresh()
+  return foundCluster ?? clusterId ?? randomUuid()
 }
 
 /** Takes the folder for this process, or says who has it. A lock whose process is gone is taken over. */

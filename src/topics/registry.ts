@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { ConfigValues } from '../configs/definition.ts'
 import type { TopicConfig } from '../configs/topic.ts'
@@ -13,6 +12,7 @@ import { logConfigOf } from './log-config.ts'
 import { LogReader } from './log-reader.ts'
 import { Partition } from './partition.ts'
 import { collisionKey, topicNameProblem } from './topic-names.ts'
+import { randomUuid } from './uuid.ts'
 import type { WorkerLink } from './worker-link.ts'
 
 const TOPIC_PREFIX = 'topics/'
@@ -373,7 +373,7 @@ export class Registry {
 /** A random id in Kafka's text form; never one of the reserved ones, nor one that starts with a dash (Uuid.java). */
 function newTopicId(): string {
   for (;;) {
-    const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+    const id = randomUuid()
     if (!id.startsWith('-')) return id
   }
 }

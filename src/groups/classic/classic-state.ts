@@ -1,18 +1,17 @@
 import { BrokerError } from '../../errors.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
-import type {
-  ClassicGroupState,
-  JoinRequest,
-  JoinResponse,
-  SyncRequest,
-  SyncResponse,
+import {
+  type ClassicGroupState,
+  CONSUMER_PROTOCOL_TYPE,
+  type JoinRequest,
+  type JoinResponse,
+  type SyncRequest,
+  type SyncResponse,
 } from '../group.ts'
 import type { RecordOf } from '../records.ts'
 import { ClassicMember } from './member.ts'
 import { Membership } from './membership.ts'
 import { subscribedTopics } from './subscription.ts'
-
-export const CONSUMER_PROTOCOL_TYPE = 'consumer'
 
 /** Of all its protocols together, what one member may say: more could never be kept in a record. Kafka has no bound. */
 const METADATA_BYTES_MAX = 1024 * 1024

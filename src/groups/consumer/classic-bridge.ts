@@ -1,14 +1,10 @@
 import { BrokerError } from '../../errors.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import type { ClassicGroupState, ClassicMemberState, GroupContext } from '../group.ts'
+import { CONSUMER_PROTOCOL_TYPE } from '../group.ts'
 import { given, type Target } from './assignment.ts'
 import { ConsumerGroup } from './consumer-group.ts'
-import {
-  byTopicId,
-  CONSUMER_PROTOCOL_TYPE,
-  parseAssignment,
-  parseSubscription,
-} from './embedded-protocol.ts'
+import { byTopicId, parseAssignment, parseSubscription } from './embedded-protocol.ts'
 import type { MemberInfo } from './member.ts'
 import { MemberState } from './reconcile.ts'
 import { type ConsumerRecord, Store } from './store.ts'

@@ -9,11 +9,11 @@ import type {
   SyncRequest,
   SyncResponse,
 } from '../group.ts'
+import { CONSUMER_PROTOCOL_TYPE } from '../group.ts'
 import type { Core } from './core.ts'
 import { commonProtocol } from './downgrade.ts'
 import {
   byTopicId,
-  CONSUMER_PROTOCOL_TYPE,
   encodeAssignment,
   parseSubscription,
   type Subscription,

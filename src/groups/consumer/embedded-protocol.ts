@@ -8,8 +8,6 @@ import { Writer } from '../../protocol/writer.ts'
 import type { TopicInfo, TopicsView } from '../group.ts'
 import type { Target } from './assignment.ts'
 
-export const CONSUMER_PROTOCOL_TYPE = 'consumer'
-
 /** The bytes that consumers of the classic protocol put into JoinGroup and find in SyncGroup. */
 
 export type Subscription = Decoded<typeof consumerProtocolSubscription>

@@ -1,11 +1,19 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerError } from '../../src/errors.ts'
+import { ClassicGroup } from '../../src/groups/classic/classic-group.ts'
 import { upgradeFrom } from '../../src/groups/consumer/classic-bridge.ts'
-import type { ClassicGroupState, ClassicMemberState } from '../../src/groups/group.ts'
+import type {
+  ClassicGroupState,
+  ClassicMemberState,
+  JoinRequest,
+  JoinResponse,
+  SyncRequest,
+} from '../../src/groups/group.ts'
+import type { GroupRecord } from '../../src/groups/records.ts'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { encodeAssignment, encodeSubscription, parsedAssignment } from '../lib/consumer-protocol.ts'
-import { GroupWorld, stateOf } from '../lib/group-world.ts'
+import { CLIENT, GroupWorld, stateOf } from '../lib/group-world.ts'
 
 const test = suite('groups that move between the classic and the consumer protocol')
 
@@ -294,6 +302,56 @@ test('when the last member of the consumer protocol leaves, the group is a class
   const kept = new Map(world.log.map(record => [JSON.stringify([record.kind, record.key]), record]))
   const left = [...kept.values()].filter(r => r.value !== null).map(r => r.kind)
   assert.equal(left, ['groupMetadata'])
+})
+
+test('a kill between going back and the rebalance that it needs: the start rebalances', () => {
+  const world = upgraded()
+  world.enter('new', ['a'])
+  const epoch = world.group.describe().groupEpoch
+  const protocols = cooperative(['a'])
+  for (const memberId of ['old1', 'old2']) world.join({ memberId, protocols })
+  world.heartbeat({ memberId: 'new', memberEpoch: -1 })
+  const after = classicOf(world, world.log)
+  assert.is(after.state, 'PreparingRebalance')
+  assert.is(after.heartbeat('old1', null, epoch), REBALANCE_IN_PROGRESS)
+  assert.is(classicOf(world, after.snapshot()).state, 'PreparingRebalance', 'also by a snapshot')
+
+  const told: (JoinResponse | undefined)[] = []
+  for (const memberId of ['old1', 'old2']) {
+    after.join(classicJoin(memberId, protocols), CLIENT, answer => told.push(answer))
+  }
+  assert.equal(
+    told.map(answer => [answer?.errorCode, answer?.generationId]),
+    [
+      [NONE, epoch + 1],
+      [NONE, epoch + 1],
+    ],
+  )
+  assert.is(told.filter(answer => answer?.leader === answer?.memberId).length, 1)
+  after.sync(classicSync(told[0]!.leader!, epoch + 1), CLIENT, () => {})
+  const done = classicOf(world, world.log)
+  assert.is(done.state, 'Stable', 'it is done once')
+  assert.is(done.heartbeat('old1', null, epoch + 1), NONE)
+})
+
+/** The classic group as a start finds it in these records. */
+function classicOf(world: GroupWorld, records: readonly GroupRecord[]): ClassicGroup {
+  const group = new ClassicGroup(world.context)
+  for (const record of records) {
+    if (record.kind === 'groupMetadata' && record.value !== null) group.replay(record.value)
+  }
+  group.loaded()
+  return group
+}
+
+const classicJoin = (memberId: string, protocols: JoinRequest['protocols']): JoinRequest => ({
+  ...{ memberId, groupInstanceId: null, protocolType: 'consumer', protocols },
+  ...{ sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 30_000, reason: null },
+})
+
+const classicSync = (memberId: string, generationId: number): SyncRequest => ({
+  ...{ memberId, groupInstanceId: null, generationId, protocolType: null, protocolName: null },
+  assignments: [],
 })
 
 test('when it is not heard of any more, too', () => {

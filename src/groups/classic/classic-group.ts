@@ -63,7 +63,6 @@ export class ClassicGroup implements Group {
     group.#become('Stable')
     group.#write()
     group.loaded()
-    if (state.needsRebalance) group.#prepareRebalance('the group has left the consumer protocol')
     return group
   }
 
@@ -470,6 +469,8 @@ export class ClassicGroup implements Group {
   /** The log is read: from now on the members must be heard of. */
   loaded(): void {
     for (const member of this.#members.all) this.#expect(member)
+    if (this.#state.mustRebalance)
+      this.#prepareRebalance('the group has left the consumer protocol')
   }
 
   /** A group that only holds offsets has no record of its own. */

@@ -32,6 +32,11 @@ export class ClassicState {
   protocol: string | null = null
   /** ms since 1970 of the last change of state; -1 if the log does not know. */
   since = -1
+  /**
+   * The members come from the consumer protocol and have not rebalanced since: partitions may be nobody's. Kept in the log as a
+   * group with members and without a leader, so that a start knows that it is still to be done.
+   */
+  mustRebalance = false
   /** Topics that the members consume; null if that cannot be known. */
   #topics: ReadonlySet<string> | null = null
 
@@ -47,6 +52,7 @@ export class ClassicState {
   /** The members that have joined are the next generation. */
   nextGeneration(): void {
     this.generation++
+    this.mustRebalance = false
     if (this.members.size === 0) {
       this.protocol = null
       this.members.leaderId = null
@@ -191,7 +197,7 @@ export class ClassicState {
         protocolType: this.protocolType,
         generation: this.generation,
         protocol: this.protocol,
-        leader: this.members.leaderId,
+        leader: this.mustRebalance ? null : this.members.leaderId,
         currentStateTimestamp: this.since,
         members: [...this.members.all].map(member => member.toRecord(this.protocol)),
       },
@@ -206,8 +212,10 @@ export class ClassicState {
     for (const stored of value.members) {
       this.members.add(ClassicMember.stored(stored, value.protocol))
     }
-    this.members.leaderId = value.members.length === 0 ? null : value.leader
-    this.become(value.members.length === 0 ? 'Empty' : 'Stable', value.currentStateTimestamp)
+    const isEmpty = value.members.length === 0
+    this.mustRebalance = !isEmpty && value.leader === null
+    if (!this.mustRebalance) this.members.leaderId = isEmpty ? null : value.leader
+    this.become(isEmpty ? 'Empty' : 'Stable', value.currentStateTimestamp)
     this.#readSubscriptions()
   }
 
@@ -221,6 +229,7 @@ export class ClassicState {
       this.members.add(member)
     }
     this.members.leaderId = state.leaderId ?? this.members.leaderId
+    this.mustRebalance = state.needsRebalance ?? false
     this.#readSubscriptions()
   }
 

@@ -20,6 +20,9 @@ const LENT_BYTES_MAX = 128 * 1024 * 1024
 const FETCH_BYTES_MIN = 1024 * 1024
 const READ_COMMITTED = 1
 const NOTHING = Buffer.alloc(0)
+/** Since when an answer has a place for the leader (KIP-595), and for where that is (KIP-951). */
+const LEADER_SINCE = 12
+const ENDPOINTS_SINCE = 16
 /** Before this version clients do not know KAFKA_STORAGE_ERROR. */
 const STORAGE_ERROR_SINCE = 6
 
@@ -133,10 +136,12 @@ class FetchRead {
       abortedTransactions: this.#request.isolationLevel === READ_COMMITTED ? [] : null,
       records: NOTHING,
     }
-    if (errorCode === ErrorCode.FENCED_LEADER_EPOCH && partition !== undefined) {
+    const { version } = this.#context
+    const isFenced = errorCode === ErrorCode.FENCED_LEADER_EPOCH && partition !== undefined
+    if (isFenced && version >= LEADER_SINCE) {
       const { leaderEpoch } = partition
       answer.currentLeader = { leaderId: this.#broker.nodeId, leaderEpoch }
-      this.needsEndpoints = this.#context.version >= 16
+      this.needsEndpoints = version >= ENDPOINTS_SINCE
     }
     return { target, partition, answer, bytes: 0, appendedBytes: partition?.appendedBytes ?? 0 }
   }

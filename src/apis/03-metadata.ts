@@ -18,7 +18,7 @@ import {
 } from './authorized-operations.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 
-/** Requests by topic id need this version; before, the field is there and means nothing. */
+/** Requests by topic id need this version; before, the field is there and must be left empty. */
 const IDS_SINCE = 12
 
 export const metadata = defineApi(metadataApi, async (request, context) => {
@@ -45,8 +45,11 @@ async function topicsAsked(request: MetadataRequest, context: RequestContext) {
   if (isAll) return [...broker.registry.topics].map(t => describe(t, request, context))
   return Promise.all(
     topics.map(async ({ name, topicId }) => {
-      const byId = version >= IDS_SINCE && topicId !== ZERO_UUID
-      if (byId || name === null) {
+      const isById = name === null || topicId !== ZERO_UUID
+      if (isById && version < IDS_SINCE) {
+        return { errorCode: ErrorCode.INVALID_REQUEST, name: name ?? '', partitions: [] }
+      }
+      if (isById) {
         const topic = broker.registry.topicById(topicId)
         if (topic !== undefined) return describe(topic, request, context)
         return { errorCode: ErrorCode.UNKNOWN_TOPIC_ID, name: null, topicId, partitions: [] }

@@ -34,9 +34,10 @@ async function join(request: JoinGroupRequest, context: RequestContext): Promise
     throw new BrokerError(ErrorCode.INVALID_SESSION_TIMEOUT, message)
   }
   const shard = await groups.shardFor(groupId)
-  if (memberId !== '' && shard.find(groupId) === undefined) {
-    return { errorCode: ErrorCode.UNKNOWN_MEMBER_ID, memberId }
-  }
+  const found = shard.find(groupId)?.group
+  // Nobody is a member of these, and a join that is refused must not change the group's type.
+  const isNobodys = found === undefined || (found.type === 'consumer' && found.isEmpty)
+  if (memberId !== '' && isNobodys) return { errorCode: ErrorCode.UNKNOWN_MEMBER_ID, memberId }
   const entry = shard.ensureClassic(groupId)
   return new Promise((resolve, reject) => {
     const reply = (response: JoinResponse): void => {

@@ -99,6 +99,15 @@ test('while a group is being rebalanced, what its members had is still shown', a
   await waiting
 })
 
+test('a refused join does not change the type of an empty group', async () => {
+  await beat(wire, 'was-848', 'm', 0)
+  await beat(wire, 'was-848', 'm', -1)
+  expectError(await join(wire, 'was-848', { memberId: 'nobody' }), 'UNKNOWN_MEMBER_ID')
+  const asked = { groupIds: ['was-848'] }
+  const { groups } = await wire.send(consumerGroupDescribeApi, 1, asked)
+  expectError(groups[0]!, 'NONE')
+})
+
 test('several members leave in one request, each with an outcome', async () => {
   const { memberId } = await joined(wire, 'leaving', 'topic')
   const members = [{ memberId: 'stranger' }, { memberId }, { groupInstanceId: 'nobody' }]

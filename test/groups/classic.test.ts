@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerError } from '../../src/errors.ts'
 import { type ErrorName, errorName } from '../../src/protocol/error-codes.ts'
-import { ClassicDriver, REBALANCE_MS, SESSION_MS } from './classic-driver.ts'
+import { ClassicDriver, REBALANCE_MS, SESSION_MS, SETTINGS } from './classic-driver.ts'
 
 const test = suite('a classic group')
 
@@ -366,6 +366,16 @@ test('a wrong protocol type or name is refused by SyncGroup', () => {
     )
     assert.is(errorName(code), 'INCONSISTENT_GROUP_PROTOCOL')
   }
+})
+
+test('when the last member leaves, the group is empty at once, whoever has been given an id', () => {
+  const { driver, ids } = stable()
+  const pending = driver.join().value.memberId
+  assert.is(driver.group.leave(ids[0]!, null, null), 0)
+  assert.is(driver.group.state, 'Empty')
+  const late = driver.join({ memberId: pending })
+  driver.pass(SETTINGS.initialRebalanceDelayMs)
+  expectError(late.value, 'NONE')
 })
 
 test('after a restart the group is as it was, and its members have a whole session to be heard of', () => {

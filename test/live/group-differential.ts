@@ -9,9 +9,17 @@
 import { parseArgs } from 'node:util'
 import { subscription } from '../apis/grouping.ts'
 import { Random } from '../lib/random.ts'
+import { ALLOWED } from './groups/on-purpose.ts'
 import { PROBES, STATES } from './groups/probes.ts'
 import { apiOf, Key, nameOf, Talk } from './groups/talk.ts'
-import { type Body, type Pair, Side, type Tree, TwoBrokers } from './groups/two-brokers.ts'
+import {
+  type Body,
+  type Pair,
+  Side,
+  type Step,
+  type Tree,
+  TwoBrokers,
+} from './groups/two-brokers.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -22,32 +30,6 @@ const { values: flags } = parseArgs({
     only: { type: 'string', default: '' },
   },
 })
-
-// Differences on purpose: see docs/architecture.md.
-
-interface Allowed {
-  readonly why: string
-  is(pair: Pair, path: string): boolean
-}
-
-const ALLOWED: readonly Allowed[] = [
-  {
-    why: 'Kafka counts a protocol that a member names twice as two members that have it: it fails or never answers',
-    is: ({ step }) => step.api === apiOf(Key.join) && namesTwice(step.body.protocols as Body[]),
-  },
-  {
-    why: 'who leads when the leader has left, and who gets which of equal partitions, is by the order of a hash map in Kafka',
-    is: ({ kafka, ours }, path) =>
-      (path.startsWith('.leader') && areBothFine(kafka, ours)) ||
-      /\.partitions\.\d+ kafka \d/.test(path),
-  },
-]
-
-const namesTwice = (protocols: readonly Body[]): boolean =>
-  new Set(protocols.map(({ name }) => name)).size < protocols.length
-
-const areBothFine = (...answers: (Tree | undefined)[]): boolean =>
-  answers.every(answer => (answer as Body | undefined)?.errorCode === 0)
 
 // Comparing.
 
@@ -75,12 +57,12 @@ class Report {
   readonly #allowed = new Map<string, number>()
 
   /** @returns whether there is a difference, on purpose or not */
-  add(where: string, history: readonly string[], pair: Pair): boolean {
+  add(where: string, history: readonly string[], pair: Pair, last: Step): boolean {
     this.answers++
     let any = false
     for (const difference of differences(pair.kafka, pair.ours)) {
       any = true
-      const allowed = ALLOWED.find(one => one.is(pair, difference))
+      const allowed = ALLOWED.find(one => one.is(pair, difference, last))
       if (allowed !== undefined) {
         this.#allowed.set(allowed.why, (this.#allowed.get(allowed.why) ?? 0) + 1)
         continue

@@ -234,7 +234,9 @@ export class ClassicGroup implements Group {
     const longest = this.#members.rebalanceTimeoutMs
     if (!isInitial) {
       this.#setJoinDeadline(now + longest)
-      this.#completeJoinIfReady()
+      // Whoever has only been given an id is not waited for when everybody else has left.
+      if (this.#members.size === 0) this.#completeJoin()
+      else this.#completeJoinIfReady()
       return
     }
     // The group is new: others may be about to come.

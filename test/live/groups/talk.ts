@@ -18,7 +18,7 @@ const compact = (value: unknown): string =>
   })
 
 /** Takes what both have answered. @returns whether that is different */
-export type Judge = (where: string, history: readonly string[], pair: Pair) => boolean
+export type Judge = (where: string, history: readonly string[], pair: Pair, last: Step) => boolean
 
 const run = `x${Date.now().toString(36)}`
 let groups = 0
@@ -62,7 +62,7 @@ export class Talk {
       const who = pair.step.by.slice(this.group.length + 1)
       const epoch = generationId ?? memberEpoch
       if (errorCode === 0 && typeof epoch === 'number') this.generations.set(who, epoch)
-      if (this.#judge(this.#where, this.history, pair)) this.isDifferent = true
+      if (this.#judge(this.#where, this.history, pair, step)) this.isDifferent = true
     }
     return pairs.find(pair => pair.step === step)?.kafka as Body | undefined
   }

@@ -34,6 +34,9 @@ const LATE_MS = 1_500
 /** What two brokers cannot have in common. */
 const IGNORED = new Set(['throttleTimeMs', 'errorMessage', 'host', 'port', 'clientHost'])
 
+/** A member id that the broker made and nobody was told: they differ in form. */
+const MADE_ID = /^(differ|i)-[\w-]{22,36}$/
+
 /** One of the two brokers, with its own names for what the script names by symbols. */
 export class Side {
   readonly name: string
@@ -133,7 +136,7 @@ export class Side {
   }
 
   #toSymbols(tree: Tree, name = ''): Tree {
-    if (typeof tree === 'string') return this.#symbols.get(tree) ?? tree
+    if (typeof tree === 'string') return this.#symbols.get(tree) ?? tree.replace(MADE_ID, '$1-?')
     if (Buffer.isBuffer(tree)) return tree.toString('latin1')
     if (name === 'nodeId') return Math.sign(tree as number)
     if (Array.isArray(tree)) {

@@ -10,6 +10,7 @@ import type { NetServer } from './net/server.ts'
 import type { OptionSources } from './options.ts'
 import { type Options, resolveOptions } from './options.ts'
 import { realFileSystem } from './storage/fs.ts'
+import { Cleaner, cleanerSettings } from './topics/cleaner.ts'
 import { DataDir } from './topics/data-dir.ts'
 import { DiskWatch } from './topics/disk-watch.ts'
 import { FetchSessions } from './topics/fetch-sessions.ts'
@@ -43,6 +44,7 @@ export class BrokerNode implements BrokerContext {
   readonly groups: GroupCoordinator
   readonly fetchSessions: FetchSessions
   readonly tasks: TaskPool
+  readonly cleaner: Cleaner
   readonly brokerEpoch: number
   readonly #dataDir: DataDir
   readonly #workers: WorkerPool
@@ -83,6 +85,11 @@ export class BrokerNode implements BrokerContext {
       brokerEpoch: this.brokerEpoch,
       configView: () => this.configs.view,
       producerIdExpirationMs: () => brokerValue('producer.id.expiration.ms', this.configs.view),
+      log: this.log,
+    })
+    this.cleaner = new Cleaner({
+      registry: this.registry,
+      settings: () => cleanerSettings(this.configs.view),
       log: this.log,
     })
     this.groups = parts.code.groups.makeCoordinator(this)
@@ -152,6 +159,7 @@ export class BrokerNode implements BrokerContext {
 
   async #open(): Promise<void> {
     await this.groups.load()
+    if (this.options.settings.logCleanerEnable) this.cleaner.start()
     await this.#disk.check()
     for (const listener of this.options.listeners) await this.#listen(listener)
     this.#retention = setInterval(() => {
@@ -215,6 +223,7 @@ export class BrokerNode implements BrokerContext {
     this.#disk.close()
     this.groups.close()
     await this.#server.close()
+    await this.cleaner.close()
     await this.tasks.close()
     const clean = await this.#workers.close()
     this.registry.close()
@@ -232,6 +241,7 @@ export class BrokerNode implements BrokerContext {
       this.groups.close()
       await this.#workers.kill()
       await this.#server.close()
+      await this.cleaner.close()
       await this.tasks.close()
       this.registry.close()
       await this.store.close()

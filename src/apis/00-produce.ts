@@ -3,8 +3,8 @@
  *
  * acks=1 and acks=all answer when the batch is as durable as its topic asks: by default, flushed. acks=0 gets no answer;
  * if a partition fails, the connection is closed so that the client looks around anew.
- * Deviations from Kafka: compressed batches are not opened (keys, record timestamps and counts inside are the client's
- * word), so compression.type never leads to recompression, and maxTimestamp is taken as sent.
+ * Deviations from Kafka: batches are opened only for compacted topics, to see that all records have keys (record timestamps
+ * and counts inside are the client's word), so compression.type never leads to recompression, and maxTimestamp is taken as sent.
  */
 import type { BrokerContext } from '../broker-context.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
@@ -22,6 +22,7 @@ import { isInternalTopic } from '../topics/topic-names.ts'
 import type { AppendWaiter } from '../topics/worker-link.ts'
 import { checkBatch } from './batch-checks.ts'
 import { CLOSE, defineApi, NO_ANSWER, type Outcome, type RequestContext } from './handler.ts'
+import { checkKeys, type KeyRefusal } from './keyed-records.ts'
 
 type Response = Encodable<typeof produceResponse>
 
@@ -31,6 +32,8 @@ const ADMIN_CLIENT_ID = '__admin_client'
 /** One broker is its partitions' only replica. */
 const IN_SYNC_REPLICAS = 1
 
+const NO_RECORD_ERRORS: KeyRefusal['recordErrors'] = []
+
 interface PartitionAnswer {
   index: number
   errorCode: ErrorCode
@@ -38,6 +41,7 @@ interface PartitionAnswer {
   logAppendTimeMs: number
   logStartOffset: number
   errorMessage: string | null
+  recordErrors: KeyRefusal['recordErrors']
 }
 
 /** One produce request under way: collects what becomes of each of its partitions. */
@@ -98,6 +102,7 @@ function newAnswer(index: number): PartitionAnswer {
     logAppendTimeMs: -1,
     logStartOffset: -1,
     errorMessage: null,
+    recordErrors: NO_RECORD_ERRORS,
   }
 }
 
@@ -181,6 +186,15 @@ function submit(
   if (refusal !== null || records === null) {
     if (refusal !== null) fail(answer, refusal.errorCode, refusal.errorMessage)
     return
+  }
+  const { opener } = context.broker.registry
+  if (opener !== null && partition.config.cleanupPolicy.includes('compact')) {
+    const keyless = checkKeys(records, opener)
+    if (keyless !== null) {
+      fail(answer, ErrorCode.INVALID_RECORD, keyless.errorMessage)
+      answer.recordErrors = keyless.recordErrors
+      return
+    }
   }
   const slot = call.answers.length
   call.answers.push(answer)

@@ -108,9 +108,11 @@ async function search(
   partition: Partition,
   timestamp: number,
   endOffset: number,
-  { broker }: RequestContext,
+  context: RequestContext,
 ): Promise<Found> {
+  const { broker } = context
   const { logStartOffset, reader } = partition
+  const { changes } = reader
   if (endOffset <= logStartOffset) return { errorCode: ErrorCode.NONE }
   const range = {
     dir: reader.dir,
@@ -123,8 +125,11 @@ async function search(
       timestamp === MAX_TIMESTAMP
         ? await broker.tasks.run('findMaxTimestamp', range)
         : await broker.tasks.run('findByTimestamp', { ...range, target: timestamp })
+    // Compaction or retention has changed the segments meanwhile. That ends: they change less often than a search takes.
+    if (reader.changes !== changes) return search(partition, timestamp, endOffset, context)
     return found === null ? { errorCode: ErrorCode.NONE } : { errorCode: ErrorCode.NONE, ...found }
   } catch (error) {
+    if (reader.changes !== changes) return search(partition, timestamp, endOffset, context)
     // Too many searches at once are worth another try; everything else is about the segment's files.
     if (error instanceof TaskPoolFull) return { errorCode: ErrorCode.REQUEST_TIMED_OUT }
     broker.log.error({ err: error, partition: partition.name }, 'a search by time failed')

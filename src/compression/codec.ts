@@ -46,6 +46,12 @@ function load(codec: number): Promise<Codec> {
   return pending
 }
 
+/** All codecs by their number, for those who cannot wait in the middle of their work. */
+export async function loadCodecs(): Promise<ReadonlyMap<number, Codec>> {
+  const numbers = Object.keys(loaders).map(Number)
+  return new Map(await Promise.all(numbers.map(async n => [n, await load(n)] as const)))
+}
+
 /** @throws RangeError for a codec that does not exist */
 export async function compress(codec: number, bytes: Uint8Array): Promise<Buffer> {
   return (await load(codec)).compress(bytes)
@@ -56,9 +62,19 @@ export async function compress(codec: number, bytes: Uint8Array): Promise<Buffer
  * @throws DecompressionError if the bytes are malformed or hold more; RangeError for a codec that does not exist
  */
 export async function decompress(codec: number, bytes: Buffer, maxBytes: number): Promise<Buffer> {
-  const { decompress } = await load(codec)
+  const loaded = await load(codec)
+  return decompressWith(loaded, codec, bytes, maxBytes)
+}
+
+/** The same with a codec that is loaded. */
+export function decompressWith(
+  loaded: Codec,
+  codec: number,
+  bytes: Buffer,
+  maxBytes: number,
+): Buffer {
   try {
-    return decompress(bytes, maxBytes)
+    return loaded.decompress(bytes, maxBytes)
   } catch (error) {
     if (error instanceof DecompressionError) throw error
     const reason = error instanceof Error ? error.message : String(error)

@@ -30,7 +30,7 @@ const replicas = (documentation: string) =>
 export const topicConfigs = {
   'cleanup.policy': list(
     'delete',
-    'What happens to old segments: delete drops those past retention, none keeps everything. compact is accepted, but compaction is not built in yet: nothing is removed by key.',
+    'What happens to old segments: delete drops those past retention, compact keeps the newest record of every key, none keeps everything.',
     {
       allowed: 'a list of compact and delete',
       check: policies => policies.every(policy => policy === 'compact' || policy === 'delete'),
@@ -47,7 +47,7 @@ export const topicConfigs = {
   'delete.retention.ms': long(
     DAY_MS,
     { min: 0 },
-    'No effect yet, as compaction is not built in: milliseconds for which the tombstone of a deleted key is kept.',
+    'Milliseconds for which the tombstone of a deleted key, or the marker of a transaction whose records are gone, is kept from the first compaction on that meets it.',
   ),
   'file.delete.delay.ms': long(
     60_000,
@@ -76,7 +76,7 @@ export const topicConfigs = {
   'max.compaction.lag.ms': long(
     LONG_MAX,
     { min: 1 },
-    'No effect yet, as compaction is not built in: milliseconds after which a record becomes due for it.',
+    'Milliseconds after which a record becomes due for compaction, whatever min.cleanable.dirty.ratio says.',
   ),
   'max.message.bytes': int(
     1_048_588,
@@ -101,12 +101,12 @@ export const topicConfigs = {
   'min.cleanable.dirty.ratio': double(
     0.5,
     { min: 0, max: 1 },
-    'No effect yet, as compaction is not built in: share of the log that must be new before the next one starts.',
+    'Share of the log that must be new before it is compacted again.',
   ),
   'min.compaction.lag.ms': long(
     0,
     { min: 0 },
-    'No effect yet, as compaction is not built in: milliseconds for which it leaves a new record alone.',
+    'Milliseconds for which compaction leaves a new record alone.',
   ),
   'min.insync.replicas': int(
     1,

@@ -24,6 +24,8 @@ export const CODEC_MAX = 4
 const TIMESTAMP_TYPE = 0x08
 const TRANSACTIONAL = 0x10
 const CONTROL = 0x20
+/** The base timestamp is the time in ms from which tombstones and markers in the batch may go (KIP-534). */
+const DELETE_HORIZON = 0x40
 
 export const NO_PRODUCER_ID = -1
 export const NO_TIMESTAMP = -1
@@ -58,6 +60,8 @@ export const lastOffset = (b: Buffer, at = 0): number => readInt64(b, at) + b.re
 export const codec = (attributes: number): number => attributes & CODEC_MASK
 export const isLogAppendTime = (attributes: number): boolean => (attributes & TIMESTAMP_TYPE) !== 0
 export const isTransactional = (attributes: number): boolean => (attributes & TRANSACTIONAL) !== 0
+export const deleteHorizon = (b: Buffer, at = 0): number =>
+  (attributes(b, at) & DELETE_HORIZON) === 0 ? NO_TIMESTAMP : baseTimestamp(b, at)
 export const isControl = (attributes: number): boolean => (attributes & CONTROL) !== 0
 
 /** CRC-32C over the batch from its attributes to its end. `batch` holds exactly one batch. */
@@ -85,6 +89,26 @@ export function setTimestampType(batch: Buffer, appendTime: number): void {
     writeInt64(batch, 35, appendTime)
   }
   batch.writeUInt32BE(computeCrc(batch), CRC_AT)
+}
+
+/** What a batch is left with when compaction has taken records out of it. Content, length and CRC are `sealBatch`'s. */
+export function setKept(
+  header: Buffer,
+  kept: { count: number; maxTimestamp: number; deleteHorizon: number },
+): void {
+  header.writeInt32BE(kept.count, 57)
+  writeInt64(header, 35, kept.maxTimestamp)
+  if (kept.deleteHorizon === NO_TIMESTAMP) return
+  header.writeInt16BE(attributes(header) | DELETE_HORIZON, ATTRIBUTES_AT)
+  writeInt64(header, 27, kept.deleteHorizon)
+}
+
+/** Makes it a batch without records that only says who wrote it and up to which offset (DefaultRecordBatch.writeEmptyHeader). */
+export function setEmpty(header: Buffer): void {
+  const kept = attributes(header) & (TIMESTAMP_TYPE | TRANSACTIONAL | CONTROL)
+  header.writeInt16BE(kept, ATTRIBUTES_AT)
+  writeInt64(header, 27, NO_TIMESTAMP)
+  header.writeInt32BE(0, 57)
 }
 
 /** The sequence number `increment` after `sequence`: it wraps from 2^31 - 1 to 0. */

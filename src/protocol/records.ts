@@ -169,7 +169,7 @@ export async function encodeBatch(
 ): Promise<Buffer> {
   const { header, content } = layOut(records, options)
   const { codec = CODEC_NONE } = options
-  return seal(header, codec === CODEC_NONE ? content : await compress(codec, content))
+  return sealBatch(header, codec === CODEC_NONE ? content : await compress(codec, content))
 }
 
 /** The same without compression, at once. */
@@ -178,7 +178,7 @@ export function encodePlainBatch(
   options: Omit<BatchOptions, 'codec'> = {},
 ): Buffer {
   const { header, content } = layOut(records, options)
-  return seal(header, content)
+  return sealBatch(header, content)
 }
 
 function layOut(records: readonly NewRecord[], options: BatchOptions) {
@@ -236,7 +236,7 @@ function encodeHeader(
 }
 
 /** Puts header and content together, and fills in the length and the CRC. */
-function seal(header: Buffer, content: Buffer): Buffer {
+export function sealBatch(header: Buffer, content: Buffer): Buffer {
   const whole = Buffer.concat([header, content])
   whole.writeInt32BE(whole.length - batch.LOG_OVERHEAD_BYTES, 8)
   whole.writeUInt32BE(batch.computeCrc(whole), 17)
@@ -301,7 +301,7 @@ function putBytes(target: Buffer, at: number, bytes: Uint8Array | null | undefin
 }
 
 /** Bytes of a whole number as a zig-zag varint: six bits of its magnitude in the first, seven in each further one. */
-function varintBytes(value: number): number {
+export function varintBytes(value: number): number {
   let rest = Math.floor((value < 0 ? -value - 1 : value) / 64)
   let bytes = 1
   for (; rest > 0; rest = Math.floor(rest / 128)) bytes++
@@ -309,7 +309,7 @@ function varintBytes(value: number): number {
 }
 
 /** Zig-zag without BigInt: the sign goes to the lowest bit, so every safe integer is exact. */
-function putVarint(target: Buffer, start: number, value: number): number {
+export function putVarint(target: Buffer, start: number, value: number): number {
   const magnitude = value < 0 ? -value - 1 : value
   let rest = Math.floor(magnitude / 64)
   let low = (magnitude % 64) * 2 + (value < 0 ? 1 : 0)

@@ -11,13 +11,18 @@ export interface LogFolder {
   readonly name: string
 }
 
+/** Below it compaction has been, and gaps between offsets are as they should be. */
+interface ClosedLog extends LogFolder {
+  readonly cleanedOffset: number
+}
+
 /**
  * Opens a segment that is not the last. Its indexes are taken as they are if their sizes can be right and the last entry
  * leads to batches that end where the file does.
  */
 export function openClosedSegment(
   files: FileSystem,
-  input: LogFolder,
+  input: ClosedLog,
   base: number,
   next: number,
   notes: string[],
@@ -53,6 +58,8 @@ function endByIndex(
   times: Tail,
 ): number | null {
   const size = files.size(fd)
+  // Compaction may leave nothing.
+  if (size === 0) return index.size === 0 && times.size === 0 ? base : null
   if (index.size % 8 !== 0 || times.size % 12 !== 0) return null
   if (index.size === 0 && size > 2 * INDEX_INTERVAL_BYTES) return null
   const position = index.size > 0 ? index.tail.readUInt32BE(4) : 0
@@ -81,9 +88,9 @@ function endOfBatches(
 }
 
 /** Offsets that are missing in front of the next segment: compaction may leave such a gap, a cut file does too. */
-function noteGap(input: LogFolder, base: number, end: number, next: number, notes: string[]): void {
+function noteGap(input: ClosedLog, base: number, end: number, next: number, notes: string[]): void {
   if (end > next) throw damaged(input.name, base, 0, `it goes on to offset ${end} beyond ${next}`)
-  if (end < next) {
+  if (end < next && next > input.cleanedOffset) {
     notes.push(`${input.name}: offsets ${end} to ${next - 1} are missing after segment ${base}`)
   }
 }

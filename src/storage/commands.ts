@@ -1,3 +1,5 @@
+import type { Cleanable } from './compaction/cleanable.ts'
+import type { CleanedSegment } from './compaction/compactor.ts'
 import type { EpochStart } from './leader-epochs.ts'
 import type { LogConfig } from './log.ts'
 
@@ -12,12 +14,19 @@ export interface PartitionToOpen {
   readonly config: LogConfig
 }
 
+export interface SegmentExtent {
+  readonly base: number
+  readonly size: number
+  /** Counts up when compaction has put other bytes under the same name. */
+  readonly version: number
+}
+
 /** What the main thread knows of a log in order to read it. */
 export interface LogView {
   readonly handle: number
   readonly logStartOffset: number
   readonly nextOffset: number
-  readonly segments: readonly { readonly base: number; readonly size: number }[]
+  readonly segments: readonly SegmentExtent[]
   readonly epochs: readonly EpochStart[]
   /** Why it is offline, or null. */
   readonly offline: string | null
@@ -42,6 +51,18 @@ export interface Commands {
   deleteRecords: { request: { handle: number; offset: number }; response: LogView }
   delete: { request: { handles: readonly number[] }; response: null }
   retention: { request: { handles: readonly number[] }; response: { views: LogView[] } }
+  /** Of the logs that are to be compacted and have something for it. */
+  cleanable: {
+    request: { handles: readonly number[] }
+    response: { logs: (Cleanable & { readonly handle: number })[] }
+  }
+  /** Makes sure that no journal entry of a closed segment is ever replayed: their bytes are about to change. */
+  settle: { request: { handle: number }; response: null }
+  /** The files of a cleaned segment are in place. */
+  swapped: { request: { handle: number; cleaned: CleanedSegment }; response: LogView }
+  compacted: { request: { handle: number; cleanedOffset: number }; response: null }
+  /** The state of its files is not known any more. */
+  giveUp: { request: { handle: number; reason: string }; response: null }
   producers: { request: { handle: number }; response: { producers: ProducerView[] } }
   rebuildIndexes: { request: { handle: number; base: number }; response: null }
   /** Flushes and closes everything; `clean` is false if any log could not be. */

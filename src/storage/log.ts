@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
+import type { CompactionConfig } from './compaction/cleanable.ts'
+import type { CleanedSegment } from './compaction/compactor.ts'
 import { type FileSystem, replaceFile } from './fs.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 import type { ProducerState } from './producer-state.ts'
@@ -18,6 +20,8 @@ export interface LogConfig {
   readonly flushMessages: number
   readonly flushMs: number
   readonly logAppendTime: boolean
+  /** If cleanup.policy has `compact`. */
+  readonly compaction: CompactionConfig | null
   readonly producerIdExpirationMs: number
 }
 
@@ -60,6 +64,8 @@ export class Log {
   recoveryPoint: number
   /** The indexes below are flushed too, and the producers' state as of there is in a snapshot. */
   scanFrom: number
+  /** Below it the log is compacted. */
+  cleanedOffset: number
   /** Why the log is offline, or null. */
   offline: string | null = null
   /** Records appended since the last flush, and when the first of them came: for flush.messages and flush.ms. */
@@ -89,6 +95,7 @@ export class Log {
       producers: ProducerState
       epochs: LeaderEpochs
       logStartOffset: number
+      cleanedOffset: number
       nextOffset: number
       recoveryPoint: number
       scanFrom: number
@@ -104,6 +111,7 @@ export class Log {
     this.producers = state.producers
     this.epochs = state.epochs
     this.logStartOffset = state.logStartOffset
+    this.cleanedOffset = state.cleanedOffset
     this.nextOffset = state.nextOffset
     this.recoveryPoint = state.recoveryPoint
     this.unflushedRecords = state.nextOffset - state.recoveryPoint
@@ -178,7 +186,9 @@ export class Log {
     // As Kafka: by record time if the segment has one, so that replayed old data rolls as it did (LogSegment.shouldRoll).
     const started = active.firstTimestamp
     const reached = started >= 0 ? batch.maxTimestamp(bytes) : now
-    return started >= 0 && reached - started > config.segmentMs
+    // What must be compacted by then must be closed by then.
+    const within = Math.min(config.segmentMs, config.compaction?.maxCompactionLagMs ?? Infinity)
+    return started >= 0 && reached - started > within
   }
 
   /** Closes the active segment, flushed, and starts the next one at the log's end. */
@@ -279,6 +289,22 @@ export class Log {
       this.epochs.truncateFromStart(this.logStartOffset)
     }
     return removed
+  }
+
+  /** Takes over a cleaned segment whose files are in place. @returns false if the log does not have what it stands for */
+  replaceSegments(cleaned: CleanedSegment): boolean {
+    const { base, replaces } = cleaned
+    const first = this.segments.findIndex(segment => segment.baseOffset === base)
+    const old = this.segments.slice(first, first + replaces.length)
+    const isThere =
+      old.length === replaces.length && old.every((s, i) => s.baseOffset === replaces[i])
+    if (first === -1 || !isThere || old.includes(this.active)) return false
+    const segment = new Segment(this.#files, this.dir, base, cleaned)
+    segment.resumeTimestamps(cleaned.maxTimestamp, cleaned.maxTimestampOffset)
+    segment.version = old[0]!.version + 1
+    for (const one of old) one.close()
+    this.segments.splice(first, old.length, segment)
+    return true
   }
 
   #dropWhile(drop: (segment: Segment, next: Segment | undefined) => boolean): Segment[] {

@@ -7,7 +7,6 @@ import {
   KIND_EVENT,
 } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
-import { rebuildIndexes } from './closed-segment.ts'
 import type {
   CommandAnswer,
   CommandMessage,
@@ -22,7 +21,8 @@ import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
 import { Journal, journalPath } from './journal.ts'
 import { keyOf, type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
-import type { Log, LogConfig } from './log.ts'
+import type { LogConfig } from './log.ts'
+import { logCommands, viewOf } from './log-commands.ts'
 import { isOfOtherTopic } from './partition-metadata.ts'
 import { recover } from './recovery.ts'
 import type { Segment } from './segment.ts'
@@ -302,6 +302,13 @@ export class PartitionStore {
   readonly #commands: {
     [N in CommandName]: (request: Commands[N]['request']) => Commands[N]['response']
   } = {
+    ...logCommands({
+      files: () => this.#o.files,
+      now: () => this.#o.now(),
+      find: handle => this.#logs.get(handle)?.log,
+      log: handle => this.#owned(handle).log,
+      online: handle => this.#online(handle).log,
+    }),
     open: ({ partitions, recovering }) => {
       const unflushed: OwnedLog[] = []
       let views = partitions.map(p => this.#open(p, recovering, unflushed))
@@ -363,23 +370,13 @@ export class PartitionStore {
       }
       return { views: removals.map(({ owned }) => viewOf(owned.handle, owned.log)) }
     },
-    producers: ({ handle }) => {
-      const { producers } = this.#owned(handle).log.producers
-      return {
-        producers: [...producers].map(([producerId, p]) => ({
-          producerId,
-          producerEpoch: p.epoch,
-          lastSequence: p.batches.at(-1)?.lastSequence ?? -1,
-          lastTimestamp: p.lastTimestamp,
-        })),
-      }
+    settle: ({ handle }) => {
+      this.#online(handle)
+      this.#checkpointLogs()
+      return null
     },
-    rebuildIndexes: ({ handle, base }) => {
-      const { log } = this.#online(handle)
-      // The active segment's index is still being written: it is closed first.
-      if (log.active.baseOffset === base && log.active.size > 0) log.roll()
-      const isThere = log.segments.some(s => s.baseOffset === base && s.size > 0)
-      if (isThere) rebuildIndexes(this.#o.files, log, base)
+    giveUp: ({ handle, reason }) => {
+      this.#takeOffline(this.#owned(handle), reason)
       return null
     },
     close: () => this.#close(),
@@ -482,16 +479,5 @@ export class PartitionStore {
     this.#journal.close()
     this.#closed = true
     return { clean }
-  }
-}
-
-function viewOf(handle: number, log: Log): LogView {
-  return {
-    handle,
-    logStartOffset: log.logStartOffset,
-    nextOffset: log.nextOffset,
-    segments: log.segments.map(s => ({ base: s.baseOffset, size: s.size })),
-    epochs: log.epochs.entries,
-    offline: log.offline,
   }
 }

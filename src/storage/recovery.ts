@@ -12,6 +12,7 @@ import {
 } from '../shared/entry.ts'
 import { scanBatches } from './batch-scanner.ts'
 import { openClosedSegment, resumeTimes } from './closed-segment.ts'
+import { finishSwap } from './compaction/swap.ts'
 import { CorruptLog, damaged } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
@@ -64,11 +65,12 @@ export function recover(files: FileSystem, input: RecoveryInput): Recovered {
   const notes: string[] = []
   if (!files.exists(input.dir)) files.mkdir(input.dir)
   checkTopicId(files, input)
+  const { cleanedOffset } = finishSwap(files, input.dir)
   const bases = listSegments(files, input, notes)
   const unreplayed = readUnreplayed(files, input.dir)
   const durable = replay(files, input, bases, [...unreplayed, ...input.journal])
   const epochs = new LeaderEpochs(files, join(input.dir, 'leader-epoch-checkpoint'))
-  const opened = openSegments(files, input, bases, durable, epochs, notes)
+  const opened = openSegments(files, { ...input, cleanedOffset }, bases, durable, epochs, notes)
   const { nextOffset } = opened
   const start = Math.max(input.logStartOffset, opened.segments[0]!.baseOffset)
   const logStartOffset = Math.min(start, nextOffset)
@@ -78,6 +80,7 @@ export function recover(files: FileSystem, input: RecoveryInput): Recovered {
     ...opened,
     epochs,
     logStartOffset,
+    cleanedOffset,
   })
   if (unreplayed.length > 0) {
     removeUnreplayed(files, input.dir)
@@ -180,7 +183,7 @@ interface Opened {
 
 function openSegments(
   files: FileSystem,
-  input: RecoveryInput,
+  input: RecoveryInput & { readonly cleanedOffset: number },
   bases: readonly number[],
   durable: Durable,
   epochs: LeaderEpochs,
@@ -278,7 +281,7 @@ function openActiveSegment(
       segment.size = scan.end
     }
     if (!input.clean && !isRelaxed) flushFound(files, fd, safePosition, segment.size)
-    segment.firstTimestamp = firstTimestamp(files, fd, segment.size)
+    segment.firstTimestamp = segment.firstBatchTimestamp()
     segment.flushedBytes = isRelaxed ? safePosition : segment.size
     segment.writeIndexes(false)
     const recoveryPoint = isRelaxed ? Math.min(safeOffset, nextOffset) : nextOffset
@@ -286,11 +289,4 @@ function openActiveSegment(
   } finally {
     files.close(fd)
   }
-}
-
-function firstTimestamp(files: FileSystem, fd: number, size: number): number {
-  if (size < batch.BATCH_HEADER_BYTES) return -1
-  const header = Buffer.alloc(batch.BATCH_HEADER_BYTES)
-  files.read(fd, header, 0, header.length, 0)
-  return batch.maxTimestamp(header)
 }

@@ -35,8 +35,10 @@ export class Segment {
   /** Largest timestamp in the segment and the last offset of the batch that has it; -1 if empty. */
   maxTimestamp = -1
   maxTimestampOffset = -1
-  /** Timestamp of the first batch, from which segment.ms counts; -1 if empty. */
+  /** Timestamp of the first batch, from which segment.ms counts; -1 if empty, or not known of a closed segment. */
   firstTimestamp = -1
+  /** Counts up when compaction has put other bytes under the same name. */
+  version = 0
   #fd = -1
   #waiting: Buffer[] = []
   #waitingBytes = 0
@@ -48,30 +50,26 @@ export class Segment {
     dir: string,
     baseOffset: number,
     state: { size: number; offsetIndexBytes: number; timeIndexBytes: number },
+    suffix = '',
   ) {
+    const pathOf = (extension: string): string =>
+      join(dir, fileName(baseOffset, extension)) + suffix
     this.#files = files
     this.baseOffset = baseOffset
-    this.path = join(dir, fileName(baseOffset, 'log'))
-    this.offsetIndex = new IndexFile(
-      files,
-      join(dir, fileName(baseOffset, 'index')),
-      8,
-      state.offsetIndexBytes,
-    )
-    this.timeIndex = new IndexFile(
-      files,
-      join(dir, fileName(baseOffset, 'timeindex')),
-      12,
-      state.timeIndexBytes,
-    )
+    this.path = pathOf('log')
+    this.offsetIndex = new IndexFile(files, pathOf('index'), 8, state.offsetIndexBytes)
+    this.timeIndex = new IndexFile(files, pathOf('timeindex'), 12, state.timeIndexBytes)
     this.size = state.size
     this.flushedBytes = state.size
   }
 
-  /** Makes the file. Its name must be durable (`fsyncDir`) before anything in it is acknowledged. */
-  static create(files: FileSystem, dir: string, baseOffset: number): Segment {
+  /**
+   * Makes the file, empty. Its name must be durable (`fsyncDir`) before anything in it is acknowledged.
+   * @param suffix behind the names of its files, as long as they do not count
+   */
+  static create(files: FileSystem, dir: string, baseOffset: number, suffix = ''): Segment {
     const state = { size: 0, offsetIndexBytes: 0, timeIndexBytes: 0 }
-    const segment = new Segment(files, dir, baseOffset, state)
+    const segment = new Segment(files, dir, baseOffset, state, suffix)
     segment.#fd = files.open(segment.path, 'create')
     files.truncate(segment.#fd, 0)
     return segment
@@ -84,6 +82,21 @@ export class Segment {
   get fd(): number {
     if (this.#fd === -1) this.#fd = this.#files.open(this.path, 'write')
     return this.#fd
+  }
+
+  /** Timestamp of the first batch, looked up in the file of a closed segment; -1 if empty. */
+  firstBatchTimestamp(): number {
+    if (this.firstTimestamp !== -1 || this.size < batch.BATCH_HEADER_BYTES)
+      return this.firstTimestamp
+    const fd = this.#files.open(this.path, 'read')
+    try {
+      const header = Buffer.alloc(batch.BATCH_HEADER_BYTES)
+      this.#files.read(fd, header, 0, header.length, 0)
+      this.firstTimestamp = batch.maxTimestamp(header)
+      return this.firstTimestamp
+    } finally {
+      this.#files.close(fd)
+    }
   }
 
   /** Its newest record's time in ms; if its records carry none, when the file was last written, as Kafka has it. */
@@ -176,9 +189,11 @@ export class Segment {
   }
 
   close(): void {
-    if (this.#fd === -1) return
-    this.#files.close(this.#fd)
+    const fd = this.#fd
+    if (fd === -1) return
+    // First: a close that fails must not be tried again, the number may be another file's by then.
     this.#fd = -1
+    this.#files.close(fd)
   }
 
   /** Removes the segment's files. The caller flushes the folder. */

@@ -52,7 +52,7 @@ export class DiskWatch {
 }
 
 /** Free bytes for this user; no bound where the system does not say. */
-async function freeBytes(path: string): Promise<number> {
+export async function freeBytes(path: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(path)
     return bavail * bsize

@@ -1,5 +1,15 @@
 import type { TopicConfig } from '../configs/topic.ts'
+import type { CompactionConfig } from '../storage/compaction/cleanable.ts'
 import type { LogConfig } from '../storage/log.ts'
+
+function compactionConfigOf(config: TopicConfig): CompactionConfig {
+  return {
+    minCleanableDirtyRatio: config.minCleanableDirtyRatio,
+    minCompactionLagMs: Number(config.minCompactionLagMs),
+    maxCompactionLagMs: Number(config.maxCompactionLagMs),
+    deleteRetentionMs: Number(config.deleteRetentionMs),
+  }
+}
 
 /** What the partition worker obeys of a topic's configs. */
 export function logConfigOf(config: TopicConfig, producerIdExpirationMs: number): LogConfig {
@@ -12,6 +22,7 @@ export function logConfigOf(config: TopicConfig, producerIdExpirationMs: number)
     flushMessages: Number(config.flushMessages),
     flushMs: Number(config.flushMs),
     logAppendTime: config.messageTimestampType === 'LogAppendTime',
+    compaction: config.cleanupPolicy.includes('compact') ? compactionConfigOf(config) : null,
     producerIdExpirationMs,
   }
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
-import type { LogView } from '../storage/commands.ts'
+import type { LogView, SegmentExtent } from '../storage/commands.ts'
 import { fileName } from '../storage/segment.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import { SegmentView } from './segment-view.ts'
@@ -30,6 +30,8 @@ export class LogReader {
   readonly #pool: BufferPool
   readonly #onBadIndex: (base: number) => void
   #segments: SegmentView[] = []
+  /** Counts up whenever segments have been taken away or replaced. */
+  changes = 0
   readonly #cursors = new Map<number, Cursor>()
 
   constructor(dir: string, pool: BufferPool, onBadIndex: (base: number) => void) {
@@ -51,20 +53,38 @@ export class LogReader {
   /** Takes over what the worker says of the segments: some may be new, some gone. */
   replace(view: LogView): void {
     const old = new Map(this.#segments.map(s => [s.base, s]))
-    this.#segments = view.segments.map(({ base, size }) => {
-      const known = old.get(base)
-      old.delete(base)
-      return known ?? this.#newSegment(base, size)
+    this.#segments = view.segments.map(extent => {
+      const known = old.get(extent.base)
+      if (known?.version !== extent.version) return this.#newSegment(extent)
+      old.delete(extent.base)
+      return known
     })
     for (const segment of this.#segments.slice(0, -1)) segment.seal()
-    for (const segment of old.values()) segment.close()
+    for (const segment of old.values()) {
+      segment.isReplaced = true
+      segment.close()
+    }
     this.#cursors.clear()
+    this.changes++
   }
 
-  #newSegment(base: number, size: number): SegmentView {
-    const segment = new SegmentView(base, join(this.dir, fileName(base, 'log')), size)
+  #newSegment(extent: SegmentExtent): SegmentView {
+    const segment = new SegmentView(extent, join(this.dir, fileName(extent.base, 'log')))
     segment.onBadIndex = this.#onBadIndex
     return segment
+  }
+
+  /** Whether there are these segments, in these versions. */
+  has(extents: readonly SegmentExtent[]): boolean {
+    return extents.every(({ base, version }) =>
+      this.#segments.some(segment => segment.base === base && segment.version === version),
+    )
+  }
+
+  /** Keeps what readers need of these segments before their files change. `replace` lets go of it. */
+  async hold(bases: readonly number[]): Promise<void> {
+    const held = this.#segments.filter(({ base }) => bases.includes(base))
+    await Promise.all(held.map(segment => segment.hold()))
   }
 
   /** A batch was appended; its segment may be a new one. */
@@ -72,7 +92,7 @@ export class LogReader {
     let segment = this.#segments[this.#segments.length - 1]
     if (segment === undefined || segment.base < segmentBase) {
       segment?.seal()
-      segment = this.#newSegment(segmentBase, 0)
+      segment = this.#newSegment({ base: segmentBase, size: 0, version: 0 })
       this.#segments.push(segment)
     }
     if (segment.base === segmentBase) segment.note(baseOffset, position, bytes)
@@ -93,8 +113,11 @@ export class LogReader {
     while (from !== null) {
       const result = await this.#readAt(from, offset, endOffset, maxBytes, atLeastOne)
       if (result !== 'next') return result
-      const next = this.#segments[this.#segments.indexOf(from.segment) + 1]
-      from = next === undefined ? null : { segment: next, position: 0 }
+      const at = this.#segments.indexOf(from.segment)
+      // Compaction has replaced it meanwhile: where to go on is looked up in what there is now.
+      if (at === -1) from = await this.#locate(offset)
+      else if (at + 1 === this.#segments.length) from = null
+      else from = { segment: this.#segments[at + 1]!, position: 0 }
     }
     return null
   }
@@ -116,7 +139,7 @@ export class LogReader {
     let want = Math.max(Math.min(maxBytes, segment.size - position), 0)
     if (want < PROBE_BYTES) want = Math.min(PROBE_BYTES, segment.size - position)
     for (;;) {
-      if (position >= segment.size) return 'next'
+      if (segment.isReplaced || position >= segment.size) return 'next'
       const buffer = this.#pool.acquire(want)
       let keep = false
       try {

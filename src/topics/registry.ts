@@ -4,20 +4,25 @@ import type { TopicConfig } from '../configs/topic.ts'
 import { type BrokerConfigView, resolveTopicConfig } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
 import type { MetadataStore } from '../metadata/store.ts'
+import { BatchOpener } from '../protocol/batch-content.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { ENTRY_HANDLE } from '../shared/entry.ts'
 import type { LogView, PartitionToOpen } from '../storage/commands.ts'
+import type { Cleanable } from '../storage/compaction/cleanable.ts'
 import { BufferPool } from './buffer-pool.ts'
+import { Exclusive } from './exclusive.ts'
 import { logConfigOf } from './log-config.ts'
 import { LogReader } from './log-reader.ts'
 import { Partition } from './partition.ts'
-import { collisionKey, topicNameProblem } from './topic-names.ts'
+import { collisionKey, isInternalTopic, topicNameProblem } from './topic-names.ts'
 import { randomUuid } from './uuid.ts'
 import type { WorkerLink } from './worker-link.ts'
 
 const TOPIC_PREFIX = 'topics/'
 /** Partitions opened by one command: it bounds the message and how long a worker is busy with it. */
 const OPEN_BATCH = 500
+/** The most that the records of one batch may take when they are decompressed: 64 times Kafka's default of max.message.bytes. */
+export const CONTENT_BYTES_MAX = 64 * 1024 * 1024
 /** Partitions that one topic may have. */
 export const PARTITIONS_MAX = 100_000
 
@@ -62,6 +67,8 @@ export interface RegistryOptions {
  */
 export class Registry {
   readonly pool = new BufferPool()
+  /** Whatever changes the closed segments of a partition, by handle. */
+  readonly exclusive = new Exclusive()
   readonly #o: RegistryOptions
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
@@ -69,6 +76,8 @@ export class Registry {
   readonly #byHandle: (Partition | undefined)[] = []
   #changes: Promise<unknown> = Promise.resolve()
   #revision = 0
+  /** Opens batches without waiting; there as soon as a topic is compacted to which clients write. */
+  opener: BatchOpener | null = null
   /** Called when a topic is gone, before its deletion resolves. */
   onDeleted: (topic: Topic) => void = () => {}
 
@@ -118,7 +127,10 @@ export class Registry {
     await Promise.all(
       this.#o.workers.map(w => w.command('ready', { workers: this.#o.workers.length })),
     )
-    for (const topic of topics) this.#add(topic)
+    for (const topic of topics) {
+      await this.#prepare(topic)
+      this.#add(topic)
+    }
   }
 
   /** Creates a topic; it can be written when this resolves. `configs` are checked by the caller. */
@@ -133,6 +145,7 @@ export class Registry {
       const topic = this.#newTopic(name, record)
       this.#addPartitions(topic, partitions)
       await this.#open(topic.partitions, false)
+      await this.#prepare(topic)
       this.#add(topic)
       this.#o.log.info({ topic: name, partitions, id: topic.id }, 'topic created')
       return topic
@@ -168,8 +181,11 @@ export class Registry {
       }
       this.#revision++
       this.onDeleted(topic)
-      await this.#eachWorker(topic.partitions, (worker, handles) =>
-        worker.command('delete', { handles }),
+      const handles = topic.partitions.map(({ handle }) => handle)
+      await this.exclusive.run(handles, () =>
+        this.#eachWorker(topic.partitions, (worker, own) =>
+          worker.command('delete', { handles: own }),
+        ),
       )
       this.#o.log.info({ topic: topic.name, id: topic.id }, 'topic deleted')
     })
@@ -217,11 +233,10 @@ export class Registry {
 
   /** Moves the log start up; durable when it resolves. */
   async deleteRecords(partition: Partition, offset: number): Promise<void> {
-    const view = await partition.worker.command('deleteRecords', {
-      handle: partition.handle,
-      offset,
+    const { handle, worker } = partition
+    await this.exclusive.run([handle], async () => {
+      partition.update(await worker.command('deleteRecords', { handle, offset }))
     })
-    partition.update(view)
   }
 
   /** Applies retention to every log. */
@@ -229,7 +244,8 @@ export class Registry {
     const all = [...this.#byName.values()].flatMap(t => t.partitions)
     for (let i = 0; i < all.length; i += OPEN_BATCH) {
       await this.#eachWorker(all.slice(i, i + OPEN_BATCH), async (worker, handles) => {
-        const { views } = await worker.command('retention', { handles })
+        const retain = () => worker.command('retention', { handles })
+        const { views } = await this.exclusive.run(handles, retain)
         for (const view of views) {
           const partition = this.#byHandle[view.handle]
           partition?.update(view)
@@ -238,6 +254,24 @@ export class Registry {
         }
       })
     }
+  }
+
+  /** What could be compacted now, of all topics that are to be. */
+  async cleanable(): Promise<(Cleanable & { readonly partition: Partition })[]> {
+    const found: (Cleanable & { readonly partition: Partition })[] = []
+    const compacted = [...this.#byName.values()]
+      .filter(({ config }) => config.cleanupPolicy.includes('compact'))
+      .flatMap(({ partitions }) => partitions.filter(({ offline }) => offline === null))
+    for (let i = 0; i < compacted.length; i += OPEN_BATCH) {
+      await this.#eachWorker(compacted.slice(i, i + OPEN_BATCH), async (worker, handles) => {
+        const { logs } = await worker.command('cleanable', { handles })
+        for (const { handle, ...cleanable } of logs) {
+          const partition = this.#byHandle[handle]
+          if (partition !== undefined) found.push({ ...cleanable, partition })
+        }
+      })
+    }
+    return found
   }
 
   /** A worker thread is gone: so are its partitions, until the broker is started again. */
@@ -296,7 +330,8 @@ export class Registry {
     const partition = this.#byHandle[handle]
     if (partition === undefined || partition.offline !== null) return
     this.#o.log.warn({ partition: partition.name, segment: base }, 'rebuilding a damaged index')
-    partition.worker.command('rebuildIndexes', { handle, base }).catch(error => {
+    const rebuild = () => partition.worker.command('rebuildIndexes', { handle, base })
+    this.exclusive.run([handle], rebuild).catch(error => {
       this.#takeOffline(handle, error instanceof Error ? error.message : String(error))
     })
   }
@@ -347,8 +382,16 @@ export class Registry {
     this.#collisions.set(collisionKey(topic.name), topic.name)
   }
 
+  /** Before clients can write to it: their batches on a compacted topic are looked into, which must not wait then. */
+  async #prepare({ name, config }: Pick<Topic, 'name' | 'config'>): Promise<void> {
+    if (!config.cleanupPolicy.includes('compact') || isInternalTopic(name)) return
+    this.opener ??= await BatchOpener.load(CONTENT_BYTES_MAX)
+  }
+
   async #applyConfig(topic: Topic): Promise<void> {
-    topic.config = resolveTopicConfig(topic.configs, this.#o.configView())
+    const changed = resolveTopicConfig(topic.configs, this.#o.configView())
+    await this.#prepare({ name: topic.name, config: changed })
+    topic.config = changed
     for (const partition of topic.partitions) partition.config = topic.config
     const config = logConfigOf(topic.config, this.#o.producerIdExpirationMs())
     await this.#eachWorker(topic.partitions, (worker, handles) =>

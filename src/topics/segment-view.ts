@@ -1,4 +1,5 @@
 import * as fs from 'node:fs'
+import type { SegmentExtent } from '../storage/commands.ts'
 import { isOffsetIndex, positionFor } from '../storage/index-file.ts'
 import { INDEX_INTERVAL_BYTES } from '../storage/segment.ts'
 
@@ -40,6 +41,8 @@ class TailIndex {
 export class SegmentView {
   readonly base: number
   readonly path: string
+  /** Of the segment: another one means other bytes under the same name. */
+  readonly version: number
   /** Bytes that readers may see. */
   size: number
   #tail: TailIndex | null = new TailIndex()
@@ -47,13 +50,16 @@ export class SegmentView {
   #fd: Promise<number> | null = null
   #users = 0
   #closing = false
+  /** Readers have been told of other segments: under its name there may be another file by now. */
+  isReplaced = false
   /** Damaged index: the caller has the worker build it again. */
   onBadIndex: (base: number) => void = () => {}
 
-  constructor(base: number, path: string, size: number) {
+  constructor({ base, size, version }: SegmentExtent, path: string) {
     this.base = base
     this.path = path
     this.size = size
+    this.version = version
   }
 
   /** Batches may still come. */
@@ -80,6 +86,13 @@ export class SegmentView {
     if (recent !== -1) return recent
     this.#index ??= await this.#loadIndex()
     return positionFor(this.#index, relative)
+  }
+
+  /** From now on it can be read as it is, whatever becomes of the files under its name: compaction is about to change them. */
+  async hold(): Promise<void> {
+    this.#index ??= await this.#loadIndex()
+    this.#fd ??= open(this.path)
+    await this.#fd
   }
 
   async #loadIndex(): Promise<Buffer> {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import type { TaskName, Tasks } from './tasks.ts'
 import { workerFile } from './worker-file.ts'
@@ -24,8 +25,11 @@ export class TaskPoolClosed extends Error {
   override readonly name = 'TaskPoolClosed'
 }
 
+/** What can be given to a thread instead of being cloned. */
+type Transferable = MessagePort | ArrayBuffer
+
 /**
- * Short jobs that would hold the event loop or delay appends: they run on threads of their own, which start with the
+ * Jobs that would hold the event loop or delay appends: they run on threads of their own, which start with the
  * first job and end when there is none for a while.
  */
 export class TaskPool {
@@ -52,18 +56,19 @@ export class TaskPool {
   }
 
   /**
-   * Runs one job. Its error comes with its message; its class is lost between the threads.
+   * Runs one job. What is to be transferred is the thread's from then on. Its error comes with its message; its class is lost between the threads.
    * @throws TaskPoolFull, TaskPoolClosed
    */
   async run<Name extends TaskName>(
     name: Name,
     input: Parameters<Tasks[Name]>[0],
+    transfer: readonly Transferable[] = [],
   ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
     if (this.#closing !== null) throw new TaskPoolClosed('the task pool is closed')
     if (this.#running.size >= this.#jobsMax) {
       throw new TaskPoolFull(`${this.#jobsMax} jobs are under way`)
     }
-    const job = this.#pool.run({ name, input })
+    const job = this.#pool.run({ name, input }, { transferList: [...transfer] })
     this.#running.add(job)
     try {
       return await job

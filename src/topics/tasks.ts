@@ -1,12 +1,14 @@
 import { checkPattern, matchTopics } from '../groups/consumer/pattern.ts'
 import { realFileSystem } from '../storage/fs.ts'
 import { findByTimestamp, findMaxTimestamp, type SearchInput } from '../storage/timestamp-search.ts'
+import { compact } from './compaction-task.ts'
 
-/** The short jobs of the task threads, by name. Their arguments and results are plain data: they are cloned. */
+/** The jobs of the task threads, by name. Their arguments and results are plain data: they are cloned. */
 export const tasks = {
   findByTimestamp: (input: SearchInput & { readonly target: number }) =>
     findByTimestamp(realFileSystem, input),
   findMaxTimestamp: (input: SearchInput) => findMaxTimestamp(realFileSystem, input),
+  compact,
   checkPattern: ({ pattern }: { readonly pattern: string }) => checkPattern(pattern),
   matchTopics: (input: { readonly pattern: string; readonly names: readonly string[] }) =>
     matchTopics(input.pattern, input.names),

@@ -187,6 +187,34 @@ test('LogAppendTime stamps the batch and answers the time; a client cannot claim
   assert.is(batch.computeCrc(claimed), batch.storedCrc(claimed))
 })
 
+test('a record without a key on a compacted topic is refused, whatever the codec, and named', async () => {
+  await wire.createTopic('keyed', 1, { 'cleanup.policy': 'compact' })
+  const record = { timestamp: Date.now(), value: Buffer.from('v') }
+  const keyed = { ...record, key: Buffer.alloc(0) }
+  for (let codec = 0; codec <= 4; codec++) {
+    const fine = await produce('keyed', await encodeBatch([keyed, keyed], { codec }))
+    assert.equal([fine.error, fine.baseOffset], ['NONE', codec * 2])
+    const refused = await produce('keyed', await encodeBatch([keyed, record], { codec }))
+    assert.is(refused.error, 'INVALID_RECORD')
+    assert.match(refused.errorMessage ?? '', /no key/)
+    assert.equal(
+      refused.recordErrors.map(r => r.batchIndex),
+      [1],
+    )
+  }
+  const spoilt = await encodeBatch([keyed], { codec: 1 })
+  spoilt.fill(7, batch.BATCH_HEADER_BYTES)
+  assert.match((await produce('keyed', spoilt)).errorMessage ?? '', /cannot be read/)
+})
+
+test('a topic that becomes a compacted one takes no more records without a key', async () => {
+  const topic = await wire.createTopic('becomes-keyed')
+  assert.is((await produce('becomes-keyed', await batchOf(['a']))).error, 'NONE')
+  await wire.node.registry.setConfigs(topic, () => ({ 'cleanup.policy': 'compact' }))
+  const lz4 = await batchOf(['a'], { codec: 3 })
+  assert.is((await produce('becomes-keyed', lz4)).error, 'INVALID_RECORD')
+})
+
 test('an idempotent producer: duplicates, gaps, epochs and wrap-around, also after a restart', async () => {
   await wire.createTopic('idempotent')
   const send = async (baseSequence: number, producerEpoch = 0, values = ['a']) => {

@@ -9,7 +9,7 @@ import type { BrokerOptions } from '../../src/options.ts'
 import { type ErrorName, errorName } from '../../src/protocol/error-codes.ts'
 import type { DecodedFields, EncodableFields, Fields } from '../../src/protocol/fields.ts'
 import { produceApi } from '../../src/protocol/messages/00-produce.ts'
-import { type BatchOptions, encodeBatch } from '../../src/protocol/records.ts'
+import { type BatchOptions, encodeBatch, type NewRecord } from '../../src/protocol/records.ts'
 import type { Api } from '../../src/protocol/schema.ts'
 import type { Topic } from '../../src/topics/registry.ts'
 
@@ -80,6 +80,15 @@ export class Wire {
     const record = { timestamp: Date.now(), value: Buffer.from('value') }
     const records = await encodeBatch(new Array(count).fill(record), options)
     await this.#append(topic, index, records)
+  }
+
+  /** Appends these records in one batch to partition 0. */
+  async append(
+    topic: string,
+    records: readonly NewRecord[],
+    options: BatchOptions = {},
+  ): Promise<void> {
+    await this.#append(topic, 0, await encodeBatch(records, options))
   }
 
   /** Appends one record with a value of so many bytes to partition 0. */

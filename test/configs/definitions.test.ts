@@ -90,9 +90,13 @@ group.min.session.timeout.ms INT 6000 read-only
 inter.broker.listener.name STRING null read-only
 listener.security.protocol.map STRING SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT per-broker
 listeners LIST PLAINTEXT://:9092 per-broker
+log.cleaner.backoff.ms LONG 15000 cluster-wide
 log.cleaner.dedupe.buffer.size LONG 134217728 cluster-wide
 log.cleaner.delete.retention.ms LONG 86400000 cluster-wide
 log.cleaner.enable BOOLEAN true read-only
+log.cleaner.io.buffer.load.factor DOUBLE 0.9 cluster-wide
+log.cleaner.io.buffer.size INT 524288 cluster-wide
+log.cleaner.io.max.bytes.per.second DOUBLE 1.7976931348623157e+308 cluster-wide
 log.cleaner.max.compaction.lag.ms LONG 9223372036854775807 cluster-wide
 log.cleaner.min.cleanable.ratio DOUBLE 0.5 cluster-wide
 log.cleaner.min.compaction.lag.ms LONG 0 cluster-wide
@@ -172,8 +176,6 @@ const READ_ONLY_HERE = new Set([
   'background.threads',
   'listener.security.protocol.map',
   'listeners',
-  'log.cleaner.dedupe.buffer.size',
-  'log.cleaner.threads',
   'max.connections',
   'max.connections.per.ip',
   'num.io.threads',

@@ -39,6 +39,7 @@ export const LOG_CONFIG: LogConfig = {
   flushMessages: 1,
   flushMs: Number.MAX_SAFE_INTEGER,
   logAppendTime: false,
+  compaction: null,
   producerIdExpirationMs: 86_400_000,
 }
 

@@ -78,7 +78,7 @@ function writeLog(batches: readonly TestBatch[], viewed: number): TestLog {
 function viewOf(placed: readonly Placed[]): LogView {
   const sizes = new Map<number, number>([[0, 0]])
   for (const b of placed) sizes.set(b.segment, b.position + b.bytes.length)
-  const segments = [...sizes].map(([base, size]) => ({ base, size }))
+  const segments = [...sizes].map(([base, size]) => ({ base, size, version: 0 }))
   const nextOffset = (placed.at(-1)?.last ?? -1) + 1
   return { handle: 0, logStartOffset: 0, nextOffset, segments, epochs: [], offline: null }
 }

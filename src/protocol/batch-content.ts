@@ -1,0 +1,49 @@
+import {
+  CODEC_NONE,
+  type Codec,
+  DecompressionError,
+  decompressWith,
+  loadCodecs,
+} from '../compression/codec.ts'
+import { RawRecords } from './raw-records.ts'
+import * as batch from './record-batch.ts'
+import { MalformedBatch } from './records.ts'
+
+/** Opens batches without waiting, on a thread that may be busy as long as that takes. */
+export class BatchOpener {
+  readonly #codecs: ReadonlyMap<number, Codec>
+  readonly #contentBytesMax: number
+
+  private constructor(codecs: ReadonlyMap<number, Codec>, contentBytesMax: number) {
+    this.#codecs = codecs
+    this.#contentBytesMax = contentBytesMax
+  }
+
+  /** @param contentBytesMax the most that the records of one batch may take when decompressed */
+  static async load(contentBytesMax: number): Promise<BatchOpener> {
+    return new BatchOpener(await loadCodecs(), contentBytesMax)
+  }
+
+  /**
+   * The records of one whole batch.
+   * @throws MalformedBatch, DecompressionError
+   */
+  open(bytes: Buffer): RawRecords {
+    const number = batch.codec(batch.attributes(bytes))
+    const stored = bytes.subarray(batch.BATCH_HEADER_BYTES)
+    const count = batch.recordsCount(bytes)
+    if (number === CODEC_NONE || count === 0) return new RawRecords(stored, count)
+    const codec = this.#codecs.get(number)
+    if (codec === undefined) throw new MalformedBatch(`there is no codec ${number}`)
+    return new RawRecords(decompressWith(codec, number, stored, this.#contentBytesMax), count)
+  }
+
+  /** As the batch's codec has it. */
+  compress(content: Buffer, attributes: number): Buffer {
+    return this.#codecs.get(batch.codec(attributes))?.compress(content) ?? content
+  }
+}
+
+/** Whether what was thrown says that a batch cannot be opened, not that something else went wrong. */
+export const isUnreadable = (error: unknown): boolean =>
+  error instanceof MalformedBatch || error instanceof DecompressionError

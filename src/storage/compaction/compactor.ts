@@ -1,0 +1,324 @@
+import { randomInt } from 'node:crypto'
+import { join } from 'node:path'
+import { BatchOpener, isUnreadable } from '../../protocol/batch-content.ts'
+import * as batch from '../../protocol/record-batch.ts'
+import { damaged } from '../corrupt-log.ts'
+import type { FileSystem } from '../fs.ts'
+import { fileName, Segment } from '../segment.ts'
+import { filterBatch, type Verdict } from './filter-batch.ts'
+import { KeyMap } from './key-map.ts'
+import { CLEANED, type Swap } from './swap.ts'
+import { TransactionFilter, TransactionFinder } from './transactions.ts'
+
+/** A closed segment as it was when the compaction was planned. */
+interface SegmentExtent {
+  readonly base: number
+  readonly size: number
+  /** Counts up when other bytes have been put under the same name. */
+  readonly version: number
+}
+
+/** One compaction of a log, as of the moment when it was planned. Offsets: from is included, to is not. */
+export interface CompactionPlan {
+  readonly dir: string
+  /** The log's name, for messages. */
+  readonly name: string
+  /** Closed segments from the log's first on, all that may be rewritten. */
+  readonly segments: readonly SegmentExtent[]
+  /** Below it the log was compacted before. */
+  readonly firstDirtyOffset: number
+  /** From here on nothing may be compacted: the end of the last of the segments. */
+  readonly firstUncleanableOffset: number
+  /** Of every producer that is still known: its epoch, and the offset of its last record (-1 if it has only markers). */
+  readonly producers: ReadonlyMap<number, { readonly epoch: number; readonly lastOffset: number }>
+  /** ms since 1970. */
+  readonly now: number
+  readonly deleteRetentionMs: number
+  readonly segmentBytes: number
+  /** For the offsets of keys. */
+  readonly keyBytesMax: number
+  /** The most that the records of one batch may take when decompressed. */
+  readonly contentBytesMax: number
+}
+
+/** A segment that stands for others; its files are flushed and not swapped in yet. */
+export interface CleanedSegment extends Swap {
+  readonly size: number
+  readonly offsetIndexBytes: number
+  readonly timeIndexBytes: number
+  readonly maxTimestamp: number
+  readonly maxTimestampOffset: number
+}
+
+export interface CompactionResult {
+  /** Below it the log is compacted now. */
+  readonly endOffset: number
+  readonly keys: number
+  readonly bytesRead: number
+  readonly bytesWritten: number
+  /** Batches that could not be opened and were kept as they are. */
+  readonly unreadable: number
+}
+
+/** Called with the bytes read or written since the last time; what it returns is waited for. May throw to stop. */
+export type Pace = (bytes: number) => Promise<void> | null
+
+/** Read and written at once. */
+const CHUNK_BYTES = 1024 * 1024
+/** Flushed at once, so that the disk never has much of it to do while others wait for theirs. */
+const FLUSH_BYTES = 8 * 1024 * 1024
+/** Segments that one cleaned segment may stand for. */
+const GROUP_SEGMENTS_MAX = 256
+const RELATIVE_OFFSET_MAX = 0x7fffffff
+
+/**
+ * Compacts a log: of every key only the newest record stays, offsets stay as they are (Cleaner.java). First the newest offset
+ * of each key in the part that is new is learnt, as many as there is room for, then all closed segments up to there are
+ * written anew, one group of them after the other. Yields each when it is on disk; the caller swaps it in and goes on.
+ */
+export class Compactor {
+  readonly #files: FileSystem
+  readonly #plan: CompactionPlan
+  readonly #pace: Pace
+  readonly #keys: KeyMap
+  #opener!: BatchOpener
+  /** The offset after the last batch whose keys are known. */
+  #endOffset: number
+  #aborted: TransactionFinder['aborted'] = []
+  #bytesRead = 0
+  #bytesWritten = 0
+  #unreadable = 0
+
+  constructor(files: FileSystem, plan: CompactionPlan, pace: Pace) {
+    this.#files = files
+    this.#plan = plan
+    this.#pace = pace
+    this.#keys = new KeyMap(plan.keyBytesMax, randomInt(2 ** 32))
+    this.#endOffset = plan.firstDirtyOffset
+  }
+
+  async *run(): AsyncGenerator<CleanedSegment, CompactionResult> {
+    this.#opener = await BatchOpener.load(this.#plan.contentBytesMax)
+    await this.#learn()
+    const transactions = new TransactionFilter(this.#aborted)
+    const hasNews = this.#endOffset > this.#plan.firstDirtyOffset
+    for (const group of hasNews ? this.#groups() : []) yield await this.#clean(group, transactions)
+    return {
+      endOffset: this.#endOffset,
+      keys: this.#keys.size,
+      bytesRead: this.#bytesRead,
+      bytesWritten: this.#bytesWritten,
+      unreadable: this.#unreadable,
+    }
+  }
+
+  /** Learns the keys of the dirty part up to where the first open transaction begins or there is no room for more. */
+  async #learn(): Promise<void> {
+    const { firstDirtyOffset, firstUncleanableOffset, segments } = this.#plan
+    const dirty = segments.filter(
+      (_, i) => (segments[i + 1]?.base ?? Number.POSITIVE_INFINITY) > firstDirtyOffset,
+    )
+    const finder = new TransactionFinder()
+    for (const segment of dirty) {
+      for await (const batches of this.#chunks(segment)) {
+        for (const bytes of batches) finder.note(bytes, this.#opener)
+      }
+    }
+    this.#aborted = finder.aborted
+    const limit = Math.min(firstUncleanableOffset, finder.firstOpenOffset)
+    const transactions = new TransactionFilter(finder.aborted)
+    for (const [i, segment] of dirty.entries()) {
+      for await (const batches of this.#chunks(segment)) {
+        for (const bytes of batches) {
+          if (batch.baseOffset(bytes) >= limit) return
+          // Also of what is known already: the transactions in it must be over before those that follow begin.
+          const isUseless = transactions.mayGo(bytes, this.#opener)
+          if (batch.lastOffset(bytes) < firstDirtyOffset) continue
+          const isControl = batch.isControl(batch.attributes(bytes))
+          if (!isUseless && !isControl && !this.#learnBatch(bytes)) return
+          this.#endOffset = batch.lastOffset(bytes) + 1
+        }
+      }
+      this.#endOffset = Math.min(limit, dirty[i + 1]?.base ?? firstUncleanableOffset)
+    }
+  }
+
+  /** @returns false if there is no room for all its keys: then those that found room do no harm, they are the newest so far */
+  #learnBatch(bytes: Buffer): boolean {
+    const baseOffset = batch.baseOffset(bytes)
+    try {
+      const records = this.#opener.open(bytes)
+      while (records.next()) {
+        if (records.key === null) continue
+        if (!this.#keys.put(records.key, baseOffset + records.offsetDelta)) return this.#full(bytes)
+      }
+    } catch (error) {
+      if (!isUnreadable(error)) throw error
+    }
+    return true
+  }
+
+  #full(bytes: Buffer): false {
+    if (this.#endOffset > this.#plan.firstDirtyOffset) return false
+    const { name, keyBytesMax } = this.#plan
+    throw new Error(
+      `${name}: the keys of the batch at offset ${batch.baseOffset(bytes)} do not fit into the ${keyBytesMax} bytes of log.cleaner.dedupe.buffer.size`,
+    )
+  }
+
+  /** Neighbours that fit into one segment, whatever stays of them (groupSegmentsBySize). */
+  *#groups(): Generator<CompactionPlan['segments']> {
+    const { segmentBytes, firstUncleanableOffset } = this.#plan
+    const segments = this.#plan.segments.filter(({ base }) => base < this.#endOffset)
+    let group: SegmentExtent[] = []
+    let bytes = 0
+    for (const [i, segment] of segments.entries()) {
+      const end = segments[i + 1]?.base ?? firstUncleanableOffset
+      const fits =
+        group.length < GROUP_SEGMENTS_MAX &&
+        bytes + segment.size <= segmentBytes &&
+        end - 1 - (group[0]?.base ?? segment.base) <= RELATIVE_OFFSET_MAX
+      if (!fits && group.length > 0) {
+        yield group
+        group = []
+        bytes = 0
+      }
+      group.push(segment)
+      bytes += segment.size
+    }
+    if (group.length > 0) yield group
+  }
+
+  async #clean(
+    group: CompactionPlan['segments'],
+    transactions: TransactionFilter,
+  ): Promise<CleanedSegment> {
+    const { base } = group[0]!
+    const target = Segment.create(this.#files, this.#plan.dir, base, CLEANED)
+    try {
+      for (const segment of group) {
+        for await (const batches of this.#chunks(segment)) {
+          const before = target.size
+          for (const bytes of batches) {
+            const kept = this.#filter(bytes, transactions)
+            if (kept !== null) target.append(kept)
+          }
+          // Before the next chunk, which comes in the same buffer.
+          target.write()
+          if (target.size - target.flushedBytes >= FLUSH_BYTES) target.flush()
+          this.#bytesWritten += target.size - before
+          const wait = this.#pace(target.size - before)
+          if (wait !== null) await wait
+        }
+      }
+      target.seal()
+    } finally {
+      target.close()
+    }
+    return {
+      base,
+      replaces: group.map(segment => segment.base),
+      size: target.size,
+      offsetIndexBytes: target.offsetIndex.bytes,
+      timeIndexBytes: target.timeIndex.bytes,
+      maxTimestamp: target.maxTimestamp,
+      maxTimestampOffset: target.maxTimestampOffset,
+    }
+  }
+
+  #filter(bytes: Buffer, transactions: TransactionFilter): Buffer | null {
+    const { now, deleteRetentionMs } = this.#plan
+    if (batch.baseOffset(bytes) >= this.#endOffset) return bytes
+    const context = { opener: this.#opener, newHorizon: now + deleteRetentionMs }
+    try {
+      return filterBatch(bytes, this.#verdict(bytes, transactions), context)
+    } catch (error) {
+      if (!isUnreadable(error)) throw error
+      this.#unreadable++
+      return bytes
+    }
+  }
+
+  #verdict(bytes: Buffer, transactions: TransactionFilter): Verdict {
+    const isControl = batch.isControl(batch.attributes(bytes))
+    const horizon = batch.deleteHorizon(bytes)
+    const isPastHorizon = horizon !== batch.NO_TIMESTAMP && horizon <= this.#plan.now
+    const mayGo = transactions.mayGo(bytes, this.#opener)
+    const goes = mayGo && (!isControl || isPastHorizon)
+    const isLastOfAll = batch.lastOffset(bytes) + 1 === this.#endOffset
+    return {
+      staysEmpty: isLastOfAll || this.#isLastOfProducer(bytes, isControl),
+      isMarkerOfNothing: isControl && mayGo,
+      keeps: (record, offset) => {
+        if (goes) return false
+        if (isControl) return true
+        if (record.key === null) return false
+        return offset >= this.#keys.get(record.key) && (record.hasValue || !isPastHorizon)
+      },
+    }
+  }
+
+  /** Its last sequence, or epoch, must be known as long as the producer may come back. */
+  #isLastOfProducer(bytes: Buffer, isControl: boolean): boolean {
+    const id = batch.producerId(bytes)
+    if (id === batch.NO_PRODUCER_ID) return false
+    const known = this.#plan.producers.get(id)
+    if (known === undefined) return false
+    const { epoch, lastOffset } = known
+    if (lastOffset !== -1) return batch.lastOffset(bytes) === lastOffset
+    return isControl && batch.producerEpoch(bytes) === epoch
+  }
+
+  /**
+   * The batches of a closed segment, whole and with a right CRC, as many at a time as are read at once. They are good until
+   * the next are asked for.
+   * @throws CorruptLog
+   */
+  async *#chunks({ base, size }: SegmentExtent): AsyncGenerator<Buffer[]> {
+    const { dir, name } = this.#plan
+    const fd = this.#files.open(join(dir, fileName(base, 'log')), 'read')
+    try {
+      let buffer = Buffer.allocUnsafe(CHUNK_BYTES)
+      for (let position = 0; position < size; ) {
+        const want = Math.min(buffer.length, size - position)
+        const chunk = buffer.subarray(0, this.#files.read(fd, buffer, 0, want, position))
+        const { batches, bytes, problem } = cut(chunk)
+        if (problem !== null) throw damaged(name, base, position + bytes, problem)
+        if (bytes === 0) {
+          const needed = chunk.length < batch.BATCH_HEADER_BYTES ? 0 : batch.batchBytes(chunk)
+          const isCut = needed <= buffer.length || needed > size - position
+          if (isCut) throw damaged(name, base, position, 'a batch is cut off')
+          buffer = Buffer.allocUnsafe(needed)
+          continue
+        }
+        yield batches
+        position += bytes
+        this.#bytesRead += bytes
+        const wait = this.#pace(bytes)
+        if (wait !== null) await wait
+      }
+    } finally {
+      this.#files.close(fd)
+    }
+  }
+}
+
+/** The whole batches at the front of a chunk, and why the next one, if it is whole, is none. */
+function cut(chunk: Buffer): { batches: Buffer[]; bytes: number; problem: string | null } {
+  const batches: Buffer[] = []
+  let at = 0
+  while (chunk.length - at >= batch.BATCH_HEADER_BYTES) {
+    const bytes = batch.batchBytes(chunk, at)
+    if (bytes < batch.BATCH_HEADER_BYTES) {
+      return { batches, bytes: at, problem: `a batch claims ${bytes} bytes` }
+    }
+    if (bytes > chunk.length - at) break
+    const whole = chunk.subarray(at, at + bytes)
+    if (batch.computeCrc(whole) !== batch.storedCrc(whole)) {
+      return { batches, bytes: at, problem: 'a batch does not match its CRC' }
+    }
+    batches.push(whole)
+    at += bytes
+  }
+  return { batches, bytes: at, problem: null }
+}

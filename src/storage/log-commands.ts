@@ -1,0 +1,76 @@
+import { rebuildIndexes } from './closed-segment.ts'
+import type { Commands, LogView } from './commands.ts'
+import { cleanable } from './compaction/cleanable.ts'
+import { writeCompactionCheckpoint } from './compaction/swap.ts'
+import type { FileSystem } from './fs.ts'
+import type { Log } from './log.ts'
+
+/** What the commands that concern single logs need of the store. */
+export interface LogAccess {
+  files(): FileSystem
+  /** ms since the epoch. */
+  now(): number
+  find(handle: number): Log | undefined
+  /** @throws if it is not open here */
+  log(handle: number): Log
+  /** @throws if it is not open here or offline: after a failure nothing is tried on its files again */
+  online(handle: number): Log
+}
+
+type Run<N extends keyof Commands> = (request: Commands[N]['request']) => Commands[N]['response']
+
+/** The commands that look at single logs or change what is closed of them, and nothing else of the store. */
+export function logCommands(access: LogAccess): {
+  readonly [N in 'producers' | 'rebuildIndexes' | 'cleanable' | 'swapped' | 'compacted']: Run<N>
+} {
+  return {
+    producers: ({ handle }) => ({
+      producers: [...access.log(handle).producers.producers].map(([producerId, p]) => ({
+        producerId,
+        producerEpoch: p.epoch,
+        lastSequence: p.batches.at(-1)?.lastSequence ?? -1,
+        lastTimestamp: p.lastTimestamp,
+      })),
+    }),
+    rebuildIndexes: ({ handle, base }) => {
+      const log = access.online(handle)
+      // The active segment's index is still being written: it is closed first.
+      if (log.active.baseOffset === base && log.active.size > 0) log.roll()
+      const isThere = log.segments.some(s => s.baseOffset === base && s.size > 0)
+      if (isThere) rebuildIndexes(access.files(), log, base)
+      return null
+    },
+    cleanable: ({ handles }) => ({
+      logs: handles.flatMap(handle => {
+        const log = access.find(handle)
+        if (log === undefined || log.offline !== null || log.config.compaction === null) return []
+        const found = cleanable(log, log.config.compaction, access.now())
+        return found === null ? [] : [{ ...found, handle }]
+      }),
+    }),
+    swapped: ({ handle, cleaned }) => {
+      const log = access.online(handle)
+      if (!log.replaceSegments(cleaned)) {
+        throw new Error(`segment ${cleaned.base} stands for segments that are not there`)
+      }
+      return viewOf(handle, log)
+    },
+    compacted: ({ handle, cleanedOffset }) => {
+      const log = access.online(handle)
+      writeCompactionCheckpoint(access.files(), log.dir, { cleanedOffset, swap: null })
+      log.cleanedOffset = cleanedOffset
+      return null
+    },
+  }
+}
+
+export function viewOf(handle: number, log: Log): LogView {
+  return {
+    handle,
+    logStartOffset: log.logStartOffset,
+    nextOffset: log.nextOffset,
+    segments: log.segments.map(s => ({ base: s.baseOffset, size: s.size, version: s.version })),
+    epochs: log.epochs.entries,
+    offline: log.offline,
+  }
+}

@@ -1,0 +1,276 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { type BrokerConfigView, brokerValue } from '../configs/values.ts'
+import type { Cleanable } from '../storage/compaction/cleanable.ts'
+import type { CleanedSegment, CompactionResult } from '../storage/compaction/compactor.ts'
+import type { CompactionJob, FromMain, FromTask } from './compaction-task.ts'
+import { DISK_RESERVE_BYTES, freeBytes } from './disk-watch.ts'
+import type { Partition } from './partition.ts'
+import { CONTENT_BYTES_MAX, type Registry } from './registry.ts'
+import { TaskPool } from './task-pool.ts'
+
+/** A log that could not be compacted is left alone for so long, in ms. */
+const FAILED_MS = 600_000
+/** Compactions at once, whatever log.cleaner.threads says. */
+const THREADS_MAX = 16
+/** What a compaction under way is given to stop, in ms. */
+const CLOSE_MS = 2_000
+
+export interface CleanerSettings {
+  /** Compactions at once; 0 for none. */
+  readonly threads: number
+  /** Between two looks for something to do, in ms. */
+  readonly backoffMs: number
+  /** For the offsets of keys, of all compactions together. */
+  readonly keyBytesMax: number
+  /** Read and written together by all, in bytes a second. */
+  readonly bytesPerSecond: number
+}
+
+export function cleanerSettings(view: BrokerConfigView): CleanerSettings {
+  return {
+    threads: brokerValue('log.cleaner.threads', view),
+    backoffMs: Number(brokerValue('log.cleaner.backoff.ms', view)),
+    keyBytesMax: Number(brokerValue('log.cleaner.dedupe.buffer.size', view)),
+    bytesPerSecond: brokerValue('log.cleaner.io.max.bytes.per.second', view),
+  }
+}
+
+export interface CleanerOptions {
+  readonly registry: Registry
+  /** As they are now. */
+  readonly settings: () => CleanerSettings
+  readonly log: {
+    info(fields: object, message: string): void
+    error(fields: object, message: string): void
+  }
+}
+
+type Candidate = Cleanable & { readonly partition: Partition }
+
+/**
+ * Has logs compacted in threads of their own, the dirtiest first (LogCleanerManager.java). The thread reads and writes files
+ * and swaps them; around each swap the readers and the partition's worker are told, and nothing else may change the log's
+ * closed segments.
+ */
+export class Cleaner {
+  readonly #o: CleanerOptions
+  /** Made with the first compaction. */
+  #tasks: TaskPool | null = null
+  /** Folders of the logs that are being compacted: a topic of the same name made again waits for the old one. */
+  readonly #busy = new Set<string>()
+  readonly #lines = new Set<MessagePort>()
+  readonly #failed = new Map<Partition, number>()
+  #timer: NodeJS.Timeout | null = null
+  #round: Promise<unknown> = Promise.resolve()
+  #isClosed = false
+
+  constructor(options: CleanerOptions) {
+    this.#o = options
+  }
+
+  start(): void {
+    this.#timer = setTimeout(() => {
+      this.#round = this.clean()
+        .catch(err => this.#o.log.error({ err }, 'looking for logs to compact failed'))
+        .then(() => {
+          if (!this.#isClosed) this.start()
+        })
+    }, this.#o.settings().backoffMs)
+    this.#timer.unref()
+  }
+
+  /** Compacts everything that is due, and what becomes due meanwhile. */
+  async clean(): Promise<void> {
+    const settings = this.#o.settings()
+    const threads = Math.min(settings.threads, THREADS_MAX)
+    const share: Share = {
+      keyBytesMax: Math.floor(settings.keyBytesMax / threads),
+      bytesPerSecond: settings.bytesPerSecond / threads,
+    }
+    const lanes = Array.from({ length: threads }, async () => {
+      for (let next = await this.#next(); next !== null; next = await this.#next()) {
+        await this.#compact(next, share)
+      }
+    })
+    await Promise.all(lanes)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    for (const line of this.#lines) line.postMessage('stop' satisfies FromMain)
+    await this.#tasks?.close()
+    await this.#round
+  }
+
+  async #next(): Promise<Candidate | null> {
+    if (this.#isClosed) return null
+    const found = await this.#o.registry.cleanable()
+    if (this.#isClosed) return null
+    let best: Candidate | null = null
+    for (const one of found) {
+      if (isDue(one) && this.#mayRun(one.partition) && dirt(one) > dirt(best)) best = one
+    }
+    if (best !== null) this.#busy.add(best.partition.reader.dir)
+    return best
+  }
+
+  #mayRun(partition: Partition): boolean {
+    const failed = this.#failed.get(partition)
+    if (failed !== undefined && Date.now() - failed < FAILED_MS) return false
+    return !this.#busy.has(partition.reader.dir)
+  }
+
+  async #compact(candidate: Candidate, share: Share): Promise<void> {
+    const { partition } = candidate
+    const { log } = this.#o
+    const started = performance.now()
+    try {
+      const result = await this.#run(candidate, share)
+      if (result === null) return
+      this.#failed.delete(partition)
+      const ms = Math.round(performance.now() - started)
+      log.info({ partition: partition.name, ...result, ms }, 'compacted')
+    } catch (err) {
+      if (this.#isClosed || partition.isDeleted) return
+      this.#failed.set(partition, Date.now())
+      const message = `compaction failed, the log stays as it is for ${FAILED_MS / 60_000} minutes`
+      log.error({ err, partition: partition.name }, message)
+    } finally {
+      this.#busy.delete(partition.reader.dir)
+    }
+  }
+
+  async #run(
+    candidate: Candidate,
+    { keyBytesMax, bytesPerSecond }: Share,
+  ): Promise<CompactionResult | null> {
+    const { partition } = candidate
+    const { handle, worker } = partition
+    await checkRoom(partition)
+    await worker.command('settle', { handle })
+    const plan = { ...planOf(candidate), keyBytesMax }
+    const { port1: line, port2: port } = new MessageChannel()
+    this.#lines.add(line)
+    try {
+      const swapping = new Swapping(partition, plan.segments, this.#o.registry, line)
+      line.on('message', (message: FromTask) => swapping.take(message))
+      this.#tasks ??= new TaskPool({ threadsMax: THREADS_MAX, closeMs: CLOSE_MS })
+      const result = await this.#tasks
+        .run('compact', { plan, bytesPerSecond, port }, [port])
+        .catch(error => swapping.failed(error))
+      if (result !== null) {
+        await worker.command('compacted', { handle, cleanedOffset: result.endOffset })
+      }
+      return result
+    } finally {
+      this.#lines.delete(line)
+      line.close()
+    }
+  }
+}
+
+/** What one of several compactions may take. */
+interface Share {
+  readonly keyBytesMax: number
+  readonly bytesPerSecond: number
+}
+
+function planOf(candidate: Candidate): Omit<CompactionJob['plan'], 'keyBytesMax'> {
+  const { partition, firstDirtyOffset, firstUncleanableOffset } = candidate
+  const { config, reader, name } = partition
+  return {
+    ...{ dir: reader.dir, name, firstDirtyOffset, firstUncleanableOffset, now: Date.now() },
+    segments: reader.segments
+      .filter(({ base }) => base < firstUncleanableOffset)
+      .map(({ base, size, version }) => ({ base, size, version })),
+    deleteRetentionMs: Number(config.deleteRetentionMs),
+    segmentBytes: config.segmentBytes,
+    contentBytesMax: CONTENT_BYTES_MAX,
+  }
+}
+
+/** What is written anew must find room before what it stands for goes. */
+async function checkRoom({ reader, config }: Partition): Promise<void> {
+  const needed = DISK_RESERVE_BYTES + config.segmentBytes
+  const free = await freeBytes(reader.dir)
+  if (free >= needed) return
+  throw new Error(`the disk of ${reader.dir} has ${free} bytes left, compaction needs ${needed}`)
+}
+
+const dirt = (one: Candidate | null): number =>
+  one === null ? -1 : one.dirtyBytes / (one.cleanBytes + one.dirtyBytes)
+
+const isDue = (one: Candidate): boolean =>
+  one.isOverdue || dirt(one) > one.partition.config.minCleanableDirtyRatio
+
+/** The main thread's side of one compaction's swaps. */
+class Swapping {
+  readonly #partition: Partition
+  readonly #planned: CompactionJob['plan']['segments']
+  readonly #registry: Registry
+  readonly #line: MessagePort
+  /** Between leave to swap and the word that it is done, the files may be either way. */
+  #underWay: { readonly cleaned: CleanedSegment; readonly done: () => void } | null = null
+
+  constructor(
+    partition: Partition,
+    planned: CompactionJob['plan']['segments'],
+    registry: Registry,
+    line: MessagePort,
+  ) {
+    this.#partition = partition
+    this.#planned = planned
+    this.#registry = registry
+    this.#line = line
+  }
+
+  take(message: FromTask): void {
+    if (message === 'swapped') this.#swapped()
+    else this.#ready(message).catch(() => this.#say('stop'))
+  }
+
+  #say(message: FromMain): void {
+    this.#line.postMessage(message)
+  }
+
+  /** A segment is ready: once nobody else changes the log, and readers hold what they need, it may be swapped in. */
+  #ready(cleaned: CleanedSegment): Promise<void> {
+    const { handle, reader } = this.#partition
+    return this.#registry.exclusive.run([handle], async () => {
+      const replaced = this.#planned.filter(({ base }) => cleaned.replaces.includes(base))
+      if (this.#partition.isDeleted || !reader.has(replaced)) return this.#say('stop')
+      await reader.hold(cleaned.replaces)
+      await new Promise<void>(done => {
+        this.#underWay = { cleaned, done }
+        this.#say('go')
+      })
+    })
+  }
+
+  async #swapped(): Promise<void> {
+    const { cleaned, done } = this.#underWay!
+    const { handle, worker } = this.#partition
+    try {
+      this.#partition.update(await worker.command('swapped', { handle, cleaned }))
+      this.#underWay = null
+      this.#say('go')
+    } catch (error) {
+      await this.failed(error).catch(() => this.#say('stop'))
+    }
+    done()
+  }
+
+  /** The thread has failed. If it was amid a swap, what the files are is known only after the next start. */
+  async failed(error: unknown): Promise<never> {
+    if (this.#underWay !== null) {
+      const { done } = this.#underWay
+      const { handle, worker } = this.#partition
+      const reason = `compaction: ${error instanceof Error ? error.message : String(error)}`
+      this.#underWay = null
+      done()
+      if (!worker.isLost) await worker.command('giveUp', { handle, reason })
+    }
+    throw error
+  }
+}

@@ -1,0 +1,136 @@
+import * as fs from 'node:fs'
+import { setPriority } from 'node:os'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import {
+  type CleanedSegment,
+  type CompactionPlan,
+  type CompactionResult,
+  Compactor,
+  type Pace,
+} from '../storage/compaction/compactor.ts'
+import { removeCleaned, swapIn } from '../storage/compaction/swap.ts'
+import { realFileSystem } from '../storage/fs.ts'
+import { loadSnapshot } from '../storage/learning.ts'
+import type { Producer } from '../storage/producer-state.ts'
+
+/** What a task thread is to compact; `port` is its line to the main thread. */
+export interface CompactionJob {
+  readonly plan: Omit<CompactionPlan, 'producers'>
+  /** Read and written together, in bytes a second; infinite for as fast as it goes. */
+  readonly bytesPerSecond: number
+  readonly port: MessagePort
+}
+
+/**
+ * What is said on the line. The task says which segment is ready, and waits for leave to swap it in; it says that it has, and
+ * waits for leave to go on. The main thread may say `stop` at any time.
+ */
+export type FromMain = 'go' | 'stop'
+export type FromTask = CleanedSegment | 'swapped'
+
+/** Between the main thread and the disk, others come first: of the thread alone, on Linux. */
+const NICE = 10
+/** The line is looked at after so many bytes. */
+const LOOK_BYTES = 1024 * 1024
+/** Waits shorter than this are put off, in ms. */
+const WAIT_MS_MIN = 5
+
+class Stopped extends Error {
+  override readonly name = 'Stopped'
+}
+
+/** Entry in a task thread. @returns null if it was told to stop */
+export async function compact(job: CompactionJob): Promise<CompactionResult | null> {
+  const { plan, port } = job
+  yieldToOthers()
+  const files = realFileSystem
+  const line = new Line(port)
+  try {
+    const pace = pacer(job.bytesPerSecond, line)
+    const run = new Compactor(files, { ...plan, producers: producersOf(plan.dir) }, pace).run()
+    for (;;) {
+      const step = await run.next()
+      if (step.done) return step.value
+      await line.ask(step.value)
+      swapIn(files, plan.dir, step.value, plan.firstDirtyOffset)
+      await line.ask('swapped')
+    }
+  } catch (error) {
+    if (error instanceof Stopped) return null
+    throw error
+  } finally {
+    port.close()
+    if (files.exists(plan.dir)) removeCleaned(files, plan.dir)
+  }
+}
+
+/** As of the newest snapshot, which is taken when a segment is closed: those that came since have their batches behind it. */
+function producersOf(dir: string): CompactionPlan['producers'] {
+  const { producers } = loadSnapshot(realFileSystem, dir).state
+  const lastOf = ([id, { epoch, batches }]: [number, Producer]) =>
+    [id, { epoch, lastOffset: batches.at(-1)?.lastOffset ?? -1 }] as const
+  return new Map([...producers].map(lastOf))
+}
+
+/** The task's end of the line. */
+class Line {
+  readonly #port: MessagePort
+  #isStopped = false
+  #go: (() => void) | null = null
+
+  constructor(port: MessagePort) {
+    this.#port = port
+    port.on('message', (message: FromMain) => this.#take(message))
+  }
+
+  #take(message: FromMain): void {
+    if (message === 'stop') this.#isStopped = true
+    this.#go?.()
+  }
+
+  /** Says something and waits for leave to go on. @throws Stopped */
+  async ask(message: FromTask): Promise<void> {
+    const answered = new Promise<void>(resolve => {
+      this.#go = resolve
+    })
+    this.#port.postMessage(message)
+    if (!this.#isStopped) await answered
+    this.#go = null
+    this.throwIfStopped()
+  }
+
+  /** Also in the middle of work that never lets the event loop turn. */
+  look(): void {
+    const received = receiveMessageOnPort(this.#port)
+    if (received !== undefined) this.#take(received.message as FromMain)
+    this.throwIfStopped()
+  }
+
+  throwIfStopped(): void {
+    if (this.#isStopped) throw new Stopped()
+  }
+}
+
+/** Keeps to a rate, and looks whether to stop. */
+function pacer(bytesPerSecond: number, line: Line): Pace {
+  const started = performance.now()
+  let total = 0
+  let looked = 0
+  return bytes => {
+    total += bytes
+    if (total - looked >= LOOK_BYTES) {
+      looked = total
+      line.look()
+    }
+    const early = (total / bytesPerSecond) * 1000 - (performance.now() - started)
+    return early < WAIT_MS_MIN ? null : delay(early)
+  }
+}
+
+function yieldToOthers(): void {
+  const self = '/proc/thread-self'
+  if (!fs.existsSync(self)) return
+  setPriority(Number(fs.readlinkSync(self).split('/').at(-1)), NICE)
+}

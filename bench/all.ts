@@ -1,4 +1,5 @@
 import type { Bench } from './harness.ts'
+import { compaction } from './macro/compaction.ts'
 import { fetch } from './macro/fetch.ts'
 import { produce } from './macro/produce.ts'
 import { codec } from './micro/codec.ts'
@@ -14,4 +15,5 @@ export const benches: Readonly<Record<string, Bench>> = {
   segment,
   produce,
   fetch,
+  compaction,
 }

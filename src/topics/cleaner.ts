@@ -12,6 +12,11 @@ import { TaskPool } from './task-pool.ts'
 const FAILED_MS = 600_000
 /** Compactions at once, whatever log.cleaner.threads says. */
 const THREADS_MAX = 16
+/** How much longer than its flushes a compaction rests, so that those of appends find the disk free. */
+const FLUSH_REST = 20
+/** With so many new bytes it has fallen behind, and rests less. */
+const BEHIND_BYTES = 4 * 1024 ** 3
+const BEHIND_FLUSH_REST = 2
 /** What a compaction under way is given to stop, in ms. */
 const CLOSE_MS = 2_000
 
@@ -153,11 +158,13 @@ export class Cleaner {
     const { port1: line, port2: port } = new MessageChannel()
     this.#lines.add(line)
     try {
+      const isBehind = candidate.dirtyBytes > BEHIND_BYTES
+      const flushRest = isBehind ? BEHIND_FLUSH_REST : FLUSH_REST
       const swapping = new Swapping(partition, plan.segments, this.#o.registry, line)
       line.on('message', (message: FromTask) => swapping.take(message))
       this.#tasks ??= new TaskPool({ threadsMax: THREADS_MAX, closeMs: CLOSE_MS })
       const result = await this.#tasks
-        .run('compact', { plan, bytesPerSecond, port }, [port])
+        .run('compact', { plan, bytesPerSecond, flushRest, port }, [port])
         .catch(error => swapping.failed(error))
       if (result !== null) {
         await worker.command('compacted', { handle, cleanedOffset: result.endOffset })

@@ -1,7 +1,6 @@
 import * as fs from 'node:fs'
 import { setPriority } from 'node:os'
 import { performance } from 'node:perf_hooks'
-import { setTimeout as delay } from 'node:timers/promises'
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import {
   type CleanedSegment,
@@ -20,6 +19,8 @@ export interface CompactionJob {
   readonly plan: Omit<CompactionPlan, 'producers'>
   /** Read and written together, in bytes a second; infinite for as fast as it goes. */
   readonly bytesPerSecond: number
+  /** After a flush the thread rests so many times as long as the flush took. */
+  readonly flushRest: number
   readonly port: MessagePort
 }
 
@@ -32,10 +33,11 @@ export type FromTask = CleanedSegment | 'swapped'
 
 /** Between the main thread and the disk, others come first: of the thread alone, on Linux. */
 const NICE = 10
-/** The line is looked at after so many bytes. */
-const LOOK_BYTES = 1024 * 1024
-/** Waits shorter than this are put off, in ms. */
-const WAIT_MS_MIN = 5
+/** After so long at work the thread rests, and for how long, in ms. */
+const WORK_MS = 1
+const REST_MS = 1
+/** A longer wait is cut into pieces, between which the line is looked at; in ms. */
+const WAIT_MS_MAX = 100
 
 class Stopped extends Error {
   override readonly name = 'Stopped'
@@ -48,7 +50,7 @@ export async function compact(job: CompactionJob): Promise<CompactionResult | nu
   const files = realFileSystem
   const line = new Line(port)
   try {
-    const pace = pacer(job.bytesPerSecond, line)
+    const pace = new Pacer(job, line)
     const run = new Compactor(files, { ...plan, producers: producersOf(plan.dir) }, pace).run()
     for (;;) {
       const step = await run.next()
@@ -113,19 +115,46 @@ class Line {
   }
 }
 
-/** Keeps to a rate, and looks whether to stop. */
-function pacer(bytesPerSecond: number, line: Line): Pace {
-  const started = performance.now()
-  let total = 0
-  let looked = 0
-  return bytes => {
-    total += bytes
-    if (total - looked >= LOOK_BYTES) {
-      looked = total
-      line.look()
+/**
+ * Keeps to a rate, rests often, and looks whether to stop. A thread that runs on without rest would make others wait for
+ * their turn on the processor, and flushes one after the other for their turn on the disk, for milliseconds each time.
+ */
+class Pacer implements Pace {
+  readonly #bytesPerSecond: number
+  readonly #flushRest: number
+  readonly #line: Line
+  readonly #sleeper = new Int32Array(new SharedArrayBuffer(4))
+  readonly #started = performance.now()
+  #resumed = this.#started
+  #bytes = 0
+
+  constructor({ bytesPerSecond, flushRest }: CompactionJob, line: Line) {
+    this.#bytesPerSecond = bytesPerSecond
+    this.#flushRest = flushRest
+    this.#line = line
+  }
+
+  spent(bytes: number): void {
+    this.#bytes += bytes
+    const now = performance.now()
+    if (now - this.#resumed < WORK_MS) return
+    const early = (this.#bytes / this.#bytesPerSecond) * 1000 - (now - this.#started)
+    this.#rest(Math.max(early, REST_MS))
+  }
+
+  flush(action: () => void): void {
+    const started = performance.now()
+    action()
+    this.#rest(this.#flushRest * (performance.now() - started))
+  }
+
+  #rest(ms: number): void {
+    this.#line.look()
+    for (let left = ms; left > 0; left -= WAIT_MS_MAX) {
+      Atomics.wait(this.#sleeper, 0, 0, Math.min(left, WAIT_MS_MAX))
+      this.#line.look()
     }
-    const early = (total / bytesPerSecond) * 1000 - (performance.now() - started)
-    return early < WAIT_MS_MIN ? null : delay(early)
+    this.#resumed = performance.now()
   }
 }
 

@@ -60,13 +60,18 @@ export interface CompactionResult {
   readonly unreadable: number
 }
 
-/** Called with the bytes read or written since the last time; what it returns is waited for. May throw to stop. */
-export type Pace = (bytes: number) => Promise<void> | null
+/** How a compaction makes room for others. Both return when it is time to go on, and may throw to stop. */
+export interface Pace {
+  /** So many bytes have been read or written since the last time. */
+  spent(bytes: number): void
+  /** Runs what keeps the disk busy. */
+  flush(action: () => void): void
+}
 
 /** Read and written at once. */
-const CHUNK_BYTES = 1024 * 1024
+const CHUNK_BYTES = 128 * 1024
 /** Flushed at once, so that the disk never has much of it to do while others wait for theirs. */
-const FLUSH_BYTES = 8 * 1024 * 1024
+const FLUSH_BYTES = 128 * 1024
 /** Segments that one cleaned segment may stand for. */
 const GROUP_SEGMENTS_MAX = 256
 const RELATIVE_OFFSET_MAX = 0x7fffffff
@@ -99,10 +104,10 @@ export class Compactor {
 
   async *run(): AsyncGenerator<CleanedSegment, CompactionResult> {
     this.#opener = await BatchOpener.load(this.#plan.contentBytesMax)
-    await this.#learn()
+    this.#learn()
     const transactions = new TransactionFilter(this.#aborted)
     const hasNews = this.#endOffset > this.#plan.firstDirtyOffset
-    for (const group of hasNews ? this.#groups() : []) yield await this.#clean(group, transactions)
+    for (const group of hasNews ? this.#groups() : []) yield this.#clean(group, transactions)
     return {
       endOffset: this.#endOffset,
       keys: this.#keys.size,
@@ -113,14 +118,14 @@ export class Compactor {
   }
 
   /** Learns the keys of the dirty part up to where the first open transaction begins or there is no room for more. */
-  async #learn(): Promise<void> {
+  #learn(): void {
     const { firstDirtyOffset, firstUncleanableOffset, segments } = this.#plan
     const dirty = segments.filter(
       (_, i) => (segments[i + 1]?.base ?? Number.POSITIVE_INFINITY) > firstDirtyOffset,
     )
     const finder = new TransactionFinder()
     for (const segment of dirty) {
-      for await (const batches of this.#chunks(segment)) {
+      for (const batches of this.#chunks(segment)) {
         for (const bytes of batches) finder.note(bytes, this.#opener)
       }
     }
@@ -128,7 +133,7 @@ export class Compactor {
     const limit = Math.min(firstUncleanableOffset, finder.firstOpenOffset)
     const transactions = new TransactionFilter(finder.aborted)
     for (const [i, segment] of dirty.entries()) {
-      for await (const batches of this.#chunks(segment)) {
+      for (const batches of this.#chunks(segment)) {
         for (const bytes of batches) {
           if (batch.baseOffset(bytes) >= limit) return
           // Also of what is known already: the transactions in it must be over before those that follow begin.
@@ -189,15 +194,12 @@ export class Compactor {
     if (group.length > 0) yield group
   }
 
-  async #clean(
-    group: CompactionPlan['segments'],
-    transactions: TransactionFilter,
-  ): Promise<CleanedSegment> {
+  #clean(group: CompactionPlan['segments'], transactions: TransactionFilter): CleanedSegment {
     const { base } = group[0]!
     const target = Segment.create(this.#files, this.#plan.dir, base, CLEANED)
     try {
       for (const segment of group) {
-        for await (const batches of this.#chunks(segment)) {
+        for (const batches of this.#chunks(segment)) {
           const before = target.size
           for (const bytes of batches) {
             const kept = this.#filter(bytes, transactions)
@@ -205,10 +207,11 @@ export class Compactor {
           }
           // Before the next chunk, which comes in the same buffer.
           target.write()
-          if (target.size - target.flushedBytes >= FLUSH_BYTES) target.flush()
+          if (target.size - target.flushedBytes >= FLUSH_BYTES) {
+            this.#pace.flush(() => target.flush())
+          }
           this.#bytesWritten += target.size - before
-          const wait = this.#pace(target.size - before)
-          if (wait !== null) await wait
+          this.#pace.spent(target.size - before)
         }
       }
       target.seal()
@@ -274,7 +277,7 @@ export class Compactor {
    * the next are asked for.
    * @throws CorruptLog
    */
-  async *#chunks({ base, size }: SegmentExtent): AsyncGenerator<Buffer[]> {
+  *#chunks({ base, size }: SegmentExtent): Generator<Buffer[]> {
     const { dir, name } = this.#plan
     const fd = this.#files.open(join(dir, fileName(base, 'log')), 'read')
     try {
@@ -294,8 +297,7 @@ export class Compactor {
         yield batches
         position += bytes
         this.#bytesRead += bytes
-        const wait = this.#pace(bytes)
-        if (wait !== null) await wait
+        this.#pace.spent(bytes)
       }
     } finally {
       this.#files.close(fd)

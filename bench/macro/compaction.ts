@@ -1,0 +1,121 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Client } from '../../src/client/client.ts'
+import { produceApi } from '../../src/protocol/messages/00-produce.ts'
+import { incrementalAlterConfigsApi } from '../../src/protocol/messages/44-incremental-alter-configs.ts'
+import { encodeBatch } from '../../src/protocol/records.ts'
+import { BrokerProcess } from '../../test/lib/broker-process.ts'
+import { type Bench, percentiles } from '../harness.ts'
+import { createTopic } from './load.ts'
+
+const KEYS = 1_000_000
+const VALUE_BYTES = 200
+const RECORDS = 250
+const LARGE = { fillBytes: 1_500e6, segmentBytes: 64 * 1024 * 1024, seconds: 8, rate: 5_000 }
+const TINY = { fillBytes: 3e6, segmentBytes: 1024 * 1024, seconds: 0.2, rate: 200 }
+const BROKER = 4
+const SET = 0
+
+/** How fast a log is compacted, and what that does to producers of another topic who send so many records a second. */
+export const compaction: Bench = async ({ tiny }) => {
+  const { fillBytes, segmentBytes, seconds, rate } = tiny ? TINY : LARGE
+  const overrides = ['log.cleaner.threads=0', 'log.cleaner.backoff.ms=100']
+  await using broker = await BrokerProcess.start({ fromSource: tiny, overrides })
+  const client = await broker.connect(64)
+  await createTopic(client, 'other', 6, {})
+  await createTopic(client, 'compacted', 1, {
+    'cleanup.policy': 'compact',
+    'min.cleanable.dirty.ratio': '0.01',
+    'segment.bytes': String(segmentBytes),
+  })
+  const before = await fill(client, fillBytes)
+  const alone = await paced(client, rate, seconds)
+  await setThreads(client, 1)
+  const started = performance.now()
+  const isOver = (): boolean => cleanedOffset(broker.dir) > 0
+  while (!isOver() && !isUnderWay(broker.dir)) await delay(5)
+  const beside: number[] = []
+  while (!isOver() || beside.length === 0) beside.push(...(await paced(client, rate, 0.25)))
+  const ms = performance.now() - started
+  await client.close()
+  const [calm, busy] = [percentiles(alone), percentiles(beside)]
+  return [
+    {
+      bench: 'compaction',
+      parameters: `${Math.round(before / 1e6)} MB, ${KEYS} keys, ${rate} req/s beside`,
+      numbers: {
+        'MB/s': before / 1e3 / ms,
+        alone_p50_ms: calm.p50_ms!,
+        alone_p99_ms: calm.p99_ms!,
+        beside_p50_ms: busy.p50_ms!,
+        beside_p99_ms: busy.p99_ms!,
+        p99_x: busy.p99_ms! / calm.p99_ms!,
+      },
+    },
+  ]
+}
+
+/** Writes records of random keys. @returns bytes written */
+async function fill(client: Client, wanted: number): Promise<number> {
+  let written = 0
+  while (written < wanted) {
+    const batches = await Promise.all(Array.from({ length: 16 }, newBatch))
+    await Promise.all(batches.map(records => send(client, 'compacted', 0, records)))
+    for (const { length } of batches) written += length
+  }
+  return written
+}
+
+function newBatch(): Promise<Buffer> {
+  const value = randomBytes(VALUE_BYTES)
+  const record = () => ({
+    timestamp: Date.now(),
+    key: Buffer.from(`key-${randomInt(KEYS)}`),
+    value,
+  })
+  return encodeBatch(Array.from({ length: RECORDS }, record))
+}
+
+async function send(client: Client, name: string, index: number, records: Buffer): Promise<void> {
+  const topicData = [{ name, partitionData: [{ index, records }] }]
+  const answer = await client.send(produceApi, 9, { acks: -1, timeoutMs: 30_000, topicData })
+  const code = answer.responses[0]?.partitionResponses[0]?.errorCode
+  if (code !== 0) throw new Error(`produce answered error code ${code}`)
+}
+
+/** One record a request, so many a second, each timed from when it was due. @returns latencies in ms */
+async function paced(client: Client, rate: number, seconds: number): Promise<number[]> {
+  const records = await encodeBatch([{ timestamp: Date.now(), value: Buffer.alloc(100) }])
+  const start = performance.now()
+  const latencies: number[] = []
+  const sent: Promise<void>[] = []
+  for (let i = 0; i < rate * seconds; i++) {
+    const due = start + (i / rate) * 1000
+    while (performance.now() < due) await delay(1)
+    const one = send(client, 'other', i % 6, records).then(() => {
+      latencies.push(performance.now() - due)
+    })
+    sent.push(one)
+  }
+  await Promise.all(sent)
+  return latencies
+}
+
+async function setThreads(client: Client, threads: number): Promise<void> {
+  const config = { name: 'log.cleaner.threads', configOperation: SET, value: String(threads) }
+  const resources = [{ resourceType: BROKER, resourceName: '', configs: [config] }]
+  const { responses } = await client.send(incrementalAlterConfigsApi, 1, { resources })
+  if (responses[0]!.errorCode !== 0) throw new Error(String(responses[0]!.errorMessage))
+}
+
+const folder = (dir: string): string => join(dir, 'compacted-0')
+
+const isUnderWay = (dir: string): boolean =>
+  readdirSync(folder(dir)).some(name => name.endsWith('.cleaned'))
+
+function cleanedOffset(dir: string): number {
+  const path = join(folder(dir), 'compaction-checkpoint')
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')).cleanedOffset as number) : 0
+}

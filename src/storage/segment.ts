@@ -117,7 +117,8 @@ export class Segment {
     const maxTimestamp = batch.maxTimestamp(header, at)
     const lastOffset = batch.lastOffset(header, at)
     if (this.firstTimestamp === -1) this.firstTimestamp = maxTimestamp
-    if (maxTimestamp > this.maxTimestamp) {
+    // A batch that compaction has left without records has no record of that time.
+    if (maxTimestamp > this.maxTimestamp && batch.recordsCount(header, at) > 0) {
       this.maxTimestamp = maxTimestamp
       this.maxTimestampOffset = lastOffset
     }

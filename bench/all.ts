@@ -1,6 +1,7 @@
 import type { Bench } from './harness.ts'
 import { compaction } from './macro/compaction.ts'
 import { fetch } from './macro/fetch.ts'
+import { partitions } from './macro/partitions.ts'
 import { produce } from './macro/produce.ts'
 import { codec } from './micro/codec.ts'
 import { crc } from './micro/crc32c.ts'
@@ -16,4 +17,5 @@ export const benches: Readonly<Record<string, Bench>> = {
   produce,
   fetch,
   compaction,
+  partitions,
 }

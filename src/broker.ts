@@ -83,6 +83,7 @@ export class BrokerNode implements BrokerContext {
       workers: this.#workers.links,
       dataDir: this.#dataDir.path,
       brokerEpoch: this.brokerEpoch,
+      openSegmentsMax: this.options.limits.openSegmentsMax,
       configView: () => this.configs.view,
       producerIdExpirationMs: () => brokerValue('producer.id.expiration.ms', this.configs.view),
       log: this.log,
@@ -117,6 +118,7 @@ export class BrokerNode implements BrokerContext {
       workers: settings.partitionWorkers,
       ringBytes: limits.ringBytes,
       journalFileBytes: limits.journalFileBytes,
+      openLogsMax: limits.openLogsMax,
       onLost: (worker, error) => lost(worker, error),
     })
     const undo: (() => unknown)[] = [() => workers.kill()]

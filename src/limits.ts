@@ -1,9 +1,28 @@
+import { readFileSync } from 'node:fs'
 import type { BrokerSettings } from './configs/broker.ts'
 import { InvalidOption } from './errors.ts'
 import { ENTRY_HEADER_BYTES } from './shared/entry.ts'
 
 /** Requests of one connection that may be under way; its socket is not read past that. */
 const CONNECTION_REQUESTS_MAX = 256
+
+/** Log files open at once unless odradek.open.files says otherwise: half of what the system allows, and no more than this. */
+const OPEN_FILES_MAX = 50_000
+/** Of those, the share that is written. */
+const WRITING_SHARE = 0.75
+/** Where the system does not say how many a process may have open: what most allow. */
+const SYSTEM_OPEN_FILES = 1_024
+
+/** Files that this process may have open. */
+function systemOpenFiles(): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8')
+    const soft = /^Max open files +(\d+|unlimited)/m.exec(limits)?.[1]
+    return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft ?? SYSTEM_OPEN_FILES)
+  } catch {
+    return SYSTEM_OPEN_FILES
+  }
+}
 
 /** The bounds of a running broker. Whatever can grow has one. */
 export interface Limits {
@@ -18,6 +37,9 @@ export interface Limits {
   readonly batchBytesMax: number
   readonly ringBytes: number
   readonly journalFileBytes: number
+  /** Files open for writing, and for reading. */
+  readonly openLogsMax: number
+  readonly openSegmentsMax: number
   readonly fetchBytesMax: number
   readonly fetchSessionsMax: number
   /** Partitions in one DescribeTopicPartitions answer. */
@@ -48,6 +70,7 @@ export function deriveLimits(
     const allowed = `at most ${batchMax}: ${why}`
     throw new InvalidOption(key, String(settings.messageMaxBytes), originOf(key), allowed)
   }
+  const files = settings.openFiles ?? Math.min(OPEN_FILES_MAX, systemOpenFiles() / 2)
   return Object.freeze({
     frameBytesMax: settings.socketRequestMaxBytes,
     connectionRequestsMax: CONNECTION_REQUESTS_MAX,
@@ -57,6 +80,8 @@ export function deriveLimits(
     batchBytesMax: batchMax,
     ringBytes: settings.ringBytes,
     journalFileBytes: settings.journalBytes,
+    openLogsMax: Math.floor(files * WRITING_SHARE),
+    openSegmentsMax: Math.max(1, Math.floor(files * (1 - WRITING_SHARE))),
     fetchBytesMax: settings.fetchMaxBytes,
     fetchSessionsMax: settings.maxIncrementalFetchSessionCacheSlots,
     describedPartitionsMax: settings.maxRequestPartitionSizeLimit,

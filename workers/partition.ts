@@ -17,6 +17,7 @@ export interface PartitionWorkerTask {
   readonly clean: boolean
   readonly journalFileBytes: number
   readonly bypassBytes: number
+  readonly openLogsMax: number
 }
 
 /** Without work for this long, the store does its idle work. */
@@ -37,6 +38,7 @@ export default function run(task: PartitionWorkerTask): void {
     now: Date.now,
     journalFileBytes: task.journalFileBytes,
     bypassBytes: task.bypassBytes,
+    openLogsMax: task.openLogsMax,
     waitForSpace: () => {
       wake(control, COMPLETION_SLEEP)
       sleep(control, SPACE_SLEEP, () => completions.used < completions.size / 2)

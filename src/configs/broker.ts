@@ -404,6 +404,11 @@ const engine = {
     1_048_576,
     'Bytes of the ring between the main thread and each partition worker; it must hold two of the largest batches.',
   ),
+  'odradek.open.files': int(
+    null,
+    { min: 64 },
+    'Log files open at once; those used longest ago are closed. Unset: half of what the system allows a process, at most 50000.',
+  ),
   'odradek.journal.bytes': int(
     33_554_432,
     { min: 1_048_576, max: 1 << 30 },

@@ -54,6 +54,8 @@ export interface GroupCommitOptions {
   /** Before the journal's other file is overwritten: flush what it still protects. */
   readonly beforeTurn: () => void
   readonly onJournalled: (owned: OwnedLog) => void
+  /** It has been written to: its file is open. */
+  readonly onWritten: (owned: OwnedLog) => void
   /** Why the journal cannot be used any more, or null. */
   readonly journalFailure: () => string | null
   readonly onFailure: (owned: OwnedLog, error: unknown) => void
@@ -148,7 +150,10 @@ export class GroupCommit {
     this.#writeJournal()
     for (const owned of this.#touched) this.#guard(owned, () => owned.log.write())
     this.#report(post)
-    for (const owned of this.#touched) owned.groupBytes = 0
+    for (const owned of this.#touched) {
+      owned.groupBytes = 0
+      this.#o.onWritten(owned)
+    }
     this.#entries.length = 0
     this.#owners.length = 0
     this.#touched.length = 0

@@ -245,6 +245,13 @@ export class Log {
     this.#scanPosition = this.active.size
   }
 
+  /** Closes the active segment's file until the next write. Flushed first: an error would be told to nobody afterwards. */
+  closeFile(): void {
+    this.write()
+    this.flush()
+    this.active.close()
+  }
+
   /** Takes the log offline: what was appended and not written is forgotten, nothing is written any more. */
   fail(reason: string): void {
     this.offline ??= reason

@@ -23,6 +23,7 @@ import { Journal, journalPath } from './journal.ts'
 import { keyOf, type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
 import type { LogConfig } from './log.ts'
 import { logCommands, viewOf } from './log-commands.ts'
+import { OpenLogs } from './open-logs.ts'
 import { isOfOtherTopic } from './partition-metadata.ts'
 import { recover } from './recovery.ts'
 import type { Segment } from './segment.ts'
@@ -42,6 +43,8 @@ export interface PartitionStoreOptions {
   readonly now: () => number
   readonly journalFileBytes: number
   readonly bypassBytes: number
+  /** Files of logs that may be open at once. */
+  readonly openLogsMax: number
   /** Called when the completion ring is full: returns when the main thread may have made room. */
   readonly waitForSpace: () => void
 }
@@ -76,6 +79,7 @@ export class PartitionStore {
   /** What the last run left, until all is open. */
   readonly #left: LeftBehind
   readonly #notes: string[] = []
+  readonly #openLogs: OpenLogs
   /** Logs that have entries in a journal file and are not flushed since; by journal file. */
   readonly #protected: [Set<OwnedLog>, Set<OwnedLog>] = [new Set(), new Set()]
   /** Of the file that will be overwritten next: how many it protected when the current one was begun. */
@@ -104,6 +108,7 @@ export class PartitionStore {
       options.journalFileBytes,
       this.#incarnation,
     )
+    this.#openLogs = new OpenLogs(options.openLogsMax)
     this.#group = new GroupCommit({
       requests: options.requests,
       logs: this.#logs,
@@ -112,6 +117,7 @@ export class PartitionStore {
       bypassBytes: options.bypassBytes,
       journalFileBytes: options.journalFileBytes,
       beforeTurn: () => this.#beforeTurn(),
+      onWritten: owned => this.#openLogs.touch(owned),
       onJournalled: owned => this.#protected[this.#journal.current].add(owned),
       journalFailure: () => this.#journalFailure,
       onFailure: (owned, error) => this.#takeOffline(owned, error),
@@ -135,6 +141,7 @@ export class PartitionStore {
     }
     if (command !== -1) this.#run(command)
     requests.release()
+    for (const owned of this.#openLogs.excess()) this.#guard(owned, () => owned.log.closeFile())
     this.#out.publish()
     const now = this.#o.now()
     if (now - this.#lastTick >= TICK_MS) this.#flushOverdue()
@@ -434,6 +441,7 @@ export class PartitionStore {
       const topicId = Buffer.from(p.topicId, 'base64url')
       const owned: OwnedLog = { log, key, handle, partition, topicId, groupBytes: 0 }
       this.#logs.set(handle, owned)
+      if (isNew) this.#openLogs.touch(owned)
       // After a kill even names that are there may not be on the disk.
       if (isNew || !clean) unflushed.push(owned)
       if (this.#journalFailure !== null && log.isDurable) {
@@ -458,6 +466,7 @@ export class PartitionStore {
     this.#unopened.delete(handle)
     if (owned !== undefined) {
       for (const set of this.#protected) set.delete(owned)
+      this.#openLogs.forget(owned)
       for (const segment of owned.log.segments) segment.close()
     }
     if (!files.exists(dir)) return

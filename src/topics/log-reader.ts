@@ -3,6 +3,7 @@ import * as batch from '../protocol/record-batch.ts'
 import type { LogView, SegmentExtent } from '../storage/commands.ts'
 import { fileName } from '../storage/segment.ts'
 import type { BufferPool } from './buffer-pool.ts'
+import type { OpenSegments } from './open-segments.ts'
 import { SegmentView } from './segment-view.ts'
 
 /** Read positions remembered for consumers that come back where they stopped. */
@@ -28,15 +29,22 @@ interface Cursor {
 export class LogReader {
   readonly dir: string
   readonly #pool: BufferPool
+  readonly #open: OpenSegments
   readonly #onBadIndex: (base: number) => void
   #segments: SegmentView[] = []
   /** Counts up whenever segments have been taken away or replaced. */
   changes = 0
   readonly #cursors = new Map<number, Cursor>()
 
-  constructor(dir: string, pool: BufferPool, onBadIndex: (base: number) => void) {
+  constructor(
+    dir: string,
+    pool: BufferPool,
+    open: OpenSegments,
+    onBadIndex: (base: number) => void,
+  ) {
     this.dir = dir
     this.#pool = pool
+    this.#open = open
     this.#onBadIndex = onBadIndex
   }
 
@@ -69,7 +77,11 @@ export class LogReader {
   }
 
   #newSegment(extent: SegmentExtent): SegmentView {
-    const segment = new SegmentView(extent, join(this.dir, fileName(extent.base, 'log')))
+    const segment = new SegmentView(
+      extent,
+      join(this.dir, fileName(extent.base, 'log')),
+      this.#open,
+    )
     segment.onBadIndex = this.#onBadIndex
     return segment
   }

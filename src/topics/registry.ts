@@ -13,6 +13,7 @@ import { BufferPool } from './buffer-pool.ts'
 import { Exclusive } from './exclusive.ts'
 import { logConfigOf } from './log-config.ts'
 import { LogReader } from './log-reader.ts'
+import { OpenSegments } from './open-segments.ts'
 import { Partition } from './partition.ts'
 import { collisionKey, isInternalTopic, topicNameProblem } from './topic-names.ts'
 import { randomUuid } from './uuid.ts'
@@ -52,6 +53,8 @@ export interface RegistryOptions {
   readonly dataDir: string
   /** Starts of this broker on this data folder, this one included. */
   readonly brokerEpoch: number
+  /** Files that readers may have open. */
+  readonly openSegmentsMax: number
   readonly configView: () => BrokerConfigView
   readonly producerIdExpirationMs: () => number
   readonly log: {
@@ -73,6 +76,7 @@ export class Registry {
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
   readonly #collisions = new Map<string, string>()
+  readonly #openSegments: OpenSegments
   readonly #byHandle: (Partition | undefined)[] = []
   #changes: Promise<unknown> = Promise.resolve()
   #revision = 0
@@ -83,6 +87,7 @@ export class Registry {
 
   constructor(options: RegistryOptions) {
     this.#o = options
+    this.#openSegments = new OpenSegments(options.openSegmentsMax)
     for (const link of options.workers) {
       link.onCompletion = (ring, at) =>
         this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]?.onCompletion(ring, at)
@@ -310,7 +315,9 @@ export class Registry {
       const handle = this.#byHandle.length
       const worker = this.#o.workers[handle % this.#o.workers.length]!
       const dir = join(this.#o.dataDir, `${topic.name}-${index}`)
-      const reader = new LogReader(dir, this.pool, base => this.#rebuildIndexes(handle, base))
+      const reader = new LogReader(dir, this.pool, this.#openSegments, base =>
+        this.#rebuildIndexes(handle, base),
+      )
       const partition = new Partition({
         topic: topic.name,
         topicId: topic.id,

@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import type { SegmentExtent } from '../storage/commands.ts'
 import { isOffsetIndex, positionFor } from '../storage/index-file.ts'
 import { INDEX_INTERVAL_BYTES } from '../storage/segment.ts'
+import type { Closable, OpenSegments } from './open-segments.ts'
 
 /** Index entries for what was appended since the segment was opened: pairs of offset - base and position. */
 class TailIndex {
@@ -38,7 +39,7 @@ class TailIndex {
 }
 
 /** How the main thread reads one segment: its readable size, its index, and a file descriptor while it is in use. */
-export class SegmentView {
+export class SegmentView implements Closable {
   readonly base: number
   readonly path: string
   /** Of the segment: another one means other bytes under the same name. */
@@ -47,15 +48,18 @@ export class SegmentView {
   size: number
   #tail: TailIndex | null = new TailIndex()
   #index: Buffer | null = null
+  readonly #open: OpenSegments
   #fd: Promise<number> | null = null
   #users = 0
+  #isHeld = false
   #closing = false
   /** Readers have been told of other segments: under its name there may be another file by now. */
   isReplaced = false
   /** Damaged index: the caller has the worker build it again. */
   onBadIndex: (base: number) => void = () => {}
 
-  constructor({ base, size, version }: SegmentExtent, path: string) {
+  constructor({ base, size, version }: SegmentExtent, path: string, open: OpenSegments) {
+    this.#open = open
     this.base = base
     this.path = path
     this.size = size
@@ -91,8 +95,23 @@ export class SegmentView {
   /** From now on it can be read as it is, whatever becomes of the files under its name: compaction is about to change them. */
   async hold(): Promise<void> {
     this.#index ??= await this.#loadIndex()
+    this.#isHeld = true
+    await this.#descriptor()
+  }
+
+  get isIdle(): boolean {
+    return this.#users === 0 && !this.#isHeld
+  }
+
+  closeIdle(): void {
+    this.#index = null
+    this.#release()
+  }
+
+  #descriptor(): Promise<number> {
+    this.#open.used(this)
     this.#fd ??= open(this.path)
-    await this.#fd
+    return this.#fd
   }
 
   async #loadIndex(): Promise<Buffer> {
@@ -114,8 +133,7 @@ export class SegmentView {
   async read(target: Buffer, length: number, position: number): Promise<number> {
     this.#users++
     try {
-      this.#fd ??= open(this.path)
-      const fd = await this.#fd
+      const fd = await this.#descriptor()
       let done = 0
       while (done < length) {
         const n = await read(fd, target, done, length - done, position + done)
@@ -129,13 +147,20 @@ export class SegmentView {
     } finally {
       this.#users--
       if (this.#closing) this.close()
+      else if (this.#users === 0) this.#open.trim()
     }
   }
 
   /** Closes the file once nobody reads it. */
   close(): void {
     this.#closing = this.#users > 0
-    if (this.#closing || this.#fd === null) return
+    if (this.#closing) return
+    this.#open.forget(this)
+    this.#release()
+  }
+
+  #release(): void {
+    if (this.#fd === null) return
     const fd = this.#fd
     this.#fd = null
     fd.then(

@@ -16,6 +16,8 @@ export interface WorkerPoolOptions {
   readonly workers: number
   readonly ringBytes: number
   readonly journalFileBytes: number
+  /** Files of logs that all workers together may have open. */
+  readonly openLogsMax: number
   /** A worker thread has ended without being told to. */
   readonly onLost: (worker: WorkerLink, error: Error) => void
 }
@@ -46,12 +48,14 @@ export class WorkerPool {
 
   /** Gives the workers their data folder. `clean`: the last stop had flushed everything. */
   run(dataDir: string, clean: boolean): void {
-    const { journalFileBytes, onLost } = this.#o
+    const { journalFileBytes, onLost, workers } = this.#o
+    const openLogsMax = Math.max(1, Math.floor(this.#o.openLogsMax / workers))
     this.#tasks = this.links.map(async (link, worker) => {
       const { memory } = link
       const task: PartitionWorkerTask = {
         ...{ memory, worker, dataDir, clean, journalFileBytes },
         bypassBytes: BYPASS_BYTES,
+        openLogsMax,
       }
       try {
         await this.#pool.run(task)

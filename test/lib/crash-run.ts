@@ -193,6 +193,8 @@ export class CrashRun {
         clean,
         journalFileBytes: JOURNAL_BYTES,
         bypassBytes: BYPASS_BYTES,
+        // Now and then files are closed and opened again all the time.
+        openLogsMax: this.#random.pick([1, 100]),
         now: () => world.now,
       })
       this.#mutation.driver?.(driver)

@@ -60,6 +60,7 @@ export interface DriverOptions {
   readonly clean?: boolean
   readonly journalFileBytes?: number
   readonly bypassBytes?: number
+  readonly openLogsMax?: number
   readonly now?: () => number
 }
 
@@ -90,6 +91,7 @@ export class StoreDriver {
       now: options.now ?? (() => 1_000_000),
       journalFileBytes: options.journalFileBytes ?? 1 << 20,
       bypassBytes: options.bypassBytes ?? 64 * 1024,
+      openLogsMax: options.openLogsMax ?? 100,
       waitForSpace: () => this.#drain(),
     })
   }

@@ -10,6 +10,7 @@ import { realFileSystem } from '../../src/storage/fs.ts'
 import { Segment } from '../../src/storage/segment.ts'
 import { BufferPool } from '../../src/topics/buffer-pool.ts'
 import { LogReader } from '../../src/topics/log-reader.ts'
+import { OpenSegments } from '../../src/topics/open-segments.ts'
 import { plainBatch } from '../lib/batches.ts'
 
 const SEED = 20261123
@@ -67,7 +68,7 @@ function writeLog(batches: readonly TestBatch[], viewed: number): TestLog {
   active.close()
   const pool = new BufferPool()
   const badIndexes: number[] = []
-  const reader = new LogReader(dir, pool, base => badIndexes.push(base))
+  const reader = new LogReader(dir, pool, new OpenSegments(1), base => badIndexes.push(base))
   reader.replace(viewOf(placed.slice(0, viewed)))
   for (const b of placed.slice(viewed)) {
     reader.appended(b.segment, b.first, b.position, b.bytes.length)

@@ -1,0 +1,68 @@
+import { readdirSync, readlinkSync } from 'node:fs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { OpenSegments } from '../../src/topics/open-segments.ts'
+import { fetchRecords } from '../apis/fetching.ts'
+import { Wire } from '../apis/wire.ts'
+
+const PARTITIONS = 200
+const FILES_MAX = 64
+/** Files that are being closed by threads meanwhile. */
+const CLOSING_MAX = 4
+
+const test = suite('open files are bounded')
+
+/** Segment files that this process has open. */
+function openSegments(dataDir: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap(fd => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`)
+      return path.startsWith(dataDir) && path.endsWith('.log') ? [path] : []
+    } catch {
+      return [] // the descriptor of this very listing
+    }
+  })
+}
+
+test('many partitions are made, written and read with few files, before and after a restart', async () => {
+  let wire = await Wire.start({ openFiles: FILES_MAX })
+  try {
+    const topic = await wire.createTopic('many', PARTITIONS)
+    const isBounded = (when: string): void => {
+      const { length } = openSegments(wire.node.dataDir)
+      assert.ok(length <= FILES_MAX + CLOSING_MAX, `${length} files ${when}`)
+    }
+    isBounded('after they were made')
+    for (let round = 0; round < 2; round++) {
+      for (let index = 0; index < PARTITIONS; index++) await wire.produceTo('many', index, 1)
+      isBounded(`after ${round + 1} records in each`)
+    }
+    await Promise.all(topic.partitions.map(p => p.reader.read(0, 2, 1_000, true)))
+    isBounded('after all were read')
+    wire = await wire.restart()
+    for (let index = 0; index < PARTITIONS; index++) await wire.produceTo('many', index, 1)
+    for (const partition of wire.node.registry.topic('many')!.partitions) {
+      assert.is(partition.logEndOffset, 3)
+    }
+    assert.ok((await fetchRecords(wire, 'many', 0)).length > 0)
+    isBounded('after a restart')
+  } finally {
+    await wire.close()
+  }
+})
+
+test('of files to read the one used longest ago is closed, but none that is in use', () => {
+  const open = new OpenSegments(2)
+  const closed: string[] = []
+  const file = (name: string, isIdle = true) => ({ isIdle, closeIdle: () => closed.push(name) })
+  const [a, b, busy, c] = [file('a'), file('b'), file('busy', false), file('c')]
+  for (const one of [busy, a, b]) open.used(one)
+  assert.equal(closed, ['a'])
+  open.used(c)
+  assert.equal(closed, ['a', 'b'])
+  open.forget(busy)
+  open.used(file('d'))
+  assert.equal(closed, ['a', 'b'], 'there is room for two')
+})
+
+test.run()

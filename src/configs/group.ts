@@ -73,6 +73,11 @@ export class GroupConfigs {
     }
   }
 
+  /** Groups that have configs of their own. */
+  get groups(): Iterable<string> {
+    return this.#byGroup.keys()
+  }
+
   /** What was set for the group; undefined: nothing. */
   current(group: string): ConfigValues | undefined {
     return this.#byGroup.get(group)

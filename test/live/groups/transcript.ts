@@ -7,6 +7,16 @@ const COMMAND_MS_MAX = 45_000
 const CLASSES: Readonly<Record<string, string>> = {
   'kafka-consumer-groups': 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
   'kafka-groups': 'org.apache.kafka.tools.GroupsCommand',
+  'kafka-topics': 'org.apache.kafka.tools.TopicCommand',
+  'kafka-configs': 'kafka.admin.ConfigCommand',
+  'kafka-get-offsets': 'org.apache.kafka.tools.GetOffsetShell',
+  'kafka-delete-records': 'org.apache.kafka.tools.DeleteRecordsCommand',
+  'kafka-cluster': 'org.apache.kafka.tools.ClusterTool',
+  'kafka-features': 'org.apache.kafka.tools.FeatureCommand',
+  'kafka-client-metrics': 'org.apache.kafka.tools.ClientMetricsCommand',
+  'kafka-leader-election': 'org.apache.kafka.tools.LeaderElectionCommand',
+  'kafka-reassign-partitions': 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand',
+  'kafka-transactions': 'org.apache.kafka.tools.TransactionsCommand',
 }
 
 /** A command of a transcript and what it printed. */

@@ -1,0 +1,37 @@
+/**
+ * AlterPartitionReassignments (45), versions 0-1: on one broker every partition is where it can be. A move to that broker is
+ * done as soon as it is asked for, any other is refused, and there is none that could be called off.
+ */
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { alterPartitionReassignmentsApi } from '../protocol/messages/45-alter-partition-reassignments.ts'
+import { defineApi } from './handler.ts'
+import { NO_ERROR } from './topic-checks.ts'
+
+export const alterPartitionReassignments = defineApi(
+  alterPartitionReassignmentsApi,
+  ({ allowReplicationFactorChange, topics }, { broker, version }) => {
+    const responses = topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex, replicas }) => {
+        const isKnown = broker.registry.partition(name, partitionIndex) !== undefined
+        return { partitionIndex, ...outcome(isKnown, replicas, broker.nodeId) }
+      }),
+    }))
+    const allowed = version === 0 ? {} : { allowReplicationFactorChange }
+    return { body: { ...NO_ERROR, ...allowed, responses } }
+  },
+)
+
+function outcome(isKnown: boolean, replicas: readonly number[] | null, nodeId: number) {
+  if (!isKnown) {
+    const errorMessage = 'There is no such partition.'
+    return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, errorMessage }
+  }
+  if (replicas === null) {
+    const errorMessage = 'The partition is not being moved.'
+    return { errorCode: ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, errorMessage }
+  }
+  if (replicas.length === 1 && replicas[0] === nodeId) return NO_ERROR
+  const errorMessage = `The only broker is ${nodeId}: replicas can be [${nodeId}], not [${replicas}].`
+  return { errorCode: ErrorCode.INVALID_REPLICA_ASSIGNMENT, errorMessage }
+}

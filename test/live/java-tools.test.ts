@@ -11,6 +11,10 @@ const CONFIGS = 'kafka.admin.ConfigCommand'
 const PRODUCER = 'org.apache.kafka.tools.ConsoleProducer'
 const CONSUMER = 'org.apache.kafka.tools.consumer.ConsoleConsumer'
 const PERFORMANCE = 'org.apache.kafka.tools.ProducerPerformance'
+const CONSUMER_PERFORMANCE = 'org.apache.kafka.tools.ConsumerPerformance'
+const VERIFIABLE_PRODUCER = 'org.apache.kafka.tools.VerifiableProducer'
+const VERIFIABLE_CONSUMER = 'org.apache.kafka.tools.VerifiableConsumer'
+const API_VERSIONS = 'org.apache.kafka.tools.BrokerApiVersionsCommand'
 const OFFSETS = 'org.apache.kafka.tools.GetOffsetShell'
 const LOG_DIRS = 'org.apache.kafka.tools.LogDirsCommand'
 const DELETE_RECORDS = 'org.apache.kafka.tools.DeleteRecordsCommand'
@@ -111,6 +115,38 @@ test('kafka-producer-perf-test writes with every codec; kafka-get-offsets counts
     `perf-snappy:0:${RECORDS}`,
     `perf-zstd:0:${RECORDS}`,
   ])
+})
+
+test('kafka-verifiable-producer acknowledges each record, kafka-verifiable-consumer reads them in both group protocols', async () => {
+  const load = ['--topic', 'verifiable', '--max-messages', '500', '--throughput', '-1']
+  const produced = eventsOf((await java(VERIFIABLE_PRODUCER, load)).stdout)
+  const { sent, acked } = produced.find(({ name }) => name === 'tool_data')!
+  assert.equal([sent, acked], [500, 500])
+  for (const protocol of ['classic', 'consumer']) {
+    const group = ['--group-id', `verifiable-${protocol}`, '--group-protocol', protocol]
+    const args = [...group, '--topic', 'verifiable', '--max-messages', '500']
+    const consumed = eventsOf((await java(VERIFIABLE_CONSUMER, args)).stdout)
+    const counts = consumed.filter(({ name }) => name === 'records_consumed').map(e => e.count)
+    assert.is(
+      counts.reduce((sum, count) => sum + count, 0),
+      500,
+    )
+    assert.ok(consumed.some(({ name, success }) => name === 'offsets_committed' && success))
+  }
+})
+
+/** What the verifiable tools print: one JSON object a line. */
+const eventsOf = (stdout: string) =>
+  lines(stdout)
+    .filter(line => line.startsWith('{'))
+    .map(line => JSON.parse(line) as Record<string, number> & { name: string })
+
+test('kafka-broker-api-versions shows what is served, and kafka-consumer-perf-test reads', async () => {
+  const { stdout } = await java(API_VERSIONS, [])
+  assert.match(stdout, /Produce\(0\): 0 to 13 \[usable: 13\]/)
+  assert.match(stdout, /ConsumerGroupHeartbeat\(68\): 0 to 1/)
+  const perf = ['--topic', 'perf-none', '--num-records', '1000']
+  assert.match((await java(CONSUMER_PERFORMANCE, perf)).stdout, /, 1000, /)
 })
 
 test('kafka-log-dirs shows the folder and the size of each partition', async () => {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { start } from './start.ts'
+import { groups } from './commands.ts'
 
 /** package.json is two folders up in the sources and three in dist. */
 function version(): string {
@@ -14,23 +14,53 @@ function version(): string {
 
 const collect = (value: string, list: string[]): string[] => [...list, value]
 
-const program = new Command('odradek')
-  .description('A distributed commit log that speaks the Apache Kafka wire protocol.')
-  .version(version())
-  .showHelpAfterError()
-
-program
-  .command('start', { isDefault: true })
-  .description('start a broker (by default on 127.0.0.1:9092, with its data in ./data)')
-  .option('-c, --config <file>', 'a server.properties file')
-  .option('-o, --override <key=value>', 'set one option; may be given again', collect, [])
-  .addHelpText(
-    'after',
-    `
+/** The commands named on the command line are loaded, the others only listed. */
+async function build(words: readonly string[]): Promise<Command> {
+  const program = new Command('odradek')
+    .description('A distributed commit log that speaks the Apache Kafka wire protocol.')
+    .version(version())
+    .showHelpAfterError()
+    .exitOverride()
+  program
+    .command('start', { isDefault: true })
+    .description('start a broker (by default on 127.0.0.1:9092, with its data in ./data)')
+    .option('-c, --config <file>', 'a server.properties file')
+    .option('-o, --override <key=value>', 'set one option; may be given again', collect, [])
+    .addHelpText(
+      'after',
+      `
 Options have Kafka's names and come from the file, then the environment, then --override:
   $ odradek start --override log.dirs=/var/lib/odradek
   $ KAFKA_LISTENERS=PLAINTEXT://0.0.0.0:9092 KAFKA_LOG_DIRS=/var/lib/odradek odradek start`,
-  )
-  .action((flags: { config?: string; override: string[] }) => start(flags, version()))
+    )
+    .action(async (flags: { config?: string; override: string[] }) => {
+      const { start } = await import('./start.ts')
+      await start(flags, version())
+    })
+  for (const { name, description, load } of groups) {
+    const command = program.command(name).description(description)
+    if (words.includes(name)) (await load()).define(command)
+  }
+  return program
+}
 
-await program.parseAsync()
+/** A reader that has seen enough (`| head`) is no failure. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
+})
+
+try {
+  // `odradek topic ...` or `odradek help topic`
+  const program = await build(process.argv.slice(2, 4))
+  const first = process.argv[2]
+  // `start` is what is run without a command, but a command that is spelled wrong is not one for it.
+  const known = ['help', ...program.commands.map(command => command.name())]
+  if (first !== undefined && !first.startsWith('-') && !known.includes(first)) {
+    program.error(`error: unknown command '${first}'`)
+  }
+  await program.parseAsync()
+} catch (error) {
+  const { explain } = await import('./base/failure.ts')
+  process.exitCode = explain(error)
+}

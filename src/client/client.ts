@@ -196,7 +196,7 @@ export class Client {
   }
 
   /** The highest version that both sides have. Call `apiVersions` first. Throws UNSUPPORTED. */
-  versionFor(api: Api): number {
+  versionFor<Q extends Fields, R extends Fields>(api: Api<Q, R>): number {
     assert(this.#versions !== undefined, 'versionFor needs apiVersions first')
     const { name, apiKey, versions: ours } = api.request
     const theirs = this.#versions.get(apiKey)

@@ -129,9 +129,9 @@ test('bad values are refused with the key, the value, where it came from and wha
   expectRefusal({ args: ['--config', '/nowhere'] }, /a file that exists/)
 })
 
-test('an unknown flag is refused with code 1 and the help', () => {
+test('an unknown flag is refused with code 2, as wrong usage is everywhere, and the help', () => {
   const { code, stderr } = refused({ args: ['--nonsense'] })
-  assert.is(code, 1)
+  assert.is(code, 2)
   assert.match(stderr, /unknown option '--nonsense'[\s\S]*Usage: odradek start/)
 })
 

@@ -1,0 +1,193 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Client, ClientError } from '../../client/client.ts'
+import { ErrorCode, errorInfo, errorName } from '../../protocol/error-codes.ts'
+import type { DecodedFields, EncodableFields, Fields } from '../../protocol/fields.ts'
+import { type MetadataResponse, metadataApi } from '../../protocol/messages/03-metadata.ts'
+import { findCoordinatorApi } from '../../protocol/messages/10-find-coordinator.ts'
+import type { Api } from '../../protocol/schema.ts'
+import { CliError, EXIT, expectNone } from './failure.ts'
+import type { Address, ClusterFlags } from './options.ts'
+
+/** Between two tries of what a cluster is not ready for yet. */
+const RETRY_MS = 100
+/** FindCoordinator's last version for one key. */
+const ONE_KEY_VERSION_MAX = 3
+
+export type TopicMetadata = MetadataResponse['topics'][number]
+export type PartitionMetadata = TopicMetadata['partitions'][number]
+export type BrokerMetadata = MetadataResponse['brokers'][number]
+
+/** A cluster as its clients see it: one connection to each broker that is needed, opened at first use. */
+export class Cluster implements AsyncDisposable {
+  readonly timeoutMs: number
+  readonly #bootstrap: Client
+  readonly #byNode = new Map<number, Promise<Client>>()
+  #brokers: readonly BrokerMetadata[] = []
+
+  private constructor(bootstrap: Client, timeoutMs: number) {
+    this.#bootstrap = bootstrap
+    this.timeoutMs = timeoutMs
+  }
+
+  /** By the first of the addresses that answers. @throws CliError with exit code 3 if none does */
+  static async connect({ bootstrap, timeout }: ClusterFlags): Promise<Cluster> {
+    const problems: string[] = []
+    for (const address of bootstrap) {
+      try {
+        return new Cluster(await open(address, timeout), timeout)
+      } catch (error) {
+        if (!(error instanceof CliError)) throw error
+        problems.push(error.message)
+      }
+    }
+    throw new CliError(problems.join('; '), EXIT.noConnection)
+  }
+
+  /** Any broker: the one that the program has connected to. */
+  get any(): Client {
+    return this.#bootstrap
+  }
+
+  /** Topics by name, or all of them; one that does not exist has its error. Creates nothing. */
+  async metadata(names: readonly string[] | null): Promise<MetadataResponse> {
+    const topics = names?.map(name => ({ name })) ?? null
+    const found = await this.send(this.any, metadataApi, { topics, allowAutoTopicCreation: false })
+    expectNone(found.errorCode, 'metadata')
+    this.#brokers = found.brokers
+    return found
+  }
+
+  /** A topic that exists and whose partitions, all or the one asked for, have leaders. */
+  async topic(name: string, partition?: number): Promise<TopicMetadata> {
+    let problem = ''
+    return this.until(
+      async () => {
+        const [topic] = (await this.metadata([name])).topics
+        if (topic === undefined)
+          throw new CliError(`topic ${name}: the broker does not say anything`)
+        checkTopic(topic, name, partition)
+        const wanted = topic.partitions.filter(
+          p => (partition ?? p.partitionIndex) === p.partitionIndex,
+        )
+        const missing = wanted.find(p => p.leaderId < 0)
+        if (missing !== undefined) problem = `partition ${missing.partitionIndex} has no leader`
+        const isReady = topic.errorCode === ErrorCode.NONE && missing === undefined
+        if (!isReady && missing === undefined) problem = errorName(topic.errorCode)
+        return isReady ? { ...topic, partitions: wanted } : undefined
+      },
+      () => `topic ${name}: ${problem}`,
+    )
+  }
+
+  /** The connection to a broker by its id, at the address that it advertises. */
+  async broker(nodeId: number): Promise<Client> {
+    let client = this.#byNode.get(nodeId)
+    if (client === undefined) {
+      client = this.#openBroker(nodeId)
+      this.#byNode.set(nodeId, client)
+    }
+    return client
+  }
+
+  async #openBroker(nodeId: number): Promise<Client> {
+    if (this.#brokers.length === 0) await this.metadata([])
+    const address = this.#brokers.find(broker => broker.nodeId === nodeId)
+    if (address === undefined)
+      throw new CliError(`the cluster does not say where broker ${nodeId} is`)
+    return open(address, this.timeoutMs, `broker ${nodeId} at its advertised address `)
+  }
+
+  async controller(): Promise<Client> {
+    const { controllerId } = await this.metadata([])
+    return controllerId < 0 ? this.any : this.broker(controllerId)
+  }
+
+  /** The broker that keeps a group. */
+  async coordinator(group: string): Promise<Client> {
+    let problem = ''
+    const id = await this.until(
+      async () => {
+        const request = { key: group, keyType: 0 }
+        const found = await this.send(this.any, findCoordinatorApi, request, ONE_KEY_VERSION_MAX)
+        if (found.errorCode === ErrorCode.NONE) return found.nodeId
+        if (!errorInfo(found.errorCode)?.retriable) {
+          expectNone(found.errorCode, `group ${group}`, found.errorMessage)
+        }
+        problem = errorName(found.errorCode)
+        return undefined
+      },
+      () => `group ${group}: it has no coordinator (${problem})`,
+    )
+    return this.broker(id)
+  }
+
+  /** In the highest version that both sides have and that is not above `versionMax`. */
+  send<Q extends Fields, R extends Fields>(
+    client: Client,
+    api: Api<Q, R>,
+    request: EncodableFields<Q>,
+    versionMax: number = Number.POSITIVE_INFINITY,
+  ): Promise<DecodedFields<R>> {
+    return client.send(api, Math.min(client.versionFor(api), versionMax), request)
+  }
+
+  /** Tries until there is a result. @throws CliError with the problem when the time is over */
+  async until<T>(attempt: () => Promise<T | undefined>, problem: () => string): Promise<T> {
+    const deadline = performance.now() + this.timeoutMs
+    for (;;) {
+      const result = await attempt()
+      if (result !== undefined) return result
+      if (performance.now() > deadline) throw new CliError(problem())
+      await delay(RETRY_MS)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const opened = await Promise.allSettled(this.#byNode.values())
+    const clients = opened.flatMap(o => (o.status === 'fulfilled' ? [o.value] : []))
+    await Promise.all([this.#bootstrap, ...clients].map(client => client.close()))
+  }
+}
+
+/** Connects and learns which versions the broker has. @throws CliError with exit code 3 */
+export async function open({ host, port }: Address, timeoutMs: number, what = ''): Promise<Client> {
+  try {
+    const limits = { connectTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs }
+    const client = await Client.connect({ host, port, clientId: 'odradek', ...limits })
+    try {
+      await client.apiVersions()
+      return client
+    } catch (error) {
+      await client.close()
+      throw error
+    }
+  } catch (cause) {
+    if (!(cause instanceof ClientError)) throw cause
+    throw new CliError(`cannot connect to ${what}${reason(cause)}`, EXIT.noConnection, { cause })
+  }
+}
+
+/** A name with several addresses fails with several errors, and then Node gives no message. */
+function reason(error: ClientError): string {
+  const { cause } = error
+  if (!(cause instanceof AggregateError)) return error.message
+  return `${error.message}${cause.errors.map(e => (e as Error).message).join(', ')}`
+}
+
+function checkTopic(topic: TopicMetadata, name: string, partition: number | undefined): void {
+  if (topic.errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) throw noTopic(name)
+  const { errorCode, partitions } = topic
+  if (errorCode !== ErrorCode.LEADER_NOT_AVAILABLE) expectNone(errorCode, `topic ${name}`)
+  if (partition === undefined || errorCode !== ErrorCode.NONE) return
+  if (!partitions.some(p => p.partitionIndex === partition)) {
+    throw new CliError(
+      `topic ${name} has no partition ${partition}: it has 0 to ${partitions.length - 1}`,
+    )
+  }
+}
+
+export function noTopic(name: string): CliError {
+  return new CliError(
+    `topic ${name} does not exist: odradek topic list shows those that do, odradek topic create ${name} makes it`,
+  )
+}

@@ -1,0 +1,47 @@
+import { errorName } from '../../protocol/error-codes.ts'
+import { listOffsetsApi } from '../../protocol/messages/02-list-offsets.ts'
+import type { Cluster, TopicMetadata } from './cluster.ts'
+import { CliError } from './failure.ts'
+
+/** What ListOffsets takes instead of a time. */
+export const LATEST = -1
+export const EARLIEST = -2
+export const MAX_TIMESTAMP = -3
+
+export interface FoundOffset {
+  /** -1 if there is none. */
+  readonly offset: number
+  readonly timestamp: number
+}
+
+/** For every partition of the topic: the offset at a special position, or of the first record at or after a time. */
+export async function listOffsets(
+  cluster: Cluster,
+  topic: TopicMetadata,
+  timestamp: number,
+): Promise<Map<number, FoundOffset>> {
+  const name = topic.name!
+  const found = new Map<number, FoundOffset>()
+  const asks = [...byLeader(topic)].map(async ([leader, indexes]) => {
+    const partitions = indexes.map(partitionIndex => ({ partitionIndex, timestamp }))
+    const request = { replicaId: -1, topics: [{ name, partitions }] }
+    const answer = await cluster.send(await cluster.broker(leader), listOffsetsApi, request)
+    for (const p of answer.topics[0]?.partitions ?? []) {
+      if (p.errorCode !== 0) {
+        throw new CliError(`${name} partition ${p.partitionIndex}: ${errorName(p.errorCode)}`)
+      }
+      found.set(p.partitionIndex, p)
+    }
+  })
+  await Promise.all(asks)
+  return found
+}
+
+/** The partitions of each leader. */
+export function byLeader(topic: TopicMetadata): Map<number, number[]> {
+  const leaders = new Map<number, number[]>()
+  for (const { leaderId, partitionIndex } of topic.partitions) {
+    leaders.set(leaderId, [...(leaders.get(leaderId) ?? []), partitionIndex])
+  }
+  return leaders
+}

@@ -1,0 +1,81 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { EXIT_HELP } from './failure.ts'
+import { parseDuration } from './time.ts'
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** What every command that talks to a cluster takes. */
+export interface ClusterFlags {
+  readonly bootstrap: readonly Address[]
+  /** ms that connecting, and each request, may take. */
+  readonly timeout: number
+  readonly json?: boolean
+}
+
+const PORT_DEFAULT = 9092
+const BOOTSTRAP_DEFAULT = '127.0.0.1:9092'
+const TIMEOUT_MS_DEFAULT = 10_000
+
+/** HOST:PORT, [IPV6]:PORT or HOST, and several of them with commas between. */
+export function parseBootstrap(text: string): Address[] {
+  return text.split(',').map(part => {
+    const match = /^\s*(?:\[([^\]]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?\s*$/.exec(part)
+    const port = Number(match?.[3] ?? PORT_DEFAULT)
+    if (match === null || port < 1 || port > 65_535) {
+      throw new InvalidArgumentError('It must be HOST:PORT, or several with commas between.')
+    }
+    return { host: (match[1] ?? match[2])!, port }
+  })
+}
+
+/** A whole number of at least `min`. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return text => {
+    const value = Number(text)
+    if (/^-?\d+$/.test(text) && value >= min && value <= max) return value
+    const bound = max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`
+    throw new InvalidArgumentError(`It must be a whole number, ${bound}.`)
+  }
+}
+
+/** For options that may be given again. */
+export const collect = (value: string, list: readonly string[] = []): string[] => [...list, value]
+
+/** key=value texts as pairs; the value may hold more equals signs. */
+export function parsePair(text: string): [string, string] {
+  const at = text.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError('It must be name=value.')
+  return [text.slice(0, at), text.slice(at + 1)]
+}
+
+export const collectPairs = (
+  text: string,
+  list: readonly [string, string][] = [],
+): [string, string][] => [...list, parsePair(text)]
+
+/** A command with the options that all of them have, and with its examples. */
+export function clusterCommand(parent: Command, usage: string, description: string): Command {
+  return parent
+    .command(usage)
+    .description(description)
+    .showHelpAfterError('Add --help for what is allowed.')
+    .addOption(
+      new Option('-b, --bootstrap <host:port>', 'a broker of the cluster, or several with commas')
+        .env('ODRADEK_BOOTSTRAP')
+        .argParser(parseBootstrap)
+        .default(parseBootstrap(BOOTSTRAP_DEFAULT), BOOTSTRAP_DEFAULT),
+    )
+    .addOption(
+      new Option('--timeout <time>', 'how long connecting, and each request, may take')
+        .argParser(parseDuration)
+        .default(TIMEOUT_MS_DEFAULT, '10s'),
+    )
+}
+
+export function examples(command: Command, ...lines: readonly string[]): Command {
+  const text = lines.map(line => `  $ ${line}`).join('\n')
+  return command.addHelpText('after', `\nExamples:\n${text}\n${EXIT_HELP}`)
+}

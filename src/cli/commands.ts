@@ -1,0 +1,17 @@
+import type { Command } from 'commander'
+
+export interface CommandGroup {
+  readonly name: string
+  readonly description: string
+  /** Loads the commands only when they are called: `odradek start` is not to wait for them. */
+  load(): Promise<{ define(command: Command): void }>
+}
+
+/** All but `start`, in the order of the help. */
+export const groups: readonly CommandGroup[] = [
+  {
+    name: 'topic',
+    description: 'list, describe, create, alter and delete topics',
+    load: () => import('./topic/index.ts'),
+  },
+]

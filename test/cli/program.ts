@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import * as assert from 'uvu/assert'
+import { buildCopy } from '../lib/build-copy.ts'
+
+/** A command that has not ended by then hangs. */
+const RUN_MS_MAX = 20_000
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly input?: string | Buffer
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** The program as it is built from the sources now. */
+export class Program {
+  readonly #root = buildCopy(['build:esm'])
+  /** What every command is given. */
+  env: Readonly<Record<string, string>> = {}
+
+  spawn(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    return spawn(process.execPath, [join(this.#root, 'dist/src/cli/main.js'), ...args], {
+      env: { ...process.env, NO_COLOR: '', ODRADEK_BOOTSTRAP: '', ...this.env, ...env },
+      timeout: RUN_MS_MAX,
+    })
+  }
+
+  async run(args: readonly string[], { input = '', env = {} }: RunOptions = {}): Promise<Ended> {
+    const child = this.spawn(args, env)
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    // It may end before it has read everything.
+    child.stdin.on('error', () => {})
+    child.stdin.end(input)
+    const [code] = (await once(child, 'close')) as [number | null]
+    const text = (chunks: Buffer[]): string => Buffer.concat(chunks).toString()
+    return { code, stdout: text(out), stderr: text(err) }
+  }
+
+  /** What a command prints that ends well and says nothing on stderr. */
+  async ok(args: readonly string[], options: RunOptions = {}): Promise<string> {
+    const { code, stdout, stderr } = await this.run(args, options)
+    assert.is(stderr, '', args.join(' '))
+    assert.is(code, 0, args.join(' '))
+    return stdout
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever was printed
+  async json(args: readonly string[], options: RunOptions = {}): Promise<any> {
+    return JSON.parse(await this.ok([...args, '--json'], options))
+  }
+
+  /** Ends with this code, prints nothing, and says this on stderr. */
+  async fails(code: number, line: RegExp, args: readonly string[], options: RunOptions = {}) {
+    const ran = await this.run(args, options)
+    assert.match(ran.stderr, line)
+    assert.is(ran.code, code, `${args.join(' ')}: ${ran.stderr}`)
+    assert.is(ran.stdout, '')
+    assert.not.match(ran.stderr, /^ {4}at /m, 'no stack for what a person can mend')
+  }
+
+  remove(): void {
+    rmSync(this.#root, { recursive: true })
+  }
+}
+
+/** HOST:PORT of a broker in this process. */
+export function addressOf(wire: {
+  node: { endpoint(name: string): { host: string; port: number } }
+}): string {
+  const { host, port } = wire.node.endpoint('PLAINTEXT')
+  return `${host}:${port}`
+}

@@ -11,7 +11,7 @@ export interface CommandGroup {
 export const groups: readonly CommandGroup[] = [
   {
     name: 'topic',
-    description: 'list, describe, create, alter and delete topics',
+    description: 'list, describe, create, alter, delete topics; produce and consume',
     load: () => import('./topic/index.ts'),
   },
 ]

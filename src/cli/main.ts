@@ -12,6 +12,11 @@ function version(): string {
   return version
 }
 
+const first = process.argv[2]
+/** Loads while the command line is parsed; null if it is not `start` that is asked for. */
+const starting =
+  first === undefined || first === 'start' || first.startsWith('-') ? import('./start.ts') : null
+
 const collect = (value: string, list: string[]): string[] => [...list, value]
 
 /** The commands named on the command line are loaded, the others only listed. */
@@ -34,7 +39,7 @@ Options have Kafka's names and come from the file, then the environment, then --
   $ KAFKA_LISTENERS=PLAINTEXT://0.0.0.0:9092 KAFKA_LOG_DIRS=/var/lib/odradek odradek start`,
     )
     .action(async (flags: { config?: string; override: string[] }) => {
-      const { start } = await import('./start.ts')
+      const { start } = await (starting ?? import('./start.ts'))
       await start(flags, version())
     })
   for (const { name, description, load } of groups) {
@@ -53,7 +58,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   // `odradek topic ...` or `odradek help topic`
   const program = await build(process.argv.slice(2, 4))
-  const first = process.argv[2]
   // `start` is what is run without a command, but a command that is spelled wrong is not one for it.
   const known = ['help', ...program.commands.map(command => command.name())]
   if (first !== undefined && !first.startsWith('-') && !known.includes(first)) {

@@ -41,9 +41,12 @@ export class Writing {
   #pieces: (string | Buffer)[] = []
   #bytes = 0
 
-  async write(piece: string | Buffer): Promise<void> {
-    this.#pieces.push(piece)
-    this.#bytes += piece.length
+  /** Pieces of one call stay together. */
+  async write(pieces: readonly (string | Buffer)[]): Promise<void> {
+    for (const piece of pieces) {
+      this.#pieces.push(piece)
+      this.#bytes += piece.length
+    }
     if (this.#bytes >= CHUNK_BYTES) await this.flush()
   }
 

@@ -1,12 +1,18 @@
 import type { Command } from 'commander'
 import { defineAlter } from './alter.ts'
+import { defineConsume } from './consume.ts'
 import { defineCreate } from './create.ts'
 import { defineDelete } from './delete.ts'
 import { defineDescribe } from './describe.ts'
 import { defineList } from './list.ts'
+import { defineProduce } from './produce.ts'
 
 export function define(topic: Command): void {
-  for (const part of [defineList, defineDescribe, defineCreate, defineAlter, defineDelete]) {
-    part(topic)
-  }
+  defineList(topic)
+  defineDescribe(topic)
+  defineCreate(topic)
+  defineAlter(topic)
+  defineDelete(topic)
+  defineProduce(topic)
+  defineConsume(topic)
 }

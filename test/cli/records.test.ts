@@ -1,0 +1,279 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Wire } from '../apis/wire.ts'
+import { addressOf, Program } from './program.ts'
+
+const test = suite('odradek topic produce and consume')
+let wire: Wire
+let cli: Program
+let work: string
+
+test.before(async () => {
+  work = mkdtempSync(join(tmpdir(), 'odradek-records-'))
+  cli = new Program()
+  wire = await Wire.start()
+  cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
+})
+test.after(async () => {
+  await wire.close()
+  cli.remove()
+  rmSync(work, { recursive: true })
+})
+
+const produce = (topic: string, input: string | Buffer, ...args: string[]): Promise<string> =>
+  cli.ok(['topic', 'produce', topic, ...args], { input })
+const consume = (topic: string, ...args: string[]): Promise<string> =>
+  cli.ok(['topic', 'consume', topic, '-e', ...args])
+const objects = async (topic: string, ...args: string[]) =>
+  (await consume(topic, '--json', ...args))
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line))
+
+test('every line becomes a record, in order, the last one without a line break too', async () => {
+  await wire.createTopic('lines')
+  assert.is(await produce('lines', 'one\ntwo\n\nfour'), '')
+  assert.is(await consume('lines'), 'one\ntwo\n\nfour\n')
+  assert.is(wire.node.registry.topic('lines')!.partitions[0]!.highWatermark, 4)
+})
+
+test('all codecs are written and read', async () => {
+  for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd']) {
+    const topic = `by-${codec}`
+    await wire.createTopic(topic)
+    const text = `${codec} `.repeat(50)
+    await produce(topic, `${text}\n${text}2\n`, '-z', codec)
+    assert.is(await consume(topic), `${text}\n${text}2\n`)
+  }
+})
+
+test('keys, headers and nulls are taken from lines and options, and printed by kcat letters', async () => {
+  await wire.createTopic('keys')
+  await produce('keys', 'a:1\nb:\nno key', '-K', ':', '-H', 'x=1', '-H', 'y=2=3', '-Z')
+  const format = '%t/%p/%o/%k(%K)/%s(%S)/%h/100%%\\n'
+  const expected = [
+    'keys/0/0/a(1)/1(1)/x=1,y=2=3/100%',
+    'keys/0/1/b(1)/(-1)/x=1,y=2=3/100%',
+    'keys/0/2/(-1)/no key(6)/x=1,y=2=3/100%',
+  ]
+  assert.is(await consume('keys', '-f', format), `${expected.join('\n')}\n`)
+  assert.is(await consume('keys', '-K', '\\t'), 'a\t1\nb\t\n\tno key\n')
+})
+
+test('what consume prints as JSON, produce makes the same records of, bytes that are no text included', async () => {
+  await wire.createTopic('from', 2)
+  await wire.createTopic('copy', 2)
+  const bytes = Buffer.from([0xff, 0x00, 0x0a, 0xfe])
+  await wire.append('from', [
+    { timestamp: 1234, key: Buffer.from('k'), value: Buffer.from('{"id":12345678901234567890}') },
+    { timestamp: 1235, key: bytes, value: null, headers: [{ key: 'h', value: bytes }] },
+    {
+      timestamp: 1236,
+      key: null,
+      value: bytes,
+      headers: [
+        { key: 'h', value: null },
+        { key: 'h', value: Buffer.from('2') },
+      ],
+    },
+  ])
+  await wire.produceTo('from', 1, 1)
+  const printed = await consume('from', '--json')
+  await produce('copy', printed, '--json')
+  assert.equal(
+    await objects('copy'),
+    (await objects('from')).map(o => ({ ...o, topic: 'copy' })),
+  )
+  assert.equal((await objects('copy', '-p', '0'))[1], {
+    topic: 'copy',
+    partition: 0,
+    offset: 1,
+    timestamp: 1235,
+    key: { base64: '/wAK/g==' },
+    value: null,
+    headers: [{ key: 'h', value: { base64: '/wAK/g==' } }],
+  })
+})
+
+test('a JSON line may hold its value as JSON, and headers as an object', async () => {
+  await wire.createTopic('json')
+  await produce('json', '{"key":"k","value":{"a":[1,{}]},"headers":{"h":"1"}}', '--json')
+  const [found] = await objects('json')
+  assert.is(found.value, '{"a":[1,{}]}')
+  assert.equal(found.headers, [{ key: 'h', value: '1' }])
+  const pretty = '{\n  "a": [\n    1,\n    {}\n  ]\n}\n'
+  assert.is(await consume('json', '--pretty'), pretty)
+})
+
+test('pretty printing keeps every digit, and what is no JSON as it is', async () => {
+  await wire.createTopic('pretty')
+  await produce('pretty', '{"id":12345678901234567890,"s":"a:{b\\"}"}\nnot {json\n')
+  const expected = '{\n  "id": 12345678901234567890,\n  "s": "a:{b\\"}"\n}\nnot {json\n'
+  assert.is(await consume('pretty', '--pretty'), expected)
+})
+
+test('files are read by lines, or each as one record', async () => {
+  await wire.createTopic('files')
+  const [a, b] = [join(work, 'a'), join(work, 'b')]
+  writeFileSync(a, '1\n2\n')
+  writeFileSync(b, '3\n4')
+  await cli.ok(['topic', 'produce', 'files', a, b])
+  await cli.ok(['topic', 'produce', '-t', 'files', a, b, '--whole', '-k', 'file'])
+  const values = (await objects('files')).map(o => [o.key, o.value])
+  const lines = ['1', '2', '3', '4'].map(value => [null, value])
+  assert.equal(values, [...lines, ['file', '1\n2\n'], ['file', '3\n4']])
+})
+
+test('many records of many sizes arrive in their order, in batches that the topic takes', async () => {
+  await wire.createTopic('many', 3, { 'max.message.bytes': '20000' })
+  const lines = Array.from({ length: 20_000 }, (_, i) => `k${i % 50}|${i}-${'x'.repeat(i % 300)}`)
+  await produce('many', `${lines.join('\n')}\n`, '-K', '|')
+  const found = (await consume('many', '-K', '|')).trimEnd().split('\n')
+  assert.equal([...found].sort(), [...lines].sort())
+  const ofKey = (all: string[]): string[] => all.filter(line => line.startsWith('k7|'))
+  assert.equal(ofKey(found), ofKey(lines))
+})
+
+test('keys go to the partitions where Java clients put them', async () => {
+  await wire.createTopic('spread', 4)
+  await produce('spread', 'order-1:x\norder-2:x\norder-3:x\n', '-K', ':')
+  const found = Object.fromEntries((await objects('spread')).map(o => [o.key, o.partition]))
+  const { partitionOf } = await import('../../src/embedded/partitioner.ts')
+  const expected = ['order-1', 'order-2', 'order-3'].map(k => [k, partitionOf(Buffer.from(k), 4)])
+  assert.equal(found, Object.fromEntries(expected))
+  await produce('spread', 'here', '-p', '3')
+  assert.is(await consume('spread', '-p', '3', '-o', '-1'), 'here\n')
+})
+
+test('offsets are counted from the beginning, from the end, or given', async () => {
+  await wire.createTopic('offsets')
+  await produce('offsets', '0\n1\n2\n3\n4\n')
+  assert.is(await consume('offsets', '-o', '3'), '3\n4\n')
+  assert.is(await consume('offsets', '-o', '-2'), '3\n4\n')
+  assert.is(await consume('offsets', '-o', '-99', '-c', '2'), '0\n1\n')
+  assert.is(await consume('offsets', '-o', 'end'), '')
+  const far = ['topic', 'consume', 'offsets', '-o', '6', '-e']
+  await cli.fails(1, /offsets partition 0 has offsets 0 to 5, not 6/, far)
+})
+
+test('times choose records, as how long ago or as dates', async () => {
+  await wire.createTopic('times')
+  const now = Date.now()
+  const hours = [5, 3, 1, 0]
+  for (const ago of hours) {
+    const record = { timestamp: now - ago * 3_600_000, value: Buffer.from(`${ago}h`) }
+    await wire.append('times', [record])
+  }
+  assert.is(await consume('times', '--from', '4h'), '3h\n1h\n0h\n')
+  assert.is(await consume('times', '--from', '4h', '--to', '30m'), '3h\n1h\n')
+  const iso = new Date(now - 2 * 3_600_000).toISOString()
+  assert.is(await consume('times', '--from', iso), '1h\n0h\n')
+  assert.is(await consume('times', '--to', iso), '5h\n3h\n')
+})
+
+test('grep prints what matches in key or value, and -c counts only that', async () => {
+  await wire.createTopic('grep')
+  await produce('grep', 'k1:paid\nk2:REFUSED\nk3:paid\nrefused-4:paid\nk5:refused', '-K', ':')
+  assert.is(await consume('grep', '--grep', '(?i)^refused'), 'REFUSED\npaid\nrefused\n')
+  assert.is(await consume('grep', '--grep', 'paid', '-c', '2'), 'paid\npaid\n')
+})
+
+test('without -e it goes on as records come, until -c', async () => {
+  await wire.createTopic('follow')
+  const child = cli.spawn(['topic', 'consume', '-t', 'follow', '-c', '2'])
+  const seen: string[] = []
+  child.stdout.on('data', (chunk: Buffer) => seen.push(chunk.toString()))
+  await wire.append('follow', [{ timestamp: 1, value: Buffer.from('first') }])
+  if (seen.length === 0) await once(child.stdout, 'data')
+  await wire.append('follow', [{ timestamp: 1, value: Buffer.from('second') }])
+  const [code] = await once(child, 'close')
+  assert.is(code, 0)
+  assert.is(seen.join(''), 'first\nsecond\n')
+})
+
+test('a line that is typed is written before the input ends', async () => {
+  await wire.createTopic('typed')
+  const child = cli.spawn(['topic', 'produce', 'typed'])
+  child.stdin.write('early\n')
+  assert.is(await cli.ok('topic consume typed -c 1'.split(' ')), 'early\n')
+  child.stdin.end()
+  assert.equal(await once(child, 'close'), [0, null])
+})
+
+test('a rate is kept', async () => {
+  await wire.createTopic('slow')
+  await produce('slow', '1\n2\n3\n4\n5\n6\n', '--rate', '20')
+  const times = (await objects('slow')).map(o => o.timestamp)
+  assert.ok(times.at(-1) - times[0] >= 200, `${times.at(-1) - times[0]} ms for 6 records at 20/s`)
+})
+
+test('a reader that closes the pipe early ends it quietly', async () => {
+  await wire.createTopic('pipe')
+  await wire.produceTo('pipe', 0, 50_000)
+  const child = cli.spawn(['topic', 'consume', 'pipe', '-e'])
+  let err = ''
+  child.stderr.on('data', chunk => (err += chunk))
+  await once(child.stdout, 'data')
+  child.stdout.destroy()
+  assert.equal(await once(child, 'exit'), [0, null])
+  assert.is(err, '')
+})
+
+test('what is before a bad line is written, and the line is named', async () => {
+  await wire.createTopic('half')
+  const args = ['topic', 'produce', 'half', '--json']
+  const input = '{"value":"good"}\n{"value":\n'
+  await cli.fails(1, /stdin line 2: .*JSON.*; 1 record acknowledged before that/, args, { input })
+  assert.is(await consume('half'), 'good\n')
+  await cli.fails(1, /line 1: valeu is none of topic, partition/, args, { input: '{"valeu":1}' })
+  await cli.fails(1, /half has 1 partition, no 3/, args, { input: '{"partition":3}' })
+})
+
+test('what the broker refuses is said with its reason', async () => {
+  await wire.createTopic('small', 1, { 'max.message.bytes': '1000' })
+  const input = `fits\n${'x'.repeat(2000)}\n`
+  const line = /topic small partition 0: .*MESSAGE_TOO_LARGE.*; 1 record acknowledged/
+  await cli.fails(1, line, ['topic', 'produce', 'small'], { input })
+})
+
+test('wrong usage is said with what is allowed', async () => {
+  const wrong = (line: RegExp, ...args: string[]): Promise<void> =>
+    cli.fails(2, line, ['topic', ...args])
+  await wrong(/which topic\?/, 'consume')
+  await wrong(
+    /'soon' is invalid. It must be beginning, end, an offset/,
+    'consume',
+    'x',
+    '-o',
+    'soon',
+  )
+  await wrong(/%q is none of %t %p/, 'consume', 'x', '-f', '%q')
+  await wrong(
+    /'yesterday' is invalid. It must be how long ago/,
+    'consume',
+    'x',
+    '--from',
+    'yesterday',
+  )
+  await wrong(/no regular expression of RE2/, 'consume', 'x', '--grep', '(')
+  await wrong(/--to is in the future/, 'consume', 'x', '--to', '2100-01-01T00:00:00Z')
+  await wrong(
+    /'--from <time>' cannot be used with option '-o/,
+    'consume',
+    'x',
+    '--from',
+    '1h',
+    '-o',
+    '1',
+  )
+  await wrong(/Allowed choices are none, gzip, snappy, lz4, zstd/, 'produce', 'x', '-z', 'rar')
+  await cli.fails(1, /topic nowhere does not exist/, ['topic', 'consume', 'nowhere'])
+  await cli.fails(1, /has no partition 7/, ['topic', 'consume', 'pipe', '-p', '7'])
+  await cli.fails(1, /\/no\/file cannot be read/, ['topic', 'produce', 'x', '/no/file'])
+})
+
+test.run()

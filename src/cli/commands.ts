@@ -14,4 +14,9 @@ export const groups: readonly CommandGroup[] = [
     description: 'list, describe, create, alter, delete topics; produce and consume',
     load: () => import('./topic/index.ts'),
   },
+  {
+    name: 'group',
+    description: 'list, describe, seek and delete consumer groups',
+    load: () => import('./group/index.ts'),
+  },
 ]

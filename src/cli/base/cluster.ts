@@ -57,15 +57,21 @@ export class Cluster implements AsyncDisposable {
     return found
   }
 
+  /** A topic that exists, whatever state its partitions are in. */
+  async topicAsItIs(name: string): Promise<TopicMetadata> {
+    const [topic] = (await this.metadata([name])).topics
+    if (topic === undefined) throw noTopic(name)
+    checkTopic(topic, name)
+    return topic
+  }
+
   /** A topic that exists and whose partitions, all or the one asked for, have leaders. */
   async topic(name: string, partition?: number): Promise<TopicMetadata> {
     let problem = ''
     return this.until(
       async () => {
-        const [topic] = (await this.metadata([name])).topics
-        if (topic === undefined)
-          throw new CliError(`topic ${name}: the broker does not say anything`)
-        checkTopic(topic, name, partition)
+        const topic = await this.topicAsItIs(name)
+        checkPartition(topic, partition)
         const wanted = topic.partitions.filter(
           p => (partition ?? p.partitionIndex) === p.partitionIndex,
         )
@@ -174,16 +180,17 @@ function reason(error: ClientError): string {
   return `${error.message}${cause.errors.map(e => (e as Error).message).join(', ')}`
 }
 
-function checkTopic(topic: TopicMetadata, name: string, partition: number | undefined): void {
-  if (topic.errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) throw noTopic(name)
-  const { errorCode, partitions } = topic
+function checkTopic({ errorCode }: TopicMetadata, name: string): void {
+  if (errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) throw noTopic(name)
   if (errorCode !== ErrorCode.LEADER_NOT_AVAILABLE) expectNone(errorCode, `topic ${name}`)
+}
+
+function checkPartition(topic: TopicMetadata, partition: number | undefined): void {
+  const { name, errorCode, partitions } = topic
   if (partition === undefined || errorCode !== ErrorCode.NONE) return
-  if (!partitions.some(p => p.partitionIndex === partition)) {
-    throw new CliError(
-      `topic ${name} has no partition ${partition}: it has 0 to ${partitions.length - 1}`,
-    )
-  }
+  if (partitions.some(p => p.partitionIndex === partition)) return
+  const last = partitions.length - 1
+  throw new CliError(`topic ${name} has no partition ${partition}: it has 0 to ${last}`)
 }
 
 export function noTopic(name: string): CliError {

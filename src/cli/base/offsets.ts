@@ -14,7 +14,7 @@ export interface FoundOffset {
   readonly timestamp: number
 }
 
-/** For every partition of the topic: the offset at a special position, or of the first record at or after a time. */
+/** For every partition of the topic that has a leader: the offset at a special position, or of the first record at or after a time. */
 export async function listOffsets(
   cluster: Cluster,
   topic: TopicMetadata,
@@ -37,10 +37,11 @@ export async function listOffsets(
   return found
 }
 
-/** The partitions of each leader. */
-export function byLeader(topic: TopicMetadata): Map<number, number[]> {
+/** The partitions of each leader; those without one are left out. */
+function byLeader(topic: TopicMetadata): Map<number, number[]> {
   const leaders = new Map<number, number[]>()
   for (const { leaderId, partitionIndex } of topic.partitions) {
+    if (leaderId < 0) continue
     leaders.set(leaderId, [...(leaders.get(leaderId) ?? []), partitionIndex])
   }
   return leaders

@@ -30,7 +30,7 @@ async function describe(names: string[], flags: ClusterFlags): Promise<void> {
 }
 
 async function describeOne(cluster: Cluster, name: string) {
-  const topic = await cluster.topic(name)
+  const topic = await cluster.topicAsItIs(name)
   const [starts, ends, configs] = await Promise.all([
     listOffsets(cluster, topic, EARLIEST),
     listOffsets(cluster, topic, LATEST),
@@ -42,8 +42,9 @@ async function describeOne(cluster: Cluster, name: string) {
     leaderEpoch: p.leaderEpoch,
     replicas: p.replicaNodes,
     isr: p.isrNodes,
-    start: starts.get(p.partitionIndex)!.offset,
-    end: ends.get(p.partitionIndex)!.offset,
+    /** null without a leader, as -1 is the leader then. */
+    start: starts.get(p.partitionIndex)?.offset ?? null,
+    end: ends.get(p.partitionIndex)?.offset ?? null,
   }))
   return {
     name,
@@ -57,8 +58,15 @@ async function describeOne(cluster: Cluster, name: string) {
 function text({ name, id, configs, partitions }: Description): string {
   const own = Object.entries(configs).map(([key, value]) => `${key}=${value}`)
   const rows = partitions.map(p => {
-    const offsets = [p.start, p.end, p.end - p.start]
-    return [p.partition, p.leader, p.replicas.join(','), p.isr.join(','), ...offsets]
+    const count = p.start === null || p.end === null ? null : p.end - p.start
+    const offsets = [p.start, p.end, count]
+    return [
+      p.partition,
+      p.leader < 0 ? null : p.leader,
+      p.replicas.join(','),
+      p.isr.join(','),
+      ...offsets,
+    ]
   })
   const header = ['PARTITION', 'LEADER', 'REPLICAS', 'ISR', 'START', 'END', 'OFFSETS']
   return [

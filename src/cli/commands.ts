@@ -19,4 +19,19 @@ export const groups: readonly CommandGroup[] = [
     description: 'list, describe, seek and delete consumer groups',
     load: () => import('./group/index.ts'),
   },
+  {
+    name: 'config',
+    description: 'get and set configs of topics, brokers and groups',
+    load: () => import('./config/index.ts'),
+  },
+  {
+    name: 'cluster',
+    description: 'info about a cluster, and its health',
+    load: () => import('./cluster/index.ts'),
+  },
+  {
+    name: 'doctor',
+    description: 'look for what is wrong between here and a cluster, and say what to do',
+    load: () => import('./doctor/index.ts'),
+  },
 ]

@@ -98,8 +98,10 @@ export class Cluster implements AsyncDisposable {
   async #openBroker(nodeId: number): Promise<Client> {
     if (this.#brokers.length === 0) await this.metadata([])
     const address = this.#brokers.find(broker => broker.nodeId === nodeId)
-    if (address === undefined)
-      throw new CliError(`the cluster does not say where broker ${nodeId} is`)
+    if (address === undefined) {
+      const ids = this.#brokers.map(broker => broker.nodeId).join(', ')
+      throw new CliError(`broker ${nodeId} is not in the cluster, which has ${ids || 'none'}`)
+    }
     return open(address, this.timeoutMs, `broker ${nodeId} at its advertised address `)
   }
 
@@ -169,12 +171,14 @@ export async function open({ host, port }: Address, timeoutMs: number, what = ''
     }
   } catch (cause) {
     if (!(cause instanceof ClientError)) throw cause
-    throw new CliError(`cannot connect to ${what}${reason(cause)}`, EXIT.noConnection, { cause })
+    throw new CliError(`cannot connect to ${what}${connectReason(cause)}`, EXIT.noConnection, {
+      cause,
+    })
   }
 }
 
 /** A name with several addresses fails with several errors, and then Node gives no message. */
-function reason(error: ClientError): string {
+export function connectReason(error: ClientError): string {
   const { cause } = error
   if (!(cause instanceof AggregateError)) return error.message
   return `${error.message}${cause.errors.map(e => (e as Error).message).join(', ')}`

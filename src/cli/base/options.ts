@@ -56,11 +56,14 @@ export const collectPairs = (
   list: readonly [string, string][] = [],
 ): [string, string][] => [...list, parsePair(text)]
 
-/** A command with the options that all of them have, and with its examples. */
+/** A new command that talks to a cluster. */
 export function clusterCommand(parent: Command, usage: string, description: string): Command {
-  return parent
-    .command(usage)
-    .description(description)
+  return withCluster(parent.command(usage).description(description))
+}
+
+/** The options that all commands have which talk to a cluster. */
+export function withCluster(command: Command): Command {
+  return command
     .showHelpAfterError('Add --help for what is allowed.')
     .addOption(
       new Option('-b, --bootstrap <host:port>', 'a broker of the cluster, or several with commas')

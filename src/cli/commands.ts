@@ -34,4 +34,9 @@ export const groups: readonly CommandGroup[] = [
     description: 'look for what is wrong between here and a cluster, and say what to do',
     load: () => import('./doctor/index.ts'),
   },
+  {
+    name: 'completion',
+    description: 'print the completion of a shell: bash, zsh or fish',
+    load: () => import('./completion.ts'),
+  },
 ]

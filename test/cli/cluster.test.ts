@@ -18,10 +18,7 @@ test.before(async () => {
   wire = await Wire.start()
   cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
 })
-test.after(async () => {
-  await wire.close()
-  cli.remove()
-})
+test.after(() => wire.close())
 
 interface Finding {
   check: string

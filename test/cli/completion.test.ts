@@ -9,7 +9,6 @@ let cli: Program
 test.before(() => {
   cli = new Program()
 })
-test.after(() => cli.remove())
 
 /** What bash offers behind these words. */
 function offered(script: string, ...words: string[]): string[] {

@@ -16,10 +16,7 @@ test.before(async () => {
   wire = await Wire.start({ groupInitialRebalanceDelayMs: 0 })
   cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
 })
-test.after(async () => {
-  await wire.close()
-  cli.remove()
-})
+test.after(() => wire.close())
 
 function assignment(topic: string, ...partitions: number[]): Buffer {
   const writer = new Writer()

@@ -19,9 +19,20 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** The program as it is built from the sources now. */
+let built: string | undefined
+
+/** The program as it is built from the sources now, once for all test files of this process. */
+function build(): string {
+  if (built === undefined) {
+    const root = buildCopy(['build:esm'])
+    process.on('exit', () => rmSync(root, { recursive: true }))
+    built = root
+  }
+  return built
+}
+
 export class Program {
-  readonly #root = buildCopy(['build:esm'])
+  readonly #root = build()
   /** What every command is given. */
   env: Readonly<Record<string, string>> = {}
 
@@ -66,10 +77,6 @@ export class Program {
     assert.is(ran.code, code, `${args.join(' ')}: ${ran.stderr}`)
     assert.is(ran.stdout, '')
     assert.not.match(ran.stderr, /^ {4}at /m, 'no stack for what a person can mend')
-  }
-
-  remove(): void {
-    rmSync(this.#root, { recursive: true })
   }
 }
 

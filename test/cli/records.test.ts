@@ -20,7 +20,6 @@ test.before(async () => {
 })
 test.after(async () => {
   await wire.close()
-  cli.remove()
   rmSync(work, { recursive: true })
 })
 

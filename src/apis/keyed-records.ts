@@ -37,5 +37,6 @@ function keyless(batch: Buffer, opener: BatchOpener): KeyRefusal | null {
     if (count++ < NAMED_MAX) recordErrors.push({ batchIndex, batchIndexErrorMessage })
   }
   if (count === 0) return null
-  return { errorMessage: `${count} records have no key, and the topic is compacted`, recordErrors }
+  const which = count === 1 ? `record ${recordErrors[0]!.batchIndex} has` : `${count} records have`
+  return { errorMessage: `${which} no key, and the topic is compacted`, recordErrors }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { ApiTable } from './apis/handler.ts'
 import type { DynamicConfigs } from './configs/dynamic.ts'
 import type { GroupConfigs } from './configs/group.ts'
 import type { GroupCoordinator } from './groups/coordinator.ts'
@@ -18,6 +19,8 @@ export interface Endpoint {
 /** What the API handlers work with. One broker is the whole cluster: it leads every partition and is the controller. */
 export interface BrokerContext {
   readonly options: Options
+  /** What is served: of every broker but a test's, all there is. */
+  readonly apis: ApiTable
   readonly nodeId: number
   readonly clusterId: string
   readonly dataDir: string

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { ApiTable } from './apis/handler.ts'
 import type { BrokerContext, Endpoint } from './broker-context.ts'
 import { DynamicConfigs } from './configs/dynamic.ts'
 import { GroupConfigs } from './configs/group.ts'
@@ -178,6 +179,15 @@ export class BrokerNode implements BrokerContext {
     this.#endpoints.set(listener.name, { host, port: given === 0 ? port : given })
     const address = listener.host.includes(':') ? `[${listener.host}]` : listener.host
     this.#bound.push(`${listener.name}://${address === '' ? '0.0.0.0' : address}:${port}`)
+  }
+
+  get apis(): ApiTable {
+    return this.#server.apis
+  }
+
+  /** For tests: what is served from now on. */
+  set apis(table: ApiTable) {
+    this.#server.apis = table
   }
 
   get nodeId(): number {

@@ -1,12 +1,11 @@
 /**
- * ApiVersions (18), versions 0-5. Answers from the API table, so only what is served is advertised; Produce from 0, though
+ * ApiVersions (18), versions 0-5. Answers from the broker's API table, so only what is served is advertised; Produce from 0, though
  * 0-2 are refused: old librdkafka switches compression off otherwise (KAFKA-18659). No features are finalized: none of
  * Kafka's (metadata.version, transaction.version, ...) means anything here yet.
  */
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { apiVersionsApi } from '../protocol/messages/18-api-versions.ts'
-import { defineApi } from './handler.ts'
-import { servedApis } from './index.ts'
+import { type ApiHandler, defineApi } from './handler.ts'
 
 const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 const PRODUCE_KEY = 0
@@ -21,7 +20,8 @@ export const apiVersions = defineApi(apiVersionsApi, (request, { version, broker
   if (version >= CLUSTER_SINCE && isForAnother(request, broker)) {
     return { body: { errorCode: ErrorCode.REBOOTSTRAP_REQUIRED } }
   }
-  const apiKeys = servedApis.map(({ request: { apiKey }, min, max }) => ({
+  const served = Object.values(broker.apis) as ApiHandler[]
+  const apiKeys = served.map(({ request: { apiKey }, min, max }) => ({
     apiKey,
     minVersion: apiKey === PRODUCE_KEY ? 0 : min,
     maxVersion: max,

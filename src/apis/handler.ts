@@ -44,6 +44,9 @@ export interface ApiHandler {
   handle(request: never, context: RequestContext): Outcome<never> | Promise<Outcome<never>>
 }
 
+/** What is served, by API key. */
+export type ApiTable = Readonly<Record<number, ApiHandler | undefined>>
+
 /**
  * Ties an API's messages to its handler. The versions served are the schema's, less the unstable one.
  * The handler runs synchronously up to its first await: until then views on the request's records are valid.

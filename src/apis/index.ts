@@ -33,9 +33,9 @@ import { consumerGroupHeartbeat } from './68-consumer-group-heartbeat.ts'
 import { consumerGroupDescribe } from './69-consumer-group-describe.ts'
 import { listConfigResources } from './74-list-config-resources.ts'
 import { describeTopicPartitions } from './75-describe-topic-partitions.ts'
-import type { ApiHandler } from './handler.ts'
+import type { ApiHandler, ApiTable } from './handler.ts'
 
-/** Every API that is served. ApiVersions answers from this table, the README's table is made from it. */
+/** Every API that is served. The README's table is made from it. */
 const handlers: readonly ApiHandler[] = [
   produce,
   fetch,
@@ -75,7 +75,7 @@ const handlers: readonly ApiHandler[] = [
 ]
 
 /** By API key. */
-export const apiHandlers: Readonly<Record<number, ApiHandler | undefined>> = Object.fromEntries(
+export const apiHandlers: ApiTable = Object.fromEntries(
   handlers.map(handler => [handler.request.apiKey, handler]),
 )
 

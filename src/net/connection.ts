@@ -120,7 +120,7 @@ export class Connection {
   #onFrame(frame: Buffer, start: number, end: number): boolean {
     const reader = new Reader(frame, start, end)
     try {
-      const { handler, header, request } = readRequest(reader)
+      const { handler, header, request } = readRequest(reader, this.#broker.apis)
       this.#run(handler, header, request)
     } catch (error) {
       if (!(error instanceof MalformedFrame) && !(error instanceof RequestRejected)) throw error

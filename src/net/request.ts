@@ -1,5 +1,4 @@
-import type { ApiHandler } from '../apis/handler.ts'
-import { apiHandlers } from '../apis/index.ts'
+import type { ApiHandler, ApiTable } from '../apis/handler.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { decodeRequestHeader, type RequestHeader } from '../protocol/header.ts'
 import { apiVersionsRequest } from '../protocol/messages/18-api-versions.ts'
@@ -20,15 +19,15 @@ export interface IncomingRequest {
  * Reads one frame: header, then the body by the API table.
  * @throws MalformedFrame, or RequestRejected for an API or version that is not served
  */
-export function readRequest(reader: Reader): IncomingRequest {
+export function readRequest(reader: Reader, apis: ApiTable): IncomingRequest {
   const header = decodeRequestHeader(
     reader,
-    (key, version) => apiHandlers[key]?.request.isFlexible(version) ?? false,
+    (key, version) => apis[key]?.request.isFlexible(version) ?? false,
   )
   const { apiKey, apiVersion } = header
-  const handler = apiHandlers[apiKey]
+  const handler = apis[apiKey]
   if (handler === undefined) throw new RequestRejected(`a request with unknown API key ${apiKey}`)
-  if (apiVersion < handler.request.versions.min || apiVersion > handler.max) {
+  if (apiVersion < handler.min || apiVersion > handler.max) {
     if (apiKey === apiVersionsRequest.apiKey) return unknownApiVersions(handler, header)
     throw new RequestRejected(
       `${handler.request.name} version ${apiVersion}; versions ${handler.min} to ${handler.max} are served`,

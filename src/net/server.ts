@@ -1,4 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import type { ApiTable } from '../apis/handler.ts'
+import { apiHandlers } from '../apis/index.ts'
 import type { BrokerContext } from '../broker-context.ts'
 import type { Listener } from '../configs/listeners.ts'
 import { ListenError } from '../errors.ts'
@@ -11,6 +13,8 @@ const DRAIN_MS_MAX = 500
 
 /** The broker's listeners and their connections. */
 export class NetServer {
+  /** What is served on all listeners; tests put a table of their own here (testing/). */
+  apis: ApiTable = apiHandlers
   readonly #broker: BrokerContext
   readonly #servers = new Map<string, Server>()
   readonly #connections = new Set<Connection>()

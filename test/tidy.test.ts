@@ -66,7 +66,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Only these may see everything. */
-const TOPS = ['src/broker.ts', 'src/index.ts', 'src/cli']
+const TOPS = ['src/broker.ts', 'src/index.ts', 'src/cli', 'src/testing']
 
 const test = suite('the repository itself')
 
@@ -118,11 +118,19 @@ test('the lower layers import nothing above them', () => {
   assert.equal(wrong, [])
 })
 
-test('only the broker, the library face and the command line see the broker', () => {
+test('only the broker, the faces of the library and the command line see the broker', () => {
   const wrong = imports
     .filter(({ to, isType }) => to === 'src/broker.ts' && !isType)
     .map(({ from }) => from)
     .filter(from => !TOPS.includes(layerOf(from)))
+  assert.equal(wrong, [])
+})
+
+test('nothing outside of the testing kit imports it', () => {
+  const wrong = imports
+    .filter(({ to }) => layerOf(to) === 'src/testing')
+    .map(({ from }) => from)
+    .filter(from => layerOf(from) !== 'src/testing')
   assert.equal(wrong, [])
 })
 
@@ -164,7 +172,7 @@ test('every API file is in the table and has its messages, and the other way rou
 
 test('every source file is used', () => {
   const used = new Set(imports.map(({ to }) => to))
-  const entries = ['src/index.ts', 'src/cli/main.ts']
+  const entries = ['src/index.ts', 'src/testing/index.ts', 'src/cli/main.ts']
   // The raw client is for tests, benches and what comes later.
   const client = new Set(tests.flatMap(importsOf).map(({ to }) => to))
   const dead = src

@@ -1,0 +1,230 @@
+import type { Logger } from 'pino'
+import type { ApiTable } from '../apis/handler.ts'
+import { BrokerNode } from '../broker.ts'
+import { type Appended, Appender, type AppendRecord } from '../embedded/append.ts'
+import { type ReadOptions, type ReadRecord, read } from '../embedded/read.ts'
+import { type SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
+import { InvalidOption } from '../errors.ts'
+import type { BrokerOptions } from '../options.ts'
+import { reset, seed, type TopicSeed } from './content.ts'
+import type { Fault, FaultOptions } from './faults/fault.ts'
+import { Faults } from './faults/faults.ts'
+import { makeFolder, removeFolder } from './folders.ts'
+import { asRelease, type Release } from './releases.ts'
+import { type GroupWaitOptions, type StableGroup, waitForGroupStable } from './wait-for-group.ts'
+import { type MessageWaitOptions, waitForMessages } from './wait-for-messages.ts'
+
+/** What a test wants otherwise than a server: the first join is answered at once, and a broker is small. */
+const DEFAULTS: BrokerOptions = {
+  'group.initial.rebalance.delay.ms': 0,
+  'offsets.topic.num.partitions': 1,
+  'odradek.partition.workers': 1,
+  'odradek.ring.bytes': 4 * 1024 * 1024,
+  'odradek.journal.bytes': 1024 * 1024,
+}
+
+/** Of the test broker itself. */
+const OWN = ['listeners', 'dataDir'] as const
+
+/** Any of Kafka's server.properties names or its camelCase alias, but for address and data folder, and these. */
+export type TestBrokerOptions = Omit<
+  BrokerOptions,
+  (typeof OWN)[number] | 'log.dirs' | 'logDirs'
+> & {
+  /** Shaped like pino; silent by default. */
+  readonly logger?: Logger
+  /** As the method of this name, from the start on. */
+  readonly emulate?: Release
+  /** Stops the start, or closes the broker, when aborted. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * A broker for one test or a file of tests, in this process: it listens on a free port of 127.0.0.1, keeps its data in a
+ * temporary folder, and takes both away when it is closed. Everything else is the broker that one runs.
+ */
+export class TestBroker implements AsyncDisposable {
+  readonly #options: BrokerOptions
+  readonly #logger: Logger | undefined
+  readonly #folder = makeFolder()
+  #node!: BrokerNode
+  #appender!: Appender
+  /** All there is to serve, before release and faults. */
+  #apis!: ApiTable
+  readonly #faults = new Faults()
+  #release: Release | null
+  #stopped = new AbortController()
+  #port = 0
+  #restarting: Promise<void> | null = null
+  #closing: Promise<void> | null = null
+
+  private constructor(options: BrokerOptions, release: Release | null, logger?: Logger) {
+    this.#options = options
+    this.#release = release
+    this.#logger = logger
+  }
+
+  /** @throws InvalidOption */
+  static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
+    const { logger, signal, emulate = null, ...given } = options
+    signal?.throwIfAborted()
+    for (const key of OWN) {
+      const value = (given as BrokerOptions)[key]
+      if (value === undefined) continue
+      throw new InvalidOption(key, String(value), 'code', 'left out: a test broker has its own')
+    }
+    const broker = new TestBroker(given, emulate, logger)
+    try {
+      await broker.#start()
+      signal?.throwIfAborted()
+    } catch (error) {
+      await broker.close()
+      throw error
+    }
+    signal?.addEventListener('abort', () => void broker.close(), { once: true })
+    return broker
+  }
+
+  async #start(): Promise<void> {
+    const code = {
+      ...this.#options,
+      dataDir: this.#folder,
+      listeners: `PLAINTEXT://127.0.0.1:${this.#port}`,
+    }
+    this.#node = await BrokerNode.start({ defaults: DEFAULTS, code }, this.#logger)
+    this.#port = this.#node.endpoint('PLAINTEXT').port
+    this.#appender = new Appender(this.#node)
+    this.#stopped = new AbortController()
+    this.#apis = this.#node.apis
+    this.#serve()
+  }
+
+  #serve(): void {
+    const apis = this.#release === null ? this.#apis : asRelease(this.#apis, this.#release)
+    this.#node.apis = this.#faults.around(apis)
+  }
+
+  /** `host:port`, what clients take as bootstrap.servers. The same for as long as the broker lives, restarts included. */
+  get bootstrapServers(): string {
+    return `127.0.0.1:${this.#port}`
+  }
+
+  get clusterId(): string {
+    return this.#node.clusterId
+  }
+
+  /** Absolute path of the data folder, which is removed by `close`. */
+  get dataDir(): string {
+    return this.#folder
+  }
+
+  /** As `append` of the embedded broker: resolves when the records are flushed. @throws BrokerError */
+  append(topic: string, records: readonly AppendRecord[]): Promise<Appended[]> {
+    return this.#appender.append(topic, records)
+  }
+
+  /** As `read` of the embedded broker. A restart ends it. @throws BrokerError */
+  read(topic: string, options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
+    return read(this.#node, topic, options, this.#stopped.signal)
+  }
+
+  /** As `subscribe` of the embedded broker. A restart ends it. */
+  subscribe(options: SubscribeOptions): Subscription {
+    return new Subscription(this.#node, options, this.#stopped.signal)
+  }
+
+  /**
+   * Makes topics with their records: `seed({ orders: [{ key: 'o-1', value: 'paid' }], empty: { partitions: 3 } })`.
+   * @returns where each record is, by topic @throws BrokerError
+   */
+  seed<Name extends string>(
+    topics: Readonly<Record<Name, TopicSeed>>,
+  ): Promise<Record<Name, Appended[]>> {
+    return seed(this.#node, this.#appender, topics)
+  }
+
+  /**
+   * Resolves when every member of the group has its partitions: at least one member, or exactly `members`.
+   * @throws WaitTimeout, which says in what state the group was
+   */
+  waitForGroupStable(groupId: string, options: GroupWaitOptions = {}): Promise<StableGroup> {
+    return waitForGroupStable(this.#node, groupId, options, this.#stopped.signal)
+  }
+
+  /**
+   * Resolves with the first `count` records of the topic (that `where` takes), as soon as they are there.
+   * @throws WaitTimeout, which says what was there instead
+   */
+  waitForMessages(topic: string, options: MessageWaitOptions = {}): Promise<ReadRecord[]> {
+    return waitForMessages(this.#node, topic, options, this.#stopped.signal)
+  }
+
+  /**
+   * Lets requests go wrong, the next one that fits by default: `fault({ api: 'Produce', error: 'NOT_LEADER_OR_FOLLOWER' })`.
+   * Of several faults for one request the oldest strikes. Restarts leave them, `reset` takes them away.
+   * @throws RangeError if the API cannot be answered so, with those that can
+   */
+  fault(options: FaultOptions): Fault {
+    return this.#faults.add(options)
+  }
+
+  /**
+   * From now on the broker advertises and takes only the versions of that Kafka release, for clients that connect anew; null
+   * ends it. What it then does in those versions is as ever.
+   * @throws RangeError for a release that is not known, with those that are
+   */
+  emulate(release: Release | null): void {
+    if (release !== null) asRelease(this.#apis, release)
+    this.#release = release
+    this.#serve()
+  }
+
+  /**
+   * An empty broker, without a restart: no topics, no groups, no faults, configs as at the start. Address, connections and the
+   * emulated release stay.
+   */
+  async reset(): Promise<void> {
+    this.#faults.clear()
+    await reset(this.#node)
+  }
+
+  /**
+   * Stops the broker and starts it again on the same data and port. With `crash` it ends as by kill -9: nothing is
+   * flushed on the way, and the start recovers what is on disk.
+   */
+  restart({ crash = false }: { readonly crash?: boolean } = {}): Promise<void> {
+    if (this.#closing !== null) throw new Error('The broker is closed.')
+    const restarted = (this.#restarting ?? Promise.resolve()).then(async () => {
+      this.#stopped.abort()
+      await (crash ? this.#node.kill() : this.#node.close())
+      await this.#start()
+    })
+    this.#restarting = restarted.catch(() => {})
+    return restarted
+  }
+
+  /** Stops the broker and removes its data. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.#restarting
+    this.#stopped.abort()
+    try {
+      await this.#node?.close()
+    } finally {
+      removeFolder(this.#folder)
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** Starts a broker for tests; clients can connect when this resolves. @throws InvalidOption */
+export function startTestBroker(options?: TestBrokerOptions): Promise<TestBroker> {
+  return TestBroker.start(options)
+}

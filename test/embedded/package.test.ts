@@ -25,6 +25,32 @@ void main()
 `
 const IMPORT = `import { type Appended, Broker } from 'odradek'\n`
 
+const TESTING_IMPORT = `import { startTestBroker, type Fault, type TestBroker, WaitTimeout } from 'odradek/testing'\n`
+const TESTING_PROGRAM = `
+async function main(): Promise<void> {
+  const broker: TestBroker = await startTestBroker({ emulate: '3.7' })
+  const fault: Fault = broker.fault({ api: 'Produce', error: 'NOT_LEADER_OR_FOLLOWER' })
+  await broker.seed({ t: [{ key: 'k', value: 'v' }] })
+  const [record] = await broker.waitForMessages('t')
+  const error: unknown = await broker.waitForGroupStable('g', { timeout: 1 }).catch(e => e)
+  console.log([record!.value, fault.hits, error instanceof WaitTimeout].join(' '))
+  await broker.close()
+}
+void main()
+`
+/** A hundred are to take less than 10 s. */
+const BROKERS = 20
+const BROKERS_MS_MAX = 2_000
+const MANY_BROKERS = `
+const { startTestBroker } = require('odradek/testing')
+async function main() {
+  const start = performance.now()
+  for (let i = 0; i < ${BROKERS}; i++) await (await startTestBroker()).close()
+  console.log([performance.now() - start, ...process.getActiveResourcesInfo()].join(' '))
+}
+void main()
+`
+
 const test = suite('the built package')
 let built = ''
 let consumer = ''
@@ -76,6 +102,24 @@ test('plain require gives the class and its errors', () => {
   const script = `const o = require('odradek'); console.log(Object.keys(o).sort().join())`
   const out = execFileSync(process.execPath, ['-e', script], { cwd: consumer, encoding: 'utf8' })
   assert.is(out, 'Broker,BrokerError,DataDirError,InvalidOption,ListenError\n')
+})
+
+test('odradek/testing is there for ES modules and CommonJS, with types', () => {
+  const source = TESTING_IMPORT + TESTING_PROGRAM
+  assert.is(runProgram(compile('testing-esm', source, 'module')), 'v 0 true\n')
+  assert.is(runProgram(compile('testing-cjs', source, 'commonjs')), 'v 0 true\n')
+})
+
+test(`${BROKERS} test brokers start and stop in ${BROKERS_MS_MAX} ms and leave no open handle`, () => {
+  const out = execFileSync(process.execPath, ['-e', MANY_BROKERS], {
+    ...{ cwd: consumer, timeout: EXIT_MS_MAX },
+    encoding: 'utf8',
+  })
+  const [ms, ...handles] = out.trimEnd().split(' ')
+  assert.ok(Number(ms) < BROKERS_MS_MAX, `${ms} ms`)
+  // The program's own standard output and error.
+  const left = handles.filter(handle => handle !== 'PipeWrap')
+  assert.equal(left, [])
 })
 
 test('a broker that is started and forgotten does not keep its data folder locked against a new process', () => {

@@ -1,0 +1,53 @@
+import { Kafka, logLevel } from 'kafkajs'
+import { startTestBroker } from 'odradek/testing'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { startBilling } from './billing.js'
+
+let broker
+let kafka
+
+test.before(async () => {
+  broker = await startTestBroker()
+  const brokers = [broker.bootstrapServers]
+  kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 20 } })
+})
+test.after(() => broker.close())
+test.before.each(async () => {
+  await broker.seed({ orders: {}, receipts: {} })
+})
+test.after.each(() => broker.reset())
+
+test('every order gets its receipt', async () => {
+  await broker.seed({ orders: [{ key: 'o-1', value: 'coffee' }] })
+  const billing = await startBilling(kafka)
+  await broker.waitForGroupStable('billing')
+  const [receipt] = await broker.waitForMessages('receipts')
+  assert.is(String(receipt.value), 'receipt for coffee')
+  await billing.stop()
+})
+
+test('a receipt is written once, though the leader has just moved', async () => {
+  const error = 'NOT_LEADER_OR_FOLLOWER'
+  const fault = broker.fault({ api: 'Produce', topic: 'receipts', error, times: 2 })
+  await broker.seed({ orders: [{ value: 'tea' }] })
+  const billing = await startBilling(kafka)
+  await broker.waitForMessages('receipts')
+  await billing.stop()
+  assert.is(fault.hits, 2)
+  let written = 0
+  for await (const _ of broker.read('receipts', { until: 'end' })) written++
+  assert.is(written, 1)
+})
+
+test('what was acknowledged is there after a crash', async () => {
+  const billing = await startBilling(kafka)
+  await broker.append('orders', [{ value: 'water' }])
+  await broker.waitForMessages('receipts')
+  await billing.stop()
+  await broker.restart({ crash: true })
+  const [receipt] = await broker.waitForMessages('receipts')
+  assert.is(String(receipt.value), 'receipt for water')
+})
+
+test.run()

@@ -1,6 +1,7 @@
 export type { Appended, AppendRecord, Bytes } from '../embedded/append.ts'
 export type { ReadOptions, ReadRecord } from '../embedded/read.ts'
 export type { SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
+// Not only for convenience: in CommonJS each entry of the package has classes of its own, and `instanceof` needs these.
 export { BrokerError, InvalidOption, ListenError } from '../errors.ts'
 export type { BrokerOptions } from '../options.ts'
 export type { ErrorName } from '../protocol/error-codes.ts'

@@ -160,7 +160,8 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /**
-   * Lets requests go wrong, the next one that fits by default: `fault({ api: 'Produce', error: 'NOT_LEADER_OR_FOLLOWER' })`.
+   * Lets requests go wrong that come from now on, the next one that fits by default:
+   * `fault({ api: 'Produce', error: 'NOT_LEADER_OR_FOLLOWER' })`.
    * Of several faults for one request the oldest strikes. Restarts leave them, `reset` takes them away.
    * @throws RangeError if the API cannot be answered so, with those that can
    */
@@ -192,15 +193,16 @@ export class TestBroker implements AsyncDisposable {
    * Stops the broker and starts it again on the same data and port. With `crash` it ends as by kill -9: nothing is
    * flushed on the way, and the start recovers what is on disk.
    */
-  restart({ crash = false }: { readonly crash?: boolean } = {}): Promise<void> {
+  async restart({ crash = false }: { readonly crash?: boolean } = {}): Promise<void> {
     if (this.#closing !== null) throw new Error('The broker is closed.')
     const restarted = (this.#restarting ?? Promise.resolve()).then(async () => {
       this.#stopped.abort()
       await (crash ? this.#node.kill() : this.#node.close())
       await this.#start()
     })
+    // Whoever asked for it learns of its failure; the next restart or stop only has to come after it.
     this.#restarting = restarted.catch(() => {})
-    return restarted
+    await restarted
   }
 
   /** Stops the broker and removes its data. Idempotent. */

@@ -1,9 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Client } from '../../src/client/client.ts'
+import { produceRequest } from '../../src/protocol/messages/00-produce.ts'
 import { fetchApi } from '../../src/protocol/messages/01-fetch.ts'
 import { metadataApi } from '../../src/protocol/messages/03-metadata.ts'
 import { heartbeatApi } from '../../src/protocol/messages/12-heartbeat.ts'
+import { encodeBatch } from '../../src/protocol/records.ts'
 import { startTestBroker, type TestBroker } from '../../src/testing/test-broker.ts'
 import { addressOf } from './fault-requests.ts'
 import { clientOf, produce } from './kafkajs.ts'
@@ -44,6 +46,18 @@ for (const error of ['NOT_LEADER_OR_FOLLOWER', 'NOT_ENOUGH_REPLICAS'] as const) 
 test('an error that KafkaJS does not try again after reaches the program', async () => {
   broker.fault({ api: 'Produce', error: 'MESSAGE_TOO_LARGE' })
   assert.match(await messageOf(produce(clientOf(broker), 't', ['x'])), /larger|too large/i)
+  assert.equal(await valuesOf('t'), [])
+})
+
+test('a Produce that wants no answer closes the connection instead, and is not written', async () => {
+  const fault = broker.fault({ api: 'Produce', topic: 't', error: 'NOT_LEADER_OR_FOLLOWER' })
+  await using client = await Client.connect(addressOf(broker))
+  const records = await encodeBatch([{ timestamp: 0, value: Buffer.from('x') }])
+  const topicData = [{ name: 't', partitionData: [{ index: 0, records }] }]
+  client.sendOneWay(produceRequest, 9, { acks: 0, topicData })
+  const next = await messageOf(client.send(metadataApi, 12, { topics: [] }))
+  assert.match(next, /closed the connection/)
+  assert.is(fault.hits, 1)
   assert.equal(await valuesOf('t'), [])
 })
 

@@ -20,12 +20,11 @@ export async function produce(
   kafka: Kafka,
   topic: string,
   values: readonly string[],
-  options: { readonly acks?: number } = {},
 ): Promise<void> {
   const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
   await producer.connect()
   try {
-    await producer.send({ topic, messages: values.map(value => ({ value })), ...options })
+    await producer.send({ topic, messages: values.map(value => ({ value })) })
   } finally {
     await producer.disconnect()
   }

@@ -51,6 +51,24 @@ async function main() {
 void main()
 `
 
+const RESET_MS_MAX = 20
+const RESETS = `
+const { startTestBroker } = require('odradek/testing')
+async function main() {
+  const broker = await startTestBroker()
+  const times = []
+  for (let i = 0; i < 11; i++) {
+    await broker.seed({ a: [{ value: 'x' }], b: [{ value: 'x' }], c: { partitions: 3 } })
+    const start = performance.now()
+    await broker.reset()
+    times.push(performance.now() - start)
+  }
+  await broker.close()
+  console.log(times.join(' '))
+}
+void main()
+`
+
 const test = suite('the built package')
 let built = ''
 let consumer = ''
@@ -120,6 +138,21 @@ test(`${BROKERS} test brokers start and stop in ${BROKERS_MS_MAX} ms and leave n
   // The program's own standard output and error.
   const left = handles.filter(handle => handle !== 'PipeWrap')
   assert.equal(left, [])
+})
+
+test(`a test broker of three topics is empty again within ${RESET_MS_MAX} ms`, () => {
+  const out = execFileSync(process.execPath, ['-e', RESETS], {
+    ...{ cwd: consumer, timeout: EXIT_MS_MAX },
+    encoding: 'utf8',
+  })
+  const times = out
+    .trimEnd()
+    .split(' ')
+    .map(Number)
+    .sort((a, b) => a - b)
+  assert.is(times.length, 11)
+  // The median: one of them may have met a slow moment of the disk.
+  assert.ok(times[5]! < RESET_MS_MAX, `${times}`)
 })
 
 test('a broker that is started and forgotten does not keep its data folder locked against a new process', () => {

@@ -8,8 +8,8 @@ import type { Partition } from './partition.ts'
 import { CONTENT_BYTES_MAX, type Registry } from './registry.ts'
 import { TaskPool } from './task-pool.ts'
 
-/** A log that could not be compacted is left alone for so long, in ms. */
-const FAILED_MS = 600_000
+/** A log that could not be compacted, or only up to an open transaction, is left alone for so long, in ms. */
+const REST_MS = 600_000
 /** Compactions at once, whatever log.cleaner.threads says. */
 const THREADS_MAX = 16
 /** How much longer than its flushes a compaction rests, so that those of appends find the disk free. */
@@ -64,7 +64,8 @@ export class Cleaner {
   /** Folders of the logs that are being compacted: a topic of the same name made again waits for the old one. */
   readonly #busy = new Set<string>()
   readonly #lines = new Set<MessagePort>()
-  readonly #failed = new Map<Partition, number>()
+  /** Those that are left alone, and until when in ms since 1970. */
+  readonly #resting = new Map<Partition, number>()
   #timer: NodeJS.Timeout | null = null
   #round: Promise<unknown> = Promise.resolve()
   #isClosed = false
@@ -112,6 +113,9 @@ export class Cleaner {
     if (this.#isClosed) return null
     const found = await this.#o.registry.cleanable()
     if (this.#isClosed) return null
+    for (const partition of this.#resting.keys()) {
+      if (partition.isDeleted) this.#resting.delete(partition)
+    }
     let best: Candidate | null = null
     for (const one of found) {
       if (isDue(one) && this.#mayRun(one.partition) && dirt(one) > dirt(best)) best = one
@@ -121,8 +125,7 @@ export class Cleaner {
   }
 
   #mayRun(partition: Partition): boolean {
-    const failed = this.#failed.get(partition)
-    if (failed !== undefined && Date.now() - failed < FAILED_MS) return false
+    if ((this.#resting.get(partition) ?? 0) > Date.now()) return false
     return !this.#busy.has(partition.reader.dir)
   }
 
@@ -133,17 +136,22 @@ export class Cleaner {
     try {
       const result = await this.#run(candidate, share)
       if (result === null) return
-      this.#failed.delete(partition)
+      // Without this it would be the dirtiest log again, at once.
+      if (result.endOffset <= candidate.firstDirtyOffset) this.#rest(partition)
       const ms = Math.round(performance.now() - started)
       log.info({ partition: partition.name, ...result, ms }, 'compacted')
     } catch (err) {
       if (this.#isClosed || partition.isDeleted) return
-      this.#failed.set(partition, Date.now())
-      const message = `compaction failed, the log stays as it is for ${FAILED_MS / 60_000} minutes`
+      this.#rest(partition)
+      const message = `compaction failed, the log stays as it is for ${REST_MS / 60_000} minutes`
       log.error({ err, partition: partition.name }, message)
     } finally {
       this.#busy.delete(partition.reader.dir)
     }
+  }
+
+  #rest(partition: Partition): void {
+    this.#resting.set(partition, Date.now() + REST_MS)
   }
 
   async #run(
@@ -166,6 +174,7 @@ export class Cleaner {
       const result = await this.#tasks
         .run('compact', { plan, bytesPerSecond, flushRest, port }, [port])
         .catch(error => swapping.failed(error))
+      if (swapping.problem !== null) throw swapping.problem
       if (result !== null) {
         await worker.command('compacted', { handle, cleanedOffset: result.endOffset })
       }
@@ -217,6 +226,8 @@ class Swapping {
   readonly #planned: CompactionJob['plan']['segments']
   readonly #registry: Registry
   readonly #line: MessagePort
+  /** Why the thread was told to stop, if something has gone wrong here; else null. */
+  problem: unknown = null
   /** Between leave to swap and the word that it is done, the files may be either way. */
   #underWay: { readonly cleaned: CleanedSegment; readonly done: () => void } | null = null
 
@@ -234,7 +245,12 @@ class Swapping {
 
   take(message: FromTask): void {
     if (message === 'swapped') this.#swapped()
-    else this.#ready(message).catch(() => this.#say('stop'))
+    else this.#ready(message).catch(error => this.#refuse(error))
+  }
+
+  #refuse(error: unknown): void {
+    this.problem = error
+    this.#say('stop')
   }
 
   #say(message: FromMain): void {

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { listOffsetsApi } from '../../src/protocol/messages/02-list-offsets.ts'
 import { deleteRecordsApi } from '../../src/protocol/messages/21-delete-records.ts'
 import * as batch from '../../src/protocol/record-batch.ts'
-import { readRecords } from '../../src/protocol/records.ts'
+import { encodeBatch, readRecords } from '../../src/protocol/records.ts'
 import { fetchOne } from '../apis/fetching.ts'
 import { Wire } from '../apis/wire.ts'
 
@@ -157,6 +157,27 @@ test('a topic that is deleted amid its compaction, and made again, starts from n
     filesOf('again').filter(name => /cleaned|compaction/.test(name)),
     [],
   )
+})
+
+test('nothing is compacted from an open transaction on, and the cleaner does not try again and again', async () => {
+  await wire.createTopic('open', 1, COMPACTED)
+  await write('open', 3)
+  const partition = wire.node.registry.partition('open', 0)!
+  const record = { timestamp: 1, key: Buffer.from('key 0'), value: Buffer.from('undecided') }
+  const producer = { producerId: 7, producerEpoch: 0, baseSequence: 0, transactional: true }
+  // Produce takes no transactions yet: it is put into the log as an imported one would be.
+  partition.append(await encodeBatch([record], producer), null, 0)
+  await write('open', 9)
+  const before = await readAll('open')
+  await wire.node.cleaner.clean()
+  const after = await readAll('open')
+  const undecided = before.find(
+    ({ value }) => value === Buffer.from('undecided').toString('base64'),
+  )!
+  const from = (records: typeof before) =>
+    records.filter(({ offset }) => offset >= undecided.offset)
+  assert.equal(from(after), from(before))
+  assert.ok(after.length < before.length, 'what is in front of it was compacted')
 })
 
 test('records deleted from the beginning stay deleted', async () => {

@@ -13,7 +13,7 @@ const REST_MS = 600_000
 /** Compactions at once, whatever log.cleaner.threads says. */
 const THREADS_MAX = 16
 /** How much longer than its flushes a compaction rests, so that those of appends find the disk free. */
-const FLUSH_REST = 20
+const FLUSH_REST = 100
 /** With so many new bytes it has fallen behind, and rests less. */
 const BEHIND_BYTES = 4 * 1024 ** 3
 const BEHIND_FLUSH_REST = 2

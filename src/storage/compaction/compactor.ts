@@ -71,7 +71,7 @@ export interface Pace {
 /** Read and written at once. */
 const CHUNK_BYTES = 128 * 1024
 /** Flushed at once, so that the disk never has much of it to do while others wait for theirs. */
-const FLUSH_BYTES = 128 * 1024
+const FLUSH_BYTES = 1024 * 1024
 /** Segments that one cleaned segment may stand for. */
 const GROUP_SEGMENTS_MAX = 256
 const RELATIVE_OFFSET_MAX = 0x7fffffff

@@ -4,8 +4,9 @@ import type { Cleanable } from '../storage/compaction/cleanable.ts'
 import type { CleanedSegment, CompactionResult } from '../storage/compaction/compactor.ts'
 import type { CompactionJob, FromMain, FromTask } from './compaction-task.ts'
 import { DISK_RESERVE_BYTES, freeBytes } from './disk-watch.ts'
+import { CONTENT_BYTES_MAX } from './log-config.ts'
 import type { Partition } from './partition.ts'
-import { CONTENT_BYTES_MAX, type Registry } from './registry.ts'
+import type { Registry } from './registry.ts'
 import { TaskPool } from './task-pool.ts'
 
 /** A log that could not be compacted, or only up to an open transaction, is left alone for so long, in ms. */

@@ -2,6 +2,9 @@ import type { TopicConfig } from '../configs/topic.ts'
 import type { CompactionConfig } from '../storage/compaction/cleanable.ts'
 import type { LogConfig } from '../storage/log.ts'
 
+/** The most that the records of one batch may take when they are decompressed: 64 times Kafka's default of max.message.bytes. */
+export const CONTENT_BYTES_MAX = 64 * 1024 * 1024
+
 function compactionConfigOf(config: TopicConfig): CompactionConfig {
   return {
     minCleanableDirtyRatio: config.minCleanableDirtyRatio,

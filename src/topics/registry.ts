@@ -11,7 +11,7 @@ import type { LogView, PartitionToOpen } from '../storage/commands.ts'
 import type { Cleanable } from '../storage/compaction/cleanable.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Exclusive } from './exclusive.ts'
-import { logConfigOf } from './log-config.ts'
+import { CONTENT_BYTES_MAX, logConfigOf } from './log-config.ts'
 import { LogReader } from './log-reader.ts'
 import { OpenSegments } from './open-segments.ts'
 import { Partition } from './partition.ts'
@@ -22,8 +22,6 @@ import type { WorkerLink } from './worker-link.ts'
 const TOPIC_PREFIX = 'topics/'
 /** Partitions opened by one command: it bounds the message and how long a worker is busy with it. */
 const OPEN_BATCH = 500
-/** The most that the records of one batch may take when they are decompressed: 64 times Kafka's default of max.message.bytes. */
-export const CONTENT_BYTES_MAX = 64 * 1024 * 1024
 /** Partitions that one topic may have. */
 export const PARTITIONS_MAX = 100_000
 

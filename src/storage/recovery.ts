@@ -12,7 +12,7 @@ import {
 } from '../shared/entry.ts'
 import { scanBatches } from './batch-scanner.ts'
 import { openClosedSegment, resumeTimes } from './closed-segment.ts'
-import { finishSwap } from './compaction/swap.ts'
+import { CLEANED, finishSwap } from './compaction/swap.ts'
 import { CorruptLog, damaged } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
@@ -28,7 +28,7 @@ import {
 import { Log, type LogConfig } from './log.ts'
 import { checkTopicId } from './partition-metadata.ts'
 import { ProducerState } from './producer-state.ts'
-import { fileName, parseFileName, Segment } from './segment.ts'
+import { fileName, firstBatchTimestamp, parseFileName, Segment } from './segment.ts'
 import { cutTail, flushFound } from './torn-tail.ts'
 import { readUnreplayed, removeUnreplayed } from './unreplayed.ts'
 
@@ -91,7 +91,7 @@ export function recover(files: FileSystem, input: RecoveryInput): Recovered {
 
 /**
  * The base offsets of the segments. Those wholly below the log's start were being removed when a crash came, in any
- * order: they are removed now, as are temporary files.
+ * order: they are removed now, as are temporary files and what compaction has not finished.
  */
 function listSegments(files: FileSystem, input: RecoveryInput, notes: string[]): number[] {
   const names = files.readdir(input.dir)
@@ -107,7 +107,8 @@ function listSegments(files: FileSystem, input: RecoveryInput, notes: string[]):
   if (doomed.size > 0) notes.push(`${input.name}: removed ${doomed.size} segments below its start`)
   for (const name of names) {
     const isDoomed = doomed.has(name.slice(0, 21)) && /\.(log|index|timeindex)$/.test(name)
-    if (isDoomed || name.endsWith('.tmp')) files.unlink(join(input.dir, name))
+    const isUnfinished = name.endsWith('.tmp') || name.endsWith(CLEANED)
+    if (isDoomed || isUnfinished) files.unlink(join(input.dir, name))
   }
   return bases.slice(first)
 }
@@ -281,7 +282,7 @@ function openActiveSegment(
       segment.size = scan.end
     }
     if (!input.clean && !isRelaxed) flushFound(files, fd, safePosition, segment.size)
-    segment.firstTimestamp = segment.firstBatchTimestamp()
+    segment.firstTimestamp = firstBatchTimestamp(files, fd, segment.size)
     segment.flushedBytes = isRelaxed ? safePosition : segment.size
     segment.writeIndexes(false)
     const recoveryPoint = isRelaxed ? Math.min(safeOffset, nextOffset) : nextOffset

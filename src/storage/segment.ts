@@ -86,13 +86,10 @@ export class Segment {
 
   /** Timestamp of the first batch, looked up in the file of a closed segment; -1 if empty. */
   firstBatchTimestamp(): number {
-    if (this.firstTimestamp !== -1 || this.size < batch.BATCH_HEADER_BYTES)
-      return this.firstTimestamp
+    if (this.firstTimestamp !== -1) return this.firstTimestamp
     const fd = this.#files.open(this.path, 'read')
     try {
-      const header = Buffer.alloc(batch.BATCH_HEADER_BYTES)
-      this.#files.read(fd, header, 0, header.length, 0)
-      this.firstTimestamp = batch.maxTimestamp(header)
+      this.firstTimestamp = firstBatchTimestamp(this.#files, fd, this.size)
       return this.firstTimestamp
     } finally {
       this.#files.close(fd)
@@ -204,4 +201,12 @@ export class Segment {
       if (this.#files.exists(path)) this.#files.unlink(path)
     }
   }
+}
+
+/** Of a segment's file; -1 if it is empty. */
+export function firstBatchTimestamp(files: FileSystem, fd: number, size: number): number {
+  if (size < batch.BATCH_HEADER_BYTES) return -1
+  const header = Buffer.alloc(batch.BATCH_HEADER_BYTES)
+  files.read(fd, header, 0, header.length, 0)
+  return batch.maxTimestamp(header)
 }

@@ -64,7 +64,7 @@ export function swapIn(files: FileSystem, dir: string, swap: Swap, cleanedOffset
   writeCompactionCheckpoint(files, dir, { cleanedOffset, swap: null })
 }
 
-/** At a start: ends the swap that a crash has interrupted, and removes cleaned files that never counted. */
+/** At a start: ends the swap that a crash has interrupted. What else is CLEANED by then counts for nothing. */
 export function finishSwap(files: FileSystem, dir: string): CompactionCheckpoint {
   const checkpoint = readCompactionCheckpoint(files, dir)
   const { cleanedOffset, swap } = checkpoint
@@ -72,7 +72,6 @@ export function finishSwap(files: FileSystem, dir: string): CompactionCheckpoint
     apply(files, dir, swap)
     writeCompactionCheckpoint(files, dir, { cleanedOffset, swap: null })
   }
-  removeCleaned(files, dir)
   return { cleanedOffset, swap: null }
 }
 

@@ -9,7 +9,7 @@ import { NO_ERROR } from './topic-checks.ts'
 
 export const alterPartitionReassignments = defineApi(
   alterPartitionReassignmentsApi,
-  ({ allowReplicationFactorChange, topics }, { broker, version }) => {
+  ({ allowReplicationFactorChange, topics }, { broker }) => {
     const responses = topics.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map(({ partitionIndex, replicas }) => {
@@ -17,8 +17,7 @@ export const alterPartitionReassignments = defineApi(
         return { partitionIndex, ...outcome(isKnown, replicas, broker.nodeId) }
       }),
     }))
-    const allowed = version === 0 ? {} : { allowReplicationFactorChange }
-    return { body: { ...NO_ERROR, ...allowed, responses } }
+    return { body: { ...NO_ERROR, allowReplicationFactorChange, responses } }
   },
 )
 

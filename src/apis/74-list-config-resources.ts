@@ -4,11 +4,11 @@
  */
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { listConfigResourcesApi } from '../protocol/messages/74-list-config-resources.ts'
-import { ResourceType } from './config-resources.ts'
+import { MISSING, ResourceType } from './config-resources.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 
 /** All that clients may ask for (ConfigResource.java); of broker loggers and client metrics there are none here. */
-const KINDS: ReadonlySet<number> = new Set([...Object.values(ResourceType), 8, 16])
+const KINDS: ReadonlySet<number> = new Set([...Object.values(ResourceType), ...MISSING.keys()])
 
 export const listConfigResources = defineApi(listConfigResourcesApi, (request, context) => {
   if (context.version === 0) return { body: { configResources: [] } }

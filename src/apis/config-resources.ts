@@ -15,7 +15,7 @@ type Broker = RequestContext['broker']
 /** Numbers of the kinds of resources that have configs (ConfigResource.java). */
 export const ResourceType = { TOPIC: 2, BROKER: 4, GROUP: 32 } as const
 /** Kinds that Kafka has configs for and this broker has not. */
-const MISSING: ReadonlyMap<number, string> = new Map([
+export const MISSING: ReadonlyMap<number, string> = new Map([
   [8, 'broker loggers'],
   [16, 'client metrics'],
 ])

@@ -232,7 +232,7 @@ const log = {
   'log.cleaner.io.buffer.size': int(
     524_288,
     { min: 0 },
-    'No effect here: compaction reads and writes a mebibyte at a time.',
+    'No effect here: compaction reads 128 KiB at a time.',
     'cluster-wide',
   ),
   'log.cleaner.io.buffer.load.factor': double(

@@ -5,8 +5,6 @@ import type { Appended, Appender, AppendRecord } from '../embedded/append.ts'
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 
-const GROUP_CONFIGS = 'configs/groups/'
-
 /** A topic to be made and filled: its records, or these with what the topic is to be like. */
 export type TopicSeed =
   | readonly AppendRecord[]
@@ -53,11 +51,9 @@ async function create(
 
 /** Takes away all topics, groups and configs that were set while running. */
 export async function reset(node: BrokerNode): Promise<void> {
-  const { registry, configs, groupConfigs, store } = node
+  const { registry, configs, groupConfigs } = node
   await Promise.all([...registry.topics].map(topic => registry.delete(topic)))
-  for (const { key } of await store.list(GROUP_CONFIGS)) {
-    await groupConfigs.change(key.slice(GROUP_CONFIGS.length), () => ({}))
-  }
+  for (const group of [...groupConfigs.groups]) await groupConfigs.change(group, () => ({}))
   for (const broker of [String(node.nodeId), ALL_BROKERS]) {
     if (Object.keys(configs.current(broker)).length > 0) await configs.change(broker, () => ({}))
   }

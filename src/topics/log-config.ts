@@ -7,10 +7,8 @@ export const CONTENT_BYTES_MAX = 64 * 1024 * 1024
 
 function compactionConfigOf(config: TopicConfig): CompactionConfig {
   return {
-    minCleanableDirtyRatio: config.minCleanableDirtyRatio,
     minCompactionLagMs: Number(config.minCompactionLagMs),
     maxCompactionLagMs: Number(config.maxCompactionLagMs),
-    deleteRetentionMs: Number(config.deleteRetentionMs),
   }
 }
 

@@ -15,10 +15,6 @@ export class OpenSegments {
     this.#max = max
   }
 
-  get size(): number {
-    return this.#files.size
-  }
-
   used(file: Closable): void {
     this.#files.delete(file)
     this.#files.add(file)

@@ -1,12 +1,9 @@
 import type { Segment } from '../segment.ts'
 
-/** What compaction asks of a topic's configs. Times in ms. */
+/** What a log must know of its topic's configs to say what of it can be compacted. Times in ms. */
 export interface CompactionConfig {
-  /** Share of the log that must be new. */
-  readonly minCleanableDirtyRatio: number
   readonly minCompactionLagMs: number
   readonly maxCompactionLagMs: number
-  readonly deleteRetentionMs: number
 }
 
 /** How much of a log could be compacted now. */

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import { BatchOpener, isUnreadable } from '../../protocol/batch-content.ts'
 import * as batch from '../../protocol/record-batch.ts'
+import type { SegmentExtent } from '../commands.ts'
 import { damaged } from '../corrupt-log.ts'
 import type { FileSystem } from '../fs.ts'
 import { fileName, Segment } from '../segment.ts'
@@ -9,14 +10,6 @@ import { filterBatch, type Verdict } from './filter-batch.ts'
 import { KeyMap } from './key-map.ts'
 import { CLEANED, type Swap } from './swap.ts'
 import { TransactionFilter, TransactionFinder } from './transactions.ts'
-
-/** A closed segment as it was when the compaction was planned. */
-interface SegmentExtent {
-  readonly base: number
-  readonly size: number
-  /** Counts up when other bytes have been put under the same name. */
-  readonly version: number
-}
 
 /** One compaction of a log, as of the moment when it was planned. Offsets: from is included, to is not. */
 export interface CompactionPlan {

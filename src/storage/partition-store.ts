@@ -23,7 +23,7 @@ import { Journal, journalPath } from './journal.ts'
 import { keyOf, type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
 import type { LogConfig } from './log.ts'
 import { logCommands, viewOf } from './log-commands.ts'
-import { OpenLogs } from './open-logs.ts'
+import { OpenFiles } from './open-files.ts'
 import { isOfOtherTopic } from './partition-metadata.ts'
 import { recover } from './recovery.ts'
 import type { Segment } from './segment.ts'
@@ -79,7 +79,7 @@ export class PartitionStore {
   /** What the last run left, until all is open. */
   readonly #left: LeftBehind
   readonly #notes: string[] = []
-  readonly #openLogs: OpenLogs
+  readonly #openLogs: OpenFiles<OwnedLog>
   /** Logs that have entries in a journal file and are not flushed since; by journal file. */
   readonly #protected: [Set<OwnedLog>, Set<OwnedLog>] = [new Set(), new Set()]
   /** Of the file that will be overwritten next: how many it protected when the current one was begun. */
@@ -108,7 +108,7 @@ export class PartitionStore {
       options.journalFileBytes,
       this.#incarnation,
     )
-    this.#openLogs = new OpenLogs(options.openLogsMax)
+    this.#openLogs = new OpenFiles<OwnedLog>(options.openLogsMax)
     this.#group = new GroupCommit({
       requests: options.requests,
       logs: this.#logs,

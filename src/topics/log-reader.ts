@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
 import type { LogView, SegmentExtent } from '../storage/commands.ts'
+import type { OpenFiles } from '../storage/open-files.ts'
 import { fileName } from '../storage/segment.ts'
 import type { BufferPool } from './buffer-pool.ts'
-import type { OpenSegments } from './open-segments.ts'
 import { SegmentView } from './segment-view.ts'
 
 /** Read positions remembered for consumers that come back where they stopped. */
@@ -29,7 +29,7 @@ interface Cursor {
 export class LogReader {
   readonly dir: string
   readonly #pool: BufferPool
-  readonly #open: OpenSegments
+  readonly #open: OpenFiles<SegmentView>
   readonly #onBadIndex: (base: number) => void
   #segments: SegmentView[] = []
   /** Counts up whenever segments have been taken away or replaced. */
@@ -39,7 +39,7 @@ export class LogReader {
   constructor(
     dir: string,
     pool: BufferPool,
-    open: OpenSegments,
+    open: OpenFiles<SegmentView>,
     onBadIndex: (base: number) => void,
   ) {
     this.dir = dir

@@ -9,12 +9,13 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { ENTRY_HANDLE } from '../shared/entry.ts'
 import type { LogView, PartitionToOpen } from '../storage/commands.ts'
 import type { Cleanable } from '../storage/compaction/cleanable.ts'
+import { OpenFiles } from '../storage/open-files.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Exclusive } from './exclusive.ts'
 import { CONTENT_BYTES_MAX, logConfigOf } from './log-config.ts'
 import { LogReader } from './log-reader.ts'
-import { OpenSegments } from './open-segments.ts'
 import { Partition } from './partition.ts'
+import type { SegmentView } from './segment-view.ts'
 import { collisionKey, isInternalTopic, topicNameProblem } from './topic-names.ts'
 import { randomUuid } from './uuid.ts'
 import type { WorkerLink } from './worker-link.ts'
@@ -74,7 +75,7 @@ export class Registry {
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
   readonly #collisions = new Map<string, string>()
-  readonly #openSegments: OpenSegments
+  readonly #openSegments: OpenFiles<SegmentView>
   readonly #byHandle: (Partition | undefined)[] = []
   #changes: Promise<unknown> = Promise.resolve()
   #revision = 0
@@ -85,7 +86,7 @@ export class Registry {
 
   constructor(options: RegistryOptions) {
     this.#o = options
-    this.#openSegments = new OpenSegments(options.openSegmentsMax)
+    this.#openSegments = new OpenFiles<SegmentView>(options.openSegmentsMax)
     for (const link of options.workers) {
       link.onCompletion = (ring, at) =>
         this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]?.onCompletion(ring, at)

@@ -1,8 +1,8 @@
 import * as fs from 'node:fs'
 import type { SegmentExtent } from '../storage/commands.ts'
 import { isOffsetIndex, positionFor } from '../storage/index-file.ts'
+import type { OpenFiles } from '../storage/open-files.ts'
 import { INDEX_INTERVAL_BYTES } from '../storage/segment.ts'
-import type { Closable, OpenSegments } from './open-segments.ts'
 
 /** Index entries for what was appended since the segment was opened: pairs of offset - base and position. */
 class TailIndex {
@@ -39,7 +39,7 @@ class TailIndex {
 }
 
 /** How the main thread reads one segment: its readable size, its index, and a file descriptor while it is in use. */
-export class SegmentView implements Closable {
+export class SegmentView {
   readonly base: number
   readonly path: string
   /** Of the segment: another one means other bytes under the same name. */
@@ -48,7 +48,7 @@ export class SegmentView implements Closable {
   size: number
   #tail: TailIndex | null = new TailIndex()
   #index: Buffer | null = null
-  readonly #open: OpenSegments
+  readonly #open: OpenFiles<SegmentView>
   #fd: Promise<number> | null = null
   #users = 0
   #isHeld = false
@@ -58,7 +58,7 @@ export class SegmentView implements Closable {
   /** Damaged index: the caller has the worker build it again. */
   onBadIndex: (base: number) => void = () => {}
 
-  constructor({ base, size, version }: SegmentExtent, path: string, open: OpenSegments) {
+  constructor({ base, size, version }: SegmentExtent, path: string, open: OpenFiles<SegmentView>) {
     this.#open = open
     this.base = base
     this.path = path
@@ -99,17 +99,21 @@ export class SegmentView implements Closable {
     await this.#descriptor()
   }
 
-  get isIdle(): boolean {
+  get #isIdle(): boolean {
     return this.#users === 0 && !this.#isHeld
   }
 
-  closeIdle(): void {
-    this.#index = null
-    this.#release()
+  /** Closes what is too much; also when a file has become idle, for there may have been none before. */
+  #closeExcess(): void {
+    for (const oldest of this.#open.excess(view => view.#isIdle)) {
+      oldest.#index = null
+      oldest.#release()
+    }
   }
 
   #descriptor(): Promise<number> {
-    this.#open.used(this)
+    this.#open.touch(this)
+    this.#closeExcess()
     this.#fd ??= open(this.path)
     return this.#fd
   }
@@ -147,7 +151,7 @@ export class SegmentView implements Closable {
     } finally {
       this.#users--
       if (this.#closing) this.close()
-      else if (this.#users === 0) this.#open.trim()
+      else if (this.#users === 0) this.#closeExcess()
     }
   }
 

@@ -7,10 +7,10 @@ import * as assert from 'uvu/assert'
 import * as header from '../../src/protocol/record-batch.ts'
 import type { LogView } from '../../src/storage/commands.ts'
 import { realFileSystem } from '../../src/storage/fs.ts'
+import { OpenFiles } from '../../src/storage/open-files.ts'
 import { Segment } from '../../src/storage/segment.ts'
 import { BufferPool } from '../../src/topics/buffer-pool.ts'
 import { LogReader } from '../../src/topics/log-reader.ts'
-import { OpenSegments } from '../../src/topics/open-segments.ts'
 import { plainBatch } from '../lib/batches.ts'
 
 const SEED = 20261123
@@ -68,7 +68,7 @@ function writeLog(batches: readonly TestBatch[], viewed: number): TestLog {
   active.close()
   const pool = new BufferPool()
   const badIndexes: number[] = []
-  const reader = new LogReader(dir, pool, new OpenSegments(1), base => badIndexes.push(base))
+  const reader = new LogReader(dir, pool, new OpenFiles(1), base => badIndexes.push(base))
   reader.replace(viewOf(placed.slice(0, viewed)))
   for (const b of placed.slice(viewed)) {
     reader.appended(b.segment, b.first, b.position, b.bytes.length)

@@ -2,7 +2,7 @@ import { readdirSync, readlinkSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OpenSegments } from '../../src/topics/open-segments.ts'
+import { OpenFiles } from '../../src/storage/open-files.ts'
 import { fetchRecords } from '../apis/fetching.ts'
 import { Wire } from '../apis/wire.ts'
 
@@ -57,17 +57,19 @@ test('many partitions are made, written and read with few files, before and afte
   }
 })
 
-test('of files to read the one used longest ago is closed, but none that is in use', () => {
-  const open = new OpenSegments(2)
+test('of files the one used longest ago is closed, but none that is in use', () => {
+  const open = new OpenFiles<string>(2)
   const closed: string[] = []
-  const file = (name: string, isIdle = true) => ({ isIdle, closeIdle: () => closed.push(name) })
-  const [a, b, busy, c] = [file('a'), file('b'), file('busy', false), file('c')]
-  for (const one of [busy, a, b]) open.used(one)
+  const use = (file: string): void => {
+    open.touch(file)
+    closed.push(...open.excess(one => one !== 'busy'))
+  }
+  for (const file of ['busy', 'a', 'b']) use(file)
   assert.equal(closed, ['a'])
-  open.used(c)
+  use('c')
   assert.equal(closed, ['a', 'b'])
-  open.forget(busy)
-  open.used(file('d'))
+  open.forget('busy')
+  use('d')
   assert.equal(closed, ['a', 'b'], 'there is room for two')
 })
 

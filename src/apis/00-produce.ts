@@ -7,6 +7,7 @@
  * and counts inside are the client's word), so compression.type never leads to recompression, and maxTimestamp is taken as sent.
  */
 import type { BrokerContext } from '../broker-context.ts'
+import { isCompacted } from '../configs/topic.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import {
   type ProduceRequest,
@@ -188,7 +189,7 @@ function submit(
     return
   }
   const { opener } = context.broker.registry
-  if (opener !== null && partition.config.cleanupPolicy.includes('compact')) {
+  if (opener !== null && isCompacted(partition.config)) {
     const keyless = checkKeys(records, opener)
     if (keyless !== null) {
       fail(answer, ErrorCode.INVALID_RECORD, keyless.errorMessage)

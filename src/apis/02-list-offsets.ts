@@ -110,7 +110,7 @@ async function search(
   endOffset: number,
   context: RequestContext,
 ): Promise<Found> {
-  const { broker } = context
+  const { tasks } = context.broker
   const { logStartOffset, reader } = partition
   const { changes } = reader
   if (endOffset <= logStartOffset) return { errorCode: ErrorCode.NONE }
@@ -123,16 +123,19 @@ async function search(
   try {
     const found =
       timestamp === MAX_TIMESTAMP
-        ? await broker.tasks.run('findMaxTimestamp', range)
-        : await broker.tasks.run('findByTimestamp', { ...range, target: timestamp })
-    // Compaction or retention has changed the segments meanwhile. That ends: they change less often than a search takes.
-    if (reader.changes !== changes) return search(partition, timestamp, endOffset, context)
-    return found === null ? { errorCode: ErrorCode.NONE } : { errorCode: ErrorCode.NONE, ...found }
+        ? await tasks.run('findMaxTimestamp', range)
+        : await tasks.run('findByTimestamp', { ...range, target: timestamp })
+    if (reader.changes === changes) return { errorCode: ErrorCode.NONE, ...found }
   } catch (error) {
-    if (reader.changes !== changes) return search(partition, timestamp, endOffset, context)
-    // Too many searches at once are worth another try; everything else is about the segment's files.
-    if (error instanceof TaskPoolFull) return { errorCode: ErrorCode.REQUEST_TIMED_OUT }
-    broker.log.error({ err: error, partition: partition.name }, 'a search by time failed')
-    return { errorCode: ErrorCode.KAFKA_STORAGE_ERROR }
+    if (reader.changes === changes) return failed(error, partition, context)
   }
+  // Compaction or retention has changed the segments meanwhile. That ends: they change less often than a search takes.
+  return search(partition, timestamp, endOffset, context)
+}
+
+function failed(error: unknown, partition: Partition, { broker }: RequestContext): Found {
+  // Too many searches at once are worth another try; everything else is about the segment's files.
+  if (error instanceof TaskPoolFull) return { errorCode: ErrorCode.REQUEST_TIMED_OUT }
+  broker.log.error({ err: error, partition: partition.name }, 'a search by time failed')
+  return { errorCode: ErrorCode.KAFKA_STORAGE_ERROR }
 }

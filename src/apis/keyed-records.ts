@@ -1,4 +1,5 @@
-import { type BatchOpener, isUnreadable } from '../protocol/batch-content.ts'
+import type { BatchOpener } from '../protocol/batch-content.ts'
+import { isUnreadable } from '../protocol/records.ts'
 
 /** Records that an answer names; what is wrong with the others is the same. */
 const NAMED_MAX = 100
@@ -22,8 +23,7 @@ export function checkKeys(records: Buffer, opener: BatchOpener): KeyRefusal | nu
     return keyless(records, opener)
   } catch (error) {
     if (!isUnreadable(error)) throw error
-    const reason = error instanceof Error ? error.message : String(error)
-    return { errorMessage: `the records cannot be read: ${reason}`, recordErrors: [] }
+    return { errorMessage: `the records cannot be read: ${error.message}`, recordErrors: [] }
   }
 }
 

@@ -167,6 +167,9 @@ export type TopicConfig = {
   readonly [K in TopicConfigName as CamelCase<K>]: ValueOf<(typeof topicConfigs)[K]>
 }
 
+export const isCompacted = ({ cleanupPolicy }: TopicConfig): boolean =>
+  cleanupPolicy.includes('compact')
+
 /**
  * The broker configs behind each topic config, the strongest first. Kafka's names are irregular;
  * the units differ only in the chains of minutes and hours. Those without an entry have no broker

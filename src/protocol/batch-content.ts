@@ -1,10 +1,4 @@
-import {
-  CODEC_NONE,
-  type Codec,
-  DecompressionError,
-  decompressWith,
-  loadCodecs,
-} from '../compression/codec.ts'
+import { CODEC_NONE, type Codec, decompressWith, loadCodecs } from '../compression/codec.ts'
 import { RawRecords } from './raw-records.ts'
 import * as batch from './record-batch.ts'
 import { MalformedBatch } from './records.ts'
@@ -43,7 +37,3 @@ export class BatchOpener {
     return this.#codecs.get(batch.codec(attributes))?.compress(content) ?? content
   }
 }
-
-/** Whether what was thrown says that a batch cannot be opened, not that something else went wrong. */
-export const isUnreadable = (error: unknown): boolean =>
-  error instanceof MalformedBatch || error instanceof DecompressionError

@@ -1,4 +1,4 @@
-import { CODEC_NONE, compress, decompress } from '../compression/codec.ts'
+import { CODEC_NONE, compress, DecompressionError, decompress } from '../compression/codec.ts'
 import { MalformedFrame, Reader } from './reader.ts'
 import * as batch from './record-batch.ts'
 
@@ -29,6 +29,10 @@ export interface RecordHeader {
 export class MalformedBatch extends Error {
   override readonly name = 'MalformedBatch'
 }
+
+/** Whether what was thrown says that a batch cannot be opened, not that something else went wrong. */
+export const isUnreadable = (error: unknown): error is MalformedBatch | DecompressionError =>
+  error instanceof MalformedBatch || error instanceof DecompressionError
 
 /** A record takes at least a length, attributes, two deltas, two lengths and a count. */
 const RECORD_BYTES_MIN = 7

@@ -1,7 +1,6 @@
 import { join } from 'node:path'
-import { DecompressionError } from '../compression/codec.ts'
 import * as batch from '../protocol/record-batch.ts'
-import { MalformedBatch, readRecords } from '../protocol/records.ts'
+import { isUnreadable, readRecords } from '../protocol/records.ts'
 import type { FileSystem } from './fs.ts'
 import { fileName } from './segment.ts'
 
@@ -283,7 +282,7 @@ async function visibleRecords(
     }
     return visible
   } catch (error) {
-    if (!(error instanceof MalformedBatch || error instanceof DecompressionError)) throw error
+    if (!isUnreadable(error)) throw error
     const offset = Math.max(batch.baseOffset(header), logStartOffset)
     return [{ offset, timestamp: batch.maxTimestamp(header), leaderEpoch }]
   }

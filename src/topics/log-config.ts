@@ -1,4 +1,4 @@
-import type { TopicConfig } from '../configs/topic.ts'
+import { isCompacted, type TopicConfig } from '../configs/topic.ts'
 import type { CompactionConfig } from '../storage/compaction/cleanable.ts'
 import type { LogConfig } from '../storage/log.ts'
 
@@ -23,7 +23,7 @@ export function logConfigOf(config: TopicConfig, producerIdExpirationMs: number)
     flushMessages: Number(config.flushMessages),
     flushMs: Number(config.flushMs),
     logAppendTime: config.messageTimestampType === 'LogAppendTime',
-    compaction: config.cleanupPolicy.includes('compact') ? compactionConfigOf(config) : null,
+    compaction: isCompacted(config) ? compactionConfigOf(config) : null,
     producerIdExpirationMs,
   }
 }

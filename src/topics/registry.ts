@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { ConfigValues } from '../configs/definition.ts'
-import type { TopicConfig } from '../configs/topic.ts'
+import { isCompacted, type TopicConfig } from '../configs/topic.ts'
 import { type BrokerConfigView, resolveTopicConfig } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
 import type { MetadataStore } from '../metadata/store.ts'
@@ -264,7 +264,7 @@ export class Registry {
   async cleanable(): Promise<(Cleanable & { readonly partition: Partition })[]> {
     const found: (Cleanable & { readonly partition: Partition })[] = []
     const compacted = [...this.#byName.values()]
-      .filter(({ config }) => config.cleanupPolicy.includes('compact'))
+      .filter(({ config }) => isCompacted(config))
       .flatMap(({ partitions }) => partitions.filter(({ offline }) => offline === null))
     for (let i = 0; i < compacted.length; i += OPEN_BATCH) {
       await this.#eachWorker(compacted.slice(i, i + OPEN_BATCH), async (worker, handles) => {
@@ -390,7 +390,7 @@ export class Registry {
 
   /** Before clients can write to it: their batches on a compacted topic are looked into, which must not wait then. */
   async #prepare({ name, config }: Pick<Topic, 'name' | 'config'>): Promise<void> {
-    if (!config.cleanupPolicy.includes('compact') || isInternalTopic(name)) return
+    if (!isCompacted(config) || isInternalTopic(name)) return
     this.opener ??= await BatchOpener.load(CONTENT_BYTES_MAX)
   }
 

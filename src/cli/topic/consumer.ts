@@ -1,8 +1,7 @@
-import { DecompressionError } from '../../compression/codec.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import { type FetchResponse, fetchApi } from '../../protocol/messages/01-fetch.ts'
 import * as batch from '../../protocol/record-batch.ts'
-import { type BatchRecord, MalformedBatch, readRecords } from '../../protocol/records.ts'
+import { type BatchRecord, isUnreadable, readRecords } from '../../protocol/records.ts'
 import type { Cluster, TopicMetadata } from '../base/cluster.ts'
 import { CliError, expectNone } from '../base/failure.ts'
 import { EARLIEST, listOffsets } from '../base/offsets.ts'
@@ -126,8 +125,7 @@ export class Consumer {
           if (this.#hasEnough) return
         }
       } catch (cause) {
-        const isBad = cause instanceof MalformedBatch || cause instanceof DecompressionError
-        if (!isBad) throw cause
+        if (!isUnreadable(cause)) throw cause
         throw new CliError(`${where}: the batch cannot be read: ${cause.message}`, undefined, {
           cause,
         })

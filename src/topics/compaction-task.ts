@@ -100,17 +100,17 @@ class Line {
     this.#port.postMessage(message)
     if (!this.#isStopped) await answered
     this.#go = null
-    this.throwIfStopped()
+    this.#throwIfStopped()
   }
 
   /** Also in the middle of work that never lets the event loop turn. */
   look(): void {
     const received = receiveMessageOnPort(this.#port)
     if (received !== undefined) this.#take(received.message as FromMain)
-    this.throwIfStopped()
+    this.#throwIfStopped()
   }
 
-  throwIfStopped(): void {
+  #throwIfStopped(): void {
     if (this.#isStopped) throw new Stopped()
   }
 }

@@ -1,0 +1,83 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { CleanedSegment } from '../storage/compaction/compactor.ts'
+import type { CompactionJob, FromMain, FromTask } from './compaction-task.ts'
+import type { Partition } from './partition.ts'
+import type { Registry } from './registry.ts'
+
+/** The main thread's side of one compaction's swaps. */
+export class Swapping {
+  readonly #partition: Partition
+  readonly #planned: CompactionJob['plan']['segments']
+  readonly #registry: Registry
+  readonly #line: MessagePort
+  /** Why the thread was told to stop, if something has gone wrong here; else null. */
+  problem: unknown = null
+  /** Between leave to swap and the word that it is done, the files may be either way. */
+  #underWay: { readonly cleaned: CleanedSegment; readonly done: () => void } | null = null
+
+  constructor(
+    partition: Partition,
+    planned: CompactionJob['plan']['segments'],
+    registry: Registry,
+    line: MessagePort,
+  ) {
+    this.#partition = partition
+    this.#planned = planned
+    this.#registry = registry
+    this.#line = line
+  }
+
+  take(message: FromTask): void {
+    if (message === 'swapped') this.#swapped()
+    else this.#ready(message).catch(error => this.#refuse(error))
+  }
+
+  #refuse(error: unknown): void {
+    this.problem = error
+    this.#say('stop')
+  }
+
+  #say(message: FromMain): void {
+    this.#line.postMessage(message)
+  }
+
+  /** A segment is ready: once nobody else changes the log, and readers hold what they need, it may be swapped in. */
+  #ready(cleaned: CleanedSegment): Promise<void> {
+    const { handle, reader } = this.#partition
+    return this.#registry.exclusive.run([handle], async () => {
+      const replaced = this.#planned.filter(({ base }) => cleaned.replaces.includes(base))
+      if (this.#partition.isDeleted || !reader.has(replaced)) return this.#say('stop')
+      await reader.hold(cleaned.replaces)
+      await new Promise<void>(done => {
+        this.#underWay = { cleaned, done }
+        this.#say('go')
+      })
+    })
+  }
+
+  async #swapped(): Promise<void> {
+    const { cleaned, done } = this.#underWay!
+    const { handle, worker } = this.#partition
+    try {
+      this.#partition.update(await worker.command('swapped', { handle, cleaned }))
+      this.#underWay = null
+      this.#say('go')
+    } catch (error) {
+      await this.failed(error).catch(() => this.#say('stop'))
+    }
+    done()
+  }
+
+  /** The thread has failed. If it was amid a swap, what the files are is known only after the next start. */
+  async failed(error: unknown): Promise<never> {
+    if (this.#underWay !== null) {
+      const { done } = this.#underWay
+      const { handle, worker } = this.#partition
+      const reason = `compaction: ${error instanceof Error ? error.message : String(error)}`
+      this.#underWay = null
+      done()
+      if (!worker.isLost) await worker.command('giveUp', { handle, reason })
+    }
+    throw error
+  }
+}

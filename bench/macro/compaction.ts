@@ -18,7 +18,10 @@ const TINY = { fillBytes: 3e6, segmentBytes: 1024 * 1024, seconds: 0.2, rate: 20
 const BROKER = 4
 const SET = 0
 
-/** How fast a log is compacted, and what that does to producers of another topic who send so many records a second. */
+/**
+ * How fast a log is compacted, and what that does to producers of another topic who send so many records a second: beside it,
+ * and alone before and after it.
+ */
 export const compaction: Bench = async ({ tiny }) => {
   const { fillBytes, segmentBytes, seconds, rate } = tiny ? TINY : LARGE
   const overrides = ['log.cleaner.threads=0', 'log.cleaner.backoff.ms=100']
@@ -39,6 +42,8 @@ export const compaction: Bench = async ({ tiny }) => {
   const beside: number[] = []
   while (!isOver() || beside.length === 0) beside.push(...(await paced(client, rate, 0.25)))
   const ms = performance.now() - started
+  await setThreads(client, 0)
+  alone.push(...(await paced(client, rate, seconds)))
   await client.close()
   const [calm, busy] = [percentiles(alone), percentiles(beside)]
   return [

@@ -127,8 +127,9 @@ async function search(
         : await tasks.run('findByTimestamp', { ...range, target: timestamp })
     if (reader.changes === changes) return { errorCode: ErrorCode.NONE, ...found }
   } catch (error) {
-    if (reader.changes === changes) return failed(error, partition, context)
+    if (reader.changes === changes && !partition.isDeleted) return failed(error, partition, context)
   }
+  if (partition.isDeleted) return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
   // Compaction or retention has changed the segments meanwhile. That ends: they change less often than a search takes.
   return search(partition, timestamp, endOffset, context)
 }

@@ -49,7 +49,8 @@ export interface Commands {
   ready: { request: { workers: number }; response: null }
   configure: { request: { handles: readonly number[]; config: LogConfig }; response: null }
   deleteRecords: { request: { handle: number; offset: number }; response: LogView }
-  delete: { request: { handles: readonly number[] }; response: null }
+  /** Answers with the folders of which something is left to be freed. */
+  delete: { request: { handles: readonly number[] }; response: { doomed: string[] } }
   retention: { request: { handles: readonly number[] }; response: { views: LogView[] } }
   /** Of the logs that are to be compacted and have something for it. */
   cleanable: {

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
 import type { FileSystem } from './fs.ts'
+import { removeContent } from './removal.ts'
 
 /**
  * A partition's folder that is not the partition's own: it is kept under another name.
@@ -34,6 +35,17 @@ function removeDoomed(files: FileSystem, dir: string): void {
   for (const name of files.readdir(dir)) {
     if (name.endsWith('-delete')) removeFolder(files, join(dir, name))
   }
+}
+
+/**
+ * Removes a folder but for what is large in it (removal.ts).
+ * @returns whether something is left, for the main thread to free
+ */
+export function removeSmall(files: FileSystem, dir: string): boolean {
+  for (const name of files.readdir(dir)) removeContent(files, join(dir, name))
+  const isLeft = files.readdir(dir).length > 0
+  if (!isLeft) files.rmdir(dir)
+  return isLeft
 }
 
 export function removeFolder(files: FileSystem, dir: string): void {

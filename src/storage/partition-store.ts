@@ -16,7 +16,7 @@ import type {
   PartitionToOpen,
 } from './commands.ts'
 import { CompletionWriter } from './completion-writer.ts'
-import { moveStrayAside, removeFolder, removeLeftovers } from './folders.ts'
+import { moveStrayAside, removeLeftovers, removeSmall } from './folders.ts'
 import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
 import { Journal, journalPath } from './journal.ts'
@@ -355,8 +355,12 @@ export class PartitionStore {
       return viewOf(handle, log)
     },
     delete: ({ handles }) => {
-      for (const handle of handles) this.#delete(handle)
-      return null
+      const doomed: string[] = []
+      for (const handle of handles) {
+        const left = this.#delete(handle)
+        if (left !== null) doomed.push(left)
+      }
+      return { doomed }
     },
     retention: ({ handles }) => {
       const removals: { owned: OwnedLog; removed: Segment[] }[] = []
@@ -457,11 +461,12 @@ export class PartitionStore {
     }
   }
 
-  #delete(handle: number): void {
+  /** @returns the folder, if something is left of it that is to be freed */
+  #delete(handle: number): string | null {
     const { files, dataDir } = this.#o
     const owned = this.#logs.get(handle)
     const dir = owned?.log.dir ?? this.#unopened.get(handle)?.dir
-    if (dir === undefined) return
+    if (dir === undefined) return null
     this.#logs.delete(handle)
     this.#unopened.delete(handle)
     if (owned !== undefined) {
@@ -469,13 +474,13 @@ export class PartitionStore {
       this.#openLogs.forget(owned)
       for (const segment of owned.log.segments) segment.close()
     }
-    if (!files.exists(dir)) return
+    if (!files.exists(dir)) return null
     // Renamed first: a crash amid the removal leaves a name that the next start knows to remove.
     const doomed = `${dir}.${this.#o.now()}-delete`
     files.rename(dir, doomed)
     files.fsyncDir(dataDir)
-    removeFolder(files, doomed)
     this.#checkpointStale = true
+    return removeSmall(files, doomed) ? doomed : null
   }
 
   #close(): { clean: boolean } {

@@ -28,6 +28,7 @@ import {
 import { Log, type LogConfig } from './log.ts'
 import { checkTopicId } from './partition-metadata.ts'
 import { ProducerState } from './producer-state.ts'
+import { DELETED } from './removal.ts'
 import { fileName, firstBatchTimestamp, parseFileName, Segment } from './segment.ts'
 import { cutTail, flushFound } from './torn-tail.ts'
 import { readUnreplayed, removeUnreplayed } from './unreplayed.ts'
@@ -107,7 +108,7 @@ function listSegments(files: FileSystem, input: RecoveryInput, notes: string[]):
   if (doomed.size > 0) notes.push(`${input.name}: removed ${doomed.size} segments below its start`)
   for (const name of names) {
     const isDoomed = doomed.has(name.slice(0, 21)) && /\.(log|index|timeindex)$/.test(name)
-    const isUnfinished = name.endsWith('.tmp') || name.endsWith(CLEANED)
+    const isUnfinished = [CLEANED, DELETED, '.tmp'].some(ending => name.endsWith(ending))
     if (isDoomed || isUnfinished) files.unlink(join(input.dir, name))
   }
   return bases.slice(first)

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
 import type { FileSystem } from './fs.ts'
 import { IndexFile } from './index-file.ts'
+import { removeContent } from './removal.ts'
 
 /** An index entry at least every so many bytes: Kafka's default of index.interval.bytes. */
 export const INDEX_INTERVAL_BYTES = 4096
@@ -194,10 +195,11 @@ export class Segment {
     this.#files.close(fd)
   }
 
-  /** Removes the segment's files. The caller flushes the folder. */
+  /** Removes the segment's files; what is large is left to be freed (removal.ts). The caller flushes the folder. */
   remove(): void {
     this.close()
-    for (const path of [this.path, this.offsetIndex.path, this.timeIndex.path]) {
+    removeContent(this.#files, this.path)
+    for (const { path } of [this.offsetIndex, this.timeIndex]) {
       if (this.#files.exists(path)) this.#files.unlink(path)
     }
   }

@@ -167,21 +167,22 @@ export class Cleaner {
     const plan = { ...planOf(candidate), keyBytesMax }
     const { port1: line, port2: port } = new MessageChannel()
     this.#lines.add(line)
+    const swapping = new Swapping(partition, plan.segments, this.#o.registry, line)
+    line.on('message', (message: FromTask) => swapping.take(message))
     try {
       const isBehind = candidate.dirtyBytes > BEHIND_BYTES
       const flushRest = isBehind ? BEHIND_FLUSH_REST : FLUSH_REST
-      const swapping = new Swapping(partition, plan.segments, this.#o.registry, line)
-      line.on('message', (message: FromTask) => swapping.take(message))
       this.#tasks ??= new TaskPool({ threadsMax: THREADS_MAX, closeMs: CLOSE_MS })
       const result = await this.#tasks
         .run('compact', { plan, bytesPerSecond, flushRest, port }, [port])
-        .catch(error => swapping.failed(error))
+        .catch(error => (swapping.isOutdated ? null : swapping.failed(error)))
       if (swapping.problem !== null) throw swapping.problem
       if (result !== null) {
         await worker.command('compacted', { handle, cleanedOffset: result.endOffset })
       }
       return result
     } finally {
+      swapping.ended()
       this.#lines.delete(line)
       line.close()
     }

@@ -2,8 +2,10 @@ import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
 import type { LogView, SegmentExtent } from '../storage/commands.ts'
 import type { OpenFiles } from '../storage/open-files.ts'
+import { DELETED, isFreedAtOnce } from '../storage/removal.ts'
 import { fileName } from '../storage/segment.ts'
 import type { BufferPool } from './buffer-pool.ts'
+import type { Freeing } from './freeing.ts'
 import { SegmentView } from './segment-view.ts'
 
 /** Read positions remembered for consumers that come back where they stopped. */
@@ -30,6 +32,7 @@ export class LogReader {
   readonly dir: string
   readonly #pool: BufferPool
   readonly #open: OpenFiles<SegmentView>
+  readonly #freeing: Pick<Freeing, 'add'>
   readonly #onBadIndex: (base: number) => void
   #segments: SegmentView[] = []
   /** Counts up whenever segments have been taken away or replaced. */
@@ -38,13 +41,17 @@ export class LogReader {
 
   constructor(
     dir: string,
-    pool: BufferPool,
-    open: OpenFiles<SegmentView>,
+    shared: {
+      readonly pool: BufferPool
+      readonly open: OpenFiles<SegmentView>
+      readonly freeing: Pick<Freeing, 'add'>
+    },
     onBadIndex: (base: number) => void,
   ) {
     this.dir = dir
-    this.#pool = pool
-    this.#open = open
+    this.#pool = shared.pool
+    this.#open = shared.open
+    this.#freeing = shared.freeing
     this.#onBadIndex = onBadIndex
   }
 
@@ -71,6 +78,7 @@ export class LogReader {
     for (const segment of old.values()) {
       segment.isReplaced = true
       segment.close()
+      if (!isFreedAtOnce(segment.size)) this.#freeing.add(segment.path + DELETED)
     }
     this.#cursors.clear()
     this.changes++
@@ -156,6 +164,8 @@ export class LogReader {
       let keep = false
       try {
         const filled = await segment.read(buffer, want, position)
+        // It is being freed, from its end on.
+        if (filled < want && segment.isReplaced) return 'next'
         const skip = skipBelow(buffer, filled, offset)
         if (filled - skip < batch.BATCH_HEADER_BYTES) {
           if (skip === 0) return null

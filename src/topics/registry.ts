@@ -12,6 +12,7 @@ import type { Cleanable } from '../storage/compaction/cleanable.ts'
 import { OpenFiles } from '../storage/open-files.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Exclusive } from './exclusive.ts'
+import { Freeing } from './freeing.ts'
 import { CONTENT_BYTES_MAX, logConfigOf } from './log-config.ts'
 import { LogReader } from './log-reader.ts'
 import { Partition } from './partition.ts'
@@ -71,6 +72,8 @@ export class Registry {
   readonly pool = new BufferPool()
   /** Whatever changes the closed segments of a partition, by handle. */
   readonly exclusive = new Exclusive()
+  /** Large files that no log has any more. */
+  readonly freeing: Freeing
   readonly #o: RegistryOptions
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
@@ -87,6 +90,9 @@ export class Registry {
   constructor(options: RegistryOptions) {
     this.#o = options
     this.#openSegments = new OpenFiles<SegmentView>(options.openSegmentsMax)
+    this.freeing = new Freeing((err, path) =>
+      options.log.error({ err, path }, 'a file that is no part of a log any more was not removed'),
+    )
     for (const link of options.workers) {
       link.onCompletion = (ring, at) =>
         this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]?.onCompletion(ring, at)
@@ -172,7 +178,7 @@ export class Registry {
     }
   }
 
-  /** Deletes a topic: when this resolves its records cannot be read any more and its files are gone. */
+  /** Deletes a topic: when this resolves its records cannot be read any more and its files are gone; large ones go soon after. */
   delete(topic: Topic): Promise<void> {
     return this.#change(async () => {
       await this.#update(topic, null)
@@ -187,9 +193,10 @@ export class Registry {
       this.onDeleted(topic)
       const handles = topic.partitions.map(({ handle }) => handle)
       await this.exclusive.run(handles, () =>
-        this.#eachWorker(topic.partitions, (worker, own) =>
-          worker.command('delete', { handles: own }),
-        ),
+        this.#eachWorker(topic.partitions, async (worker, own) => {
+          const { doomed } = await worker.command('delete', { handles: own })
+          for (const folder of doomed) this.freeing.add(folder)
+        }),
       )
       this.#o.log.info({ topic: topic.name, id: topic.id }, 'topic deleted')
     })
@@ -286,8 +293,9 @@ export class Registry {
   }
 
   /** Closes the files that readers hold. */
-  close(): void {
+  async close(): Promise<void> {
     for (const partition of this.#byHandle) partition?.reader.close()
+    await this.freeing.close()
   }
 
   #takeOffline(handle: number, reason: string): void {
@@ -314,9 +322,8 @@ export class Registry {
       const handle = this.#byHandle.length
       const worker = this.#o.workers[handle % this.#o.workers.length]!
       const dir = join(this.#o.dataDir, `${topic.name}-${index}`)
-      const reader = new LogReader(dir, this.pool, this.#openSegments, base =>
-        this.#rebuildIndexes(handle, base),
-      )
+      const shared = { pool: this.pool, open: this.#openSegments, freeing: this.freeing }
+      const reader = new LogReader(dir, shared, base => this.#rebuildIndexes(handle, base))
       const partition = new Partition({
         topic: topic.name,
         topicId: topic.id,

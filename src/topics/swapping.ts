@@ -7,7 +7,8 @@ import type { Registry } from './registry.ts'
 /** The main thread's side of one compaction's swaps. */
 export class Swapping {
   readonly #partition: Partition
-  readonly #planned: CompactionJob['plan']['segments']
+  /** What the thread is still to read. */
+  #planned: CompactionJob['plan']['segments']
   readonly #registry: Registry
   readonly #line: MessagePort
   /** Why the thread was told to stop, if something has gone wrong here; else null. */
@@ -25,6 +26,11 @@ export class Swapping {
     this.#planned = planned
     this.#registry = registry
     this.#line = line
+  }
+
+  /** Retention or DeleteRecords has taken away what was to be compacted. */
+  get isOutdated(): boolean {
+    return !this.#partition.reader.has(this.#planned)
   }
 
   take(message: FromTask): void {
@@ -56,16 +62,24 @@ export class Swapping {
   }
 
   async #swapped(): Promise<void> {
-    const { cleaned, done } = this.#underWay!
+    if (this.#underWay === null) return
+    const { cleaned, done } = this.#underWay
     const { handle, worker } = this.#partition
     try {
       this.#partition.update(await worker.command('swapped', { handle, cleaned }))
+      this.#planned = this.#planned.filter(({ base }) => !cleaned.replaces.includes(base))
       this.#underWay = null
       this.#say('go')
     } catch (error) {
       await this.failed(error).catch(() => this.#say('stop'))
     }
     done()
+  }
+
+  /** The thread has ended: nobody waits any more for a swap that it was told to leave. */
+  ended(): void {
+    this.#underWay?.done()
+    this.#underWay = null
   }
 
   /** The thread has failed. If it was amid a swap, what the files are is known only after the next start. */

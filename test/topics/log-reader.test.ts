@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -11,6 +11,7 @@ import { OpenFiles } from '../../src/storage/open-files.ts'
 import { Segment } from '../../src/storage/segment.ts'
 import { BufferPool } from '../../src/topics/buffer-pool.ts'
 import { LogReader } from '../../src/topics/log-reader.ts'
+import type { SegmentView } from '../../src/topics/segment-view.ts'
 import { plainBatch } from '../lib/batches.ts'
 
 const SEED = 20261123
@@ -68,7 +69,8 @@ function writeLog(batches: readonly TestBatch[], viewed: number): TestLog {
   active.close()
   const pool = new BufferPool()
   const badIndexes: number[] = []
-  const reader = new LogReader(dir, pool, new OpenFiles(1), base => badIndexes.push(base))
+  const shared = { pool, open: new OpenFiles<SegmentView>(1), freeing: { add: () => {} } }
+  const reader = new LogReader(dir, shared, base => badIndexes.push(base))
   reader.replace(viewOf(placed.slice(0, viewed)))
   for (const b of placed.slice(viewed)) {
     reader.appended(b.segment, b.first, b.position, b.bytes.length)
@@ -240,6 +242,22 @@ test('segments that a new view does not name are gone', async () => {
   assert.ok((await read(log, all)).equals(concat(log.placed.slice(0, 3))))
   const view = viewOf(log.placed)
   log.reader.replace({ ...view, logStartOffset: 9, segments: view.segments.slice(1) })
+  assert.ok((await read(log, all)).equals(concat(log.placed.slice(3))))
+  log.reader.close()
+})
+
+test('a reader amid a segment that is replaced, and being freed from its end on, goes on in what there is now', async () => {
+  const input = Array.from({ length: 6 }, (_, i) => ({ ...plain(90_000), newSegment: i === 3 }))
+  const log = writeLog(input, 6)
+  const view = viewOf(log.placed)
+  const [segment] = log.reader.segments
+  const readNow = segment!.read.bind(segment)
+  segment!.read = (...range) => {
+    log.reader.replace({ ...view, logStartOffset: 9, segments: view.segments.slice(1) })
+    truncateSync(segment!.path, 100)
+    return readNow(...range)
+  }
+  const all = { offset: 0, endOffset: 100, maxBytes: 1_000_000, atLeastOne: true }
   assert.ok((await read(log, all)).equals(concat(log.placed.slice(3))))
   log.reader.close()
 })

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { CorruptLog } from '../corrupt-log.ts'
 import { type FileSystem, readFile, replaceFile } from '../fs.ts'
+import { removeContent } from '../removal.ts'
 import { fileName } from '../segment.ts'
 
 /** What names the files of a cleaned segment until they are swapped in. */
@@ -8,7 +9,7 @@ export const CLEANED = '.cleaned'
 /** In a partition's folder: what was compacted, and the swap that is under way. */
 const CHECKPOINT = 'compaction-checkpoint'
 const VERSION = 1
-const EXTENSIONS = ['log', 'index', 'timeindex'] as const
+const INDEXES = ['index', 'timeindex'] as const
 
 /** A cleaned segment and the segments that it stands for, the first of which has the same base offset. */
 export interface Swap {
@@ -84,13 +85,16 @@ export function removeCleaned(files: FileSystem, dir: string): void {
 
 /** May have been done before, in part or as a whole. */
 function apply(files: FileSystem, dir: string, { base, replaces }: Swap): void {
-  for (const extension of EXTENSIONS) {
+  for (const extension of ['log', ...INDEXES]) {
     const path = join(dir, fileName(base, extension))
-    if (files.exists(path + CLEANED)) files.rename(path + CLEANED, path)
+    if (!files.exists(path + CLEANED)) continue
+    if (extension === 'log') removeContent(files, path)
+    files.rename(path + CLEANED, path)
   }
   for (const old of replaces) {
     if (old === base) continue
-    for (const extension of EXTENSIONS) {
+    removeContent(files, join(dir, fileName(old, 'log')))
+    for (const extension of INDEXES) {
       const path = join(dir, fileName(old, extension))
       if (files.exists(path)) files.unlink(path)
     }

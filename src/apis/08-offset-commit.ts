@@ -3,9 +3,10 @@
  * is made by such a commit. Answered when the offsets are flushed. From v10 topics are named by id.
  */
 import { BrokerError, toKafkaError } from '../errors.ts'
+import type { GroupEntry } from '../groups/entry.ts'
 import { type CommittedOffset, NO_EXPIRY } from '../groups/offsets.ts'
 import type { RecordOf } from '../groups/records.ts'
-import type { GroupEntry, Shard } from '../groups/shard.ts'
+import type { Shard } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type OffsetCommitRequest, offsetCommitApi } from '../protocol/messages/08-offset-commit.ts'
 import type { Topic } from '../topics/registry.ts'

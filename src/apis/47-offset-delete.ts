@@ -1,9 +1,9 @@
 /** OffsetDelete (47), version 0: deletes what a group has committed to topics that it is not subscribed to (KIP-496). */
 import { BrokerError, toKafkaError } from '../errors.ts'
 import { ClassicGroup } from '../groups/classic/classic-group.ts'
+import type { GroupEntry } from '../groups/entry.ts'
 import { CONSUMER_PROTOCOL_TYPE } from '../groups/group.ts'
 import type { RecordOf } from '../groups/records.ts'
-import type { GroupEntry } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type OffsetDeleteRequest, offsetDeleteApi } from '../protocol/messages/47-offset-delete.ts'
 import { checkGroupId, unknownGroup } from './groups.ts'

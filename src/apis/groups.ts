@@ -1,6 +1,7 @@
 import { BrokerError, toKafkaError } from '../errors.ts'
+import type { GroupEntry } from '../groups/entry.ts'
 import type { ClientInfo } from '../groups/group.ts'
-import type { GroupEntry, Shard } from '../groups/shard.ts'
+import type { Shard } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { RequestContext } from './handler.ts'
 

@@ -7,9 +7,10 @@ import { randomUuid } from '../topics/uuid.ts'
 import { BrokerClock, Deadlines } from './clock.ts'
 import { ConsumerGroup, type HeartbeatResponse } from './consumer/consumer-group.ts'
 import { checkHeartbeat } from './consumer/heartbeat-request.ts'
+import type { GroupEntry, ShardOptions } from './entry.ts'
 import type { ClientInfo, GroupSettings, TopicsView } from './group.ts'
 import { GroupLog } from './group-log.ts'
-import { type GroupEntry, Shard, type ShardOptions } from './shard.ts'
+import { Shard } from './shard.ts'
 
 export const OFFSETS_TOPIC = '__consumer_offsets'
 

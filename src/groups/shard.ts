@@ -1,123 +1,13 @@
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { ClassicGroup } from './classic/classic-group.ts'
-import type { Deadlines, Timed } from './clock.ts'
 import { upgradeFrom } from './consumer/classic-bridge.ts'
 import { ConsumerGroup } from './consumer/consumer-group.ts'
-import type { Group, GroupContext, GroupSettings, TopicsView } from './group.ts'
+import { EntryContext, GroupEntry, type ShardOptions } from './entry.ts'
 import type { GroupLog } from './group-log.ts'
-import { GroupOffsets, isExpired, isSameTopic } from './offsets.ts'
+import { GroupLogCompaction } from './log-compaction.ts'
+import { isExpired, isSameTopic } from './offsets.ts'
 import type { GroupRecord } from './records.ts'
-
-/** So many bytes of log are always worth keeping: below, the log is not written anew. */
-const COMPACT_BYTES_MIN = 8 * 1024 * 1024
-/** The log is written anew when it is so many times as long as what is still true of it. */
-const COMPACT_FACTOR = 3
-/** Groups of a snapshot written in one turn of the event loop. */
-const COMPACT_GROUPS = 100
-
-export interface ShardOptions {
-  readonly log: GroupLog
-  readonly deadlines: Deadlines
-  readonly topics: TopicsView
-  settingsOf(groupId: string): GroupSettings
-  /** Broker time in ms. */
-  now(): number
-  wallClock(): number
-  newUuid(): string
-  /** Finds the topics that match, elsewhere, and calls back unless the pattern cannot be matched. */
-  resolvePattern(pattern: string, done: (topics: readonly string[]) => void): void
-  readonly logger: GroupContext['log'] & { error(fields: object, message: string): void }
-}
-
-/** A group with its offsets, and how far the log must be flushed before an answer about it may be given. */
-export class GroupEntry implements Timed {
-  readonly id: string
-  group: Group
-  readonly offsets: GroupOffsets
-  readonly context: GroupContext
-  /** Of the last record written for it. */
-  ticket = 0
-  /** Whether the log knows of it. */
-  isStored = false
-  readonly #onTime: (entry: GroupEntry, now: number) => void
-
-  constructor(
-    id: string,
-    make: (entry: GroupEntry) => GroupContext,
-    onTime: (entry: GroupEntry, now: number) => void,
-  ) {
-    this.id = id
-    this.offsets = new GroupOffsets(id)
-    this.context = make(this)
-    this.group = new ClassicGroup(this.context)
-    this.#onTime = onTime
-  }
-
-  get deadline(): number {
-    return this.group.deadline
-  }
-
-  onTime(now: number): void {
-    this.#onTime(this, now)
-  }
-}
-
-/** What a group has of its surroundings. There are as many as groups: all of them share the methods. */
-class EntryContext implements GroupContext {
-  readonly groupId: string
-  readonly #entry: GroupEntry
-  readonly #shard: Shard
-  readonly #o: ShardOptions
-
-  constructor(entry: GroupEntry, shard: Shard, options: ShardOptions) {
-    this.groupId = entry.id
-    this.#entry = entry
-    this.#shard = shard
-    this.#o = options
-  }
-
-  get settings(): GroupSettings {
-    return this.#o.settingsOf(this.groupId)
-  }
-
-  get topics(): TopicsView {
-    return this.#o.topics
-  }
-
-  get log(): GroupContext['log'] {
-    return this.#o.logger
-  }
-
-  now(): number {
-    return this.#o.now()
-  }
-
-  wallClock(): number {
-    return this.#o.wallClock()
-  }
-
-  newUuid(): string {
-    return this.#o.newUuid()
-  }
-
-  write(records: readonly GroupRecord[]): void {
-    this.#shard.write(this.#entry, records)
-  }
-
-  fits(record: GroupRecord): boolean {
-    return this.#shard.log.fits(record)
-  }
-
-  resolvePattern(pattern: string): void {
-    this.#o.resolvePattern(pattern, topics => {
-      const { group } = this.#entry
-      const isThere = this.#shard.find(this.groupId) === this.#entry
-      if (!(group instanceof ConsumerGroup) || !isThere) return
-      this.#shard.run(this.#entry, () => group.resolved(pattern, topics))
-    })
-  }
-}
 
 /**
  * The groups of one partition of __consumer_offsets. Everything that happens to a group passes through `run`, which comes
@@ -125,17 +15,15 @@ class EntryContext implements GroupContext {
  */
 export class Shard {
   readonly log: GroupLog
+  readonly compaction: GroupLogCompaction
   readonly #o: ShardOptions
   readonly #groups = new Map<string, GroupEntry>()
   #isLoading = false
-  /** Bytes of the log when it was last written anew, and about how many of them are still true. */
-  #compactedBytes = 0
-  #liveBytes = 0
-  #compacting: Promise<void> | null = null
 
   constructor(options: ShardOptions) {
     this.#o = options
     this.log = options.log
+    this.compaction = new GroupLogCompaction(options, this.#groups)
   }
 
   get entries(): Iterable<GroupEntry> {
@@ -203,7 +91,7 @@ export class Shard {
     if (records.length === 0 || this.#isLoading) return
     entry.ticket = this.log.write(records, this.#o.wallClock())
     entry.isStored = true
-    this.#compactIfLong()
+    this.compaction.runIfDue()
   }
 
   /** Gives an answer about a group once all that it rests on is flushed. */
@@ -294,7 +182,7 @@ export class Shard {
     for (const { group, offsets } of this.#groups.values()) {
       live += group.snapshot().length + offsets.size
     }
-    this.#liveBytes = replayed === 0 ? 0 : this.log.bytes * Math.min(1, live / replayed)
+    this.compaction.loaded(replayed === 0 ? 0 : Math.min(1, live / replayed))
   }
 
   #replay(record: GroupRecord): void {
@@ -341,44 +229,6 @@ export class Shard {
   #replayGone(entry: GroupEntry): void {
     entry.group = new ClassicGroup(entry.context)
     if (entry.offsets.isEmpty) this.#groups.delete(entry.id)
-  }
-
-  // Compaction.
-
-  /**
-   * Writes all that is true anew at the end of the log and drops what is before, when the log has grown to a multiple of
-   * that. Every change is written in the order in which it is made, so a snapshot taken piece by piece amid changes is as
-   * good as one taken at once.
-   */
-  #compactIfLong(): void {
-    const length = this.log.bytes - this.#compactedBytes
-    const isLong = length > Math.max(COMPACT_BYTES_MIN, COMPACT_FACTOR * this.#liveBytes)
-    if (!isLong || this.#compacting !== null) return
-    this.#compacting = this.compact()
-      .catch(err => this.#o.logger.error({ err }, 'compaction of a group log failed'))
-      .finally(() => {
-        this.#compacting = null
-      })
-  }
-
-  async compact(): Promise<void> {
-    await this.log.flushed()
-    const from = this.log.endOffset
-    const before = this.log.bytes
-    const ids = [...this.#groups.keys()]
-    for (let i = 0; i < ids.length; i += COMPACT_GROUPS) {
-      for (const id of ids.slice(i, i + COMPACT_GROUPS)) {
-        const entry = this.#groups.get(id)
-        if (entry === undefined) continue
-        const records = [...entry.group.snapshot(), ...entry.offsets.snapshot()]
-        if (records.length > 0) entry.ticket = this.log.write(records, this.#o.wallClock())
-      }
-      await this.log.flushed()
-      if (this.log.failure !== ErrorCode.NONE) return
-    }
-    this.#compactedBytes = before
-    this.#liveBytes = this.log.bytes - before
-    await this.log.truncateBefore(from)
   }
 
   /** The broker stops: who waits for other members is told; what is being written is still answered. */

@@ -267,11 +267,11 @@ export class Registry {
     }
   }
 
-  /** What could be compacted now, of all topics that are to be. */
+  /** What could be compacted now, of all topics that are to be; whoever keeps its state in an internal topic keeps that short. */
   async cleanable(): Promise<(Cleanable & { readonly partition: Partition })[]> {
     const found: (Cleanable & { readonly partition: Partition })[] = []
     const compacted = [...this.#byName.values()]
-      .filter(({ config }) => isCompacted(config))
+      .filter(({ config, name }) => isCompacted(config) && !isInternalTopic(name))
       .flatMap(({ partitions }) => partitions.filter(({ offline }) => offline === null))
     for (let i = 0; i < compacted.length; i += OPEN_BATCH) {
       await this.#eachWorker(compacted.slice(i, i + OPEN_BATCH), async (worker, handles) => {

@@ -19,7 +19,7 @@ test('a log that is written anew has everything that is true, and starts there',
   const over = { memberId, generationIdOrMemberEpoch: generationId }
   assert.is(await commit(wire, 'classic', 'topic', 7, over), 0)
   const [shard] = wire.node.groups.shards
-  await Promise.all([shard!.compact(), commit(wire, 'simple', 'topic', 99)])
+  await Promise.all([shard!.compaction.run(), commit(wire, 'simple', 'topic', 99)])
   const partition = wire.node.registry.partition('__consumer_offsets', 0)!
   assert.ok(partition.logStartOffset >= 50, `it starts at ${partition.logStartOffset}`)
   wire = await wire.restart()
@@ -27,6 +27,20 @@ test('a log that is written anew has everything that is true, and starts there',
   assert.equal(await committed(wire, 'classic'), { 'topic-0': 7 })
   assert.is(await commit(wire, 'classic', 'topic', 8, over), 0)
   assert.is((await beat(wire, 'consumer', 'm', memberEpoch)).errorCode, 0)
+  await wire.close()
+})
+
+test('the cleaner leaves the log to its coordinator', async () => {
+  const wire = await Wire.start(OPTIONS)
+  await wire.createTopic('topic')
+  await commit(wire, 'simple', 'topic', 1)
+  const { registry } = wire.node
+  const topic = registry.topic('__consumer_offsets')!
+  const small = { 'segment.ms': '1', 'min.cleanable.dirty.ratio': '0' }
+  await registry.setConfigs(topic, configs => ({ ...configs, ...small }))
+  for (let i = 2; i < 5; i++) await commit(wire, 'simple', 'topic', i)
+  assert.ok(topic.partitions[0]!.reader.segments.length > 1, 'there would be something to do')
+  assert.equal(await registry.cleanable(), [])
   await wire.close()
 })
 

@@ -2,7 +2,7 @@ import type { ApiHandler, ApiTable } from '../apis/handler.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { decodeRequestHeader, type RequestHeader } from '../protocol/header.ts'
 import { apiVersionsRequest } from '../protocol/messages/18-api-versions.ts'
-import { MalformedFrame, type Reader } from '../protocol/reader.ts'
+import type { Reader } from '../protocol/reader.ts'
 
 /** A request that Kafka answers by closing the connection. */
 export class RequestRejected extends Error {
@@ -16,7 +16,8 @@ export interface IncomingRequest {
 }
 
 /**
- * Reads one frame: header, then the body by the API table.
+ * Reads one frame: header, then the body by the API table. Bytes behind the body are left, as Kafka does: librdkafka
+ * sends three of them when it asks for all topics.
  * @throws MalformedFrame, or RequestRejected for an API or version that is not served
  */
 export function readRequest(reader: Reader, apis: ApiTable): IncomingRequest {
@@ -33,11 +34,7 @@ export function readRequest(reader: Reader, apis: ApiTable): IncomingRequest {
       `${handler.request.name} version ${apiVersion}; versions ${handler.min} to ${handler.max} are served`,
     )
   }
-  const request = handler.request.decode(reader, apiVersion)
-  if (reader.remaining > 0) {
-    throw new MalformedFrame(handler.request.name, 0, `${reader.remaining} bytes too many`)
-  }
-  return { handler, header, request }
+  return { handler, header, request: handler.request.decode(reader, apiVersion) }
 }
 
 /** Only ApiVersions is answered in a version that is not known: in version 0, with the error (KIP-511). */

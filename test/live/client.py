@@ -1,7 +1,7 @@
 """A confluent-kafka producer and consumer against the broker named on the command line.
 
 Writes 100 records with each codec to a topic of its own, idempotently, reads them back by assign(), checks keys, values,
-headers, offsets and watermarks. Prints "ok" at the end.
+headers, offsets and watermarks. At last it lists all topics. Prints "ok" at the end.
 """
 
 import sys
@@ -62,6 +62,7 @@ def main(broker):
         admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(SECONDS_MAX)
         produce(broker, topic, codec)
         consume(broker, topic)
+        assert topic in admin.list_topics(timeout=SECONDS_MAX).topics
     print("ok")
 
 

@@ -103,7 +103,6 @@ const cases: Record<string, [bytes: Buffer, problem: RegExp]> = {
     frame(Buffer.from('00030004000000077ffe61', 'hex')),
     /clientId/,
   ],
-  'bytes behind the request': [request(3, 4, '0000000001deadbeef'), /4 bytes too many/],
   'a request that ends too early': [request(3, 4, '0000'), /topics/],
   'a batch longer than its request': [
     request(0, 3, `ffffffff000003e8000000010001610000000100000000${'7fffff00'}`),

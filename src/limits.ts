@@ -29,8 +29,6 @@ export interface Limits {
   /** Bytes of a request, without its length field. */
   readonly frameBytesMax: number
   readonly connectionRequestsMax: number
-  readonly connectionsMax: number
-  readonly connectionsPerIpMax: number
   /** Milliseconds; negative: no bound. */
   readonly connectionIdleMsMax: number
   /** Bytes of one record batch, whatever a topic allows. */
@@ -74,8 +72,6 @@ export function deriveLimits(
   return Object.freeze({
     frameBytesMax: settings.socketRequestMaxBytes,
     connectionRequestsMax: CONNECTION_REQUESTS_MAX,
-    connectionsMax: settings.maxConnections,
-    connectionsPerIpMax: settings.maxConnectionsPerIp,
     connectionIdleMsMax: settings.connectionsMaxIdleMs,
     batchBytesMax: batchMax,
     ringBytes: settings.ringBytes,

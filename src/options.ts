@@ -1,10 +1,18 @@
 import { resolve } from 'node:path'
-import { type BrokerConfigName, type BrokerSettings, brokerConfigs } from './configs/broker.ts'
+import {
+  type BrokerConfigName,
+  type BrokerConfigs,
+  type BrokerSettings,
+  brokerConfig,
+  readConfigs,
+} from './configs/broker.ts'
 import {
   type CamelCase,
   type ConfigValues,
   camelCase,
   type Definition,
+  shownText,
+  type ValueOf,
 } from './configs/definition.ts'
 import {
   type AdvertisedListener,
@@ -33,9 +41,9 @@ type Loose<T> = T | string | undefined
  * is ringBytes).
  */
 export type BrokerOptions = {
-  readonly [K in BrokerConfigName]?: Loose<BrokerSettings[CamelCase<K>]>
+  readonly [K in BrokerConfigName]?: Loose<ValueOf<BrokerConfigs[K]>>
 } & {
-  readonly [K in keyof BrokerSettings]?: Loose<BrokerSettings[K]>
+  readonly [K in BrokerConfigName as CamelCase<K>]?: Loose<ValueOf<BrokerConfigs[K]>>
 } & {
   /** Data directory: another name for log.dirs. */
   readonly dataDir?: string
@@ -86,13 +94,16 @@ function gather(sources: OptionSources, warnings: string[]): GivenOptions {
 
 function parseSettings(given: GivenOptions): BrokerSettings {
   const settings: Record<string, unknown> = {}
-  for (const name of Object.keys(brokerConfigs) as BrokerConfigName[]) {
-    const definition: Definition<unknown> = brokerConfigs[name]
+  // What is given is checked also where nobody reads it.
+  const names = new Set([...Object.keys(readConfigs), ...given.keys()])
+  for (const name of names as Set<BrokerConfigName>) {
+    const definition: Definition<unknown> = brokerConfig(name)
     const option = given.get(name)
     const text = option?.text ?? definition.standard
     const value = text === null ? null : definition.parse(text)
     if (value === undefined) {
-      throw new InvalidOption(name, text!, option?.origin ?? 'default', definition.allowed)
+      const shown = shownText(definition, text!)
+      throw new InvalidOption(name, shown, option?.origin ?? 'default', definition.allowed)
     }
     settings[camelCase(name)] = value
   }
@@ -112,7 +123,7 @@ function nodeIdOf(settings: BrokerSettings, given: GivenOptions): number {
 
 function addressesOf(settings: BrokerSettings, given: GivenOptions, warnings: string[]) {
   const standard = (name: 'listeners' | 'listener.security.protocol.map'): Given =>
-    given.get(name) ?? { text: brokerConfigs[name].standard!, origin: 'default' }
+    given.get(name) ?? { text: readConfigs[name].standard!, origin: 'default' }
   const advertised = given.get('advertised.listeners')
   let listening = standard('listeners')
   if (advertised !== undefined && !given.has('listeners')) {
@@ -124,6 +135,14 @@ function addressesOf(settings: BrokerSettings, given: GivenOptions, warnings: st
     warnings.push(`Listener ${name} is left out: Odradek has no controller connections.`)
   }
   return { listeners, advertised: parseAdvertised(advertised, listeners, listening, leftOut) }
+}
+
+/** With no connections for anybody there must be somebody who may have some, as in Kafka. */
+function checkPerIp(settings: BrokerSettings, given: GivenOptions): void {
+  if (settings.maxConnectionsPerIp > 0 || settings.maxConnectionsPerIpOverrides !== '') return
+  const key = 'max.connections.per.ip'
+  const allowed = 'at least 1 if max.connections.per.ip.overrides lets nobody in'
+  throw new InvalidOption(key, '0', given.get(key)!.origin, allowed)
 }
 
 /** Defaults of topic configs must fit together as a topic's own would. */
@@ -146,6 +165,7 @@ export function resolveOptions(sources: OptionSources = {}): Options {
   const found = gather(sources, warnings)
   const settings = parseSettings(found)
   checkTopicDefaults(settings, found)
+  checkPerIp(settings, found)
   const nodeId = nodeIdOf(settings, found)
   const addresses = addressesOf(settings, found, warnings)
   const limits = deriveLimits(settings, key => found.get(key)?.origin ?? 'default')

@@ -141,7 +141,7 @@ function newGroupConfigs(current: ConfigValues, change: Change, broker: Broker):
 }
 
 function newBrokerConfigs(current: ConfigValues, change: Change, name: string, broker: Broker) {
-  const values = change(current, brokerConfigs)
+  const values = change(current, brokerConfigs())
   const scope = name === ALL_BROKERS ? 'cluster-wide' : 'per-broker'
   const problem = validateDynamicConfigs(values, scope, broker.configs.view)
   if (problem !== null) throw invalidRequest(problem)

@@ -13,10 +13,10 @@ export const ConfigType = {
 export type ConfigType = (typeof ConfigType)[keyof typeof ConfigType]
 
 /**
- * Where a broker config can be changed: in the file only, on one broker, or for all brokers too
- * (KIP-226).
+ * Where a broker config can be changed: in the file only, for one listener of one broker, on one broker, or for all brokers
+ * too (KIP-226).
  */
-export type UpdateMode = 'read-only' | 'per-broker' | 'cluster-wide'
+export type UpdateMode = 'read-only' | 'per-listener' | 'per-broker' | 'cluster-wide'
 
 /** Values as text by Kafka name, as they were given. */
 export type ConfigValues = Readonly<Record<string, string>>
@@ -62,7 +62,7 @@ export function definitionOf<D>(definitions: Readonly<Record<string, D>>, name: 
 export const LONG_MAX = 9223372036854775807n
 export const INT_MAX = 2147483647
 
-const bits = { [ConfigType.INT]: 32n, [ConfigType.LONG]: 64n } as const
+const bits = { [ConfigType.SHORT]: 16n, [ConfigType.INT]: 32n, [ConfigType.LONG]: 64n } as const
 
 export interface Range {
   readonly min?: number
@@ -122,6 +122,15 @@ export function int<S extends number | null>(
   return whole(ConfigType.INT, standard, range, documentation, update)
 }
 
+export function short<S extends number | null>(
+  standard: S,
+  range: Range,
+  documentation: string,
+  update: UpdateMode = 'read-only',
+) {
+  return whole(ConfigType.SHORT, standard, range, documentation, update)
+}
+
 export function long<S extends number | bigint | null>(
   standard: S,
   range: Range,
@@ -176,7 +185,8 @@ export function string<S extends string | null>(
   {
     allowed = 'text',
     check = () => true,
-  }: { allowed?: string; check?: (s: string) => boolean } = {},
+    update = 'read-only',
+  }: { allowed?: string; check?: (s: string) => boolean; update?: UpdateMode } = {},
 ): Definition<Nullable<string, S>> {
   return {
     type: ConfigType.STRING,
@@ -184,7 +194,37 @@ export function string<S extends string | null>(
     allowed,
     parse: text => (check(text.trim()) ? text.trim() : undefined),
     documentation,
-    update: 'read-only',
+    update,
+  }
+}
+
+/** The name of a Java class. None is ever loaded. */
+export function className<S extends string | null>(
+  standard: S,
+  documentation: string,
+  update: UpdateMode = 'read-only',
+): Definition<Nullable<string, S>> {
+  return { ...string(standard, documentation, { update }), type: ConfigType.CLASS }
+}
+
+/** A secret: it is never shown, neither in answers nor in messages. */
+export function password(
+  documentation: string,
+  update: UpdateMode = 'read-only',
+): Definition<string | null> {
+  return { ...string(null, documentation, { update }), type: ConfigType.PASSWORD }
+}
+
+/**
+ * A config that must stay at its default, because to ignore another value would leave something unprotected that people believe
+ * to be protected. `allowed` says why.
+ */
+export function onlyDefault<T>(definition: Definition<T>, allowed: string): Definition<T> {
+  const { standard } = definition
+  return {
+    ...definition,
+    allowed,
+    parse: text => (text.trim() === (standard ?? '') ? definition.parse(text) : undefined),
   }
 }
 
@@ -246,9 +286,13 @@ export function canonical(definition: Definition<unknown>, text: string): string
   return Array.isArray(value) ? value.join(',') : String(value)
 }
 
+/** A value as messages may have it. */
+export function shownText(definition: Definition<unknown>, text: string): string {
+  return definition.type === ConfigType.PASSWORD ? '(hidden)' : text
+}
+
 /** Null, or one sentence that names the key, the value and what is allowed. */
 export function problemWith(name: string, definition: Definition<unknown>, text: string) {
   if (definition.parse(text) !== undefined) return null
-  const shown = definition.type === ConfigType.PASSWORD ? '(hidden)' : text
-  return `Invalid value ${shown} for ${name}: it must be ${definition.allowed}.`
+  return `Invalid value ${shownText(definition, text)} for ${name}: it must be ${definition.allowed}.`
 }

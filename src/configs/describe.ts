@@ -1,4 +1,4 @@
-import { type BrokerConfigName, brokerConfigs } from './broker.ts'
+import { type BrokerConfigName, brokerConfig, brokerConfigs } from './broker.ts'
 import {
   ConfigType,
   type ConfigValues,
@@ -75,7 +75,7 @@ function brokerSynonyms(name: BrokerConfigName, view: BrokerConfigView): ConfigS
   const found: ConfigSynonym[] = []
   const add = (key: BrokerConfigName, text: string | null | undefined, source: ConfigSource) => {
     if (text === null || text === undefined) return
-    const definition = brokerConfigs[key]
+    const definition = brokerConfig(key)
     const value = isSensitive(definition) ? null : canonical(definition, text)
     found.push({ name: key, value, source })
   }
@@ -83,7 +83,7 @@ function brokerSynonyms(name: BrokerConfigName, view: BrokerConfigView): ConfigS
   for (const [source, values] of layers) {
     for (const key of chain) add(key, textOf(values, key), source)
   }
-  for (const key of chain) add(key, brokerConfigs[key].standard, ConfigSource.DEFAULT)
+  for (const key of chain) add(key, brokerConfig(key).standard, ConfigSource.DEFAULT)
   const first = found.findIndex(synonym => synonym.name === name)
   return first === -1 ? [] : found.slice(first)
 }
@@ -147,8 +147,8 @@ export function describeBrokerConfigs(
   view: BrokerConfigView,
   options: DescribeOptions = {},
 ): ConfigEntry[] {
-  return wanted<BrokerConfigName>(brokerConfigs, options).map(name => {
-    const definition: Definition<unknown> = brokerConfigs[name]
+  return wanted<BrokerConfigName>(brokerConfigs(), options).map(name => {
+    const definition: Definition<unknown> = brokerConfig(name)
     const readOnly = definition.update === 'read-only'
     const synonyms = brokerSynonyms(name, view)
     return entryOf(name, definition, brokerText(name, view), synonyms, readOnly, options)
@@ -160,10 +160,10 @@ export function describeClusterConfigs(
   view: BrokerConfigView,
   options: DescribeOptions = {},
 ): ConfigEntry[] {
-  return wanted<BrokerConfigName>(brokerConfigs, options)
+  return wanted<BrokerConfigName>(brokerConfigs(), options)
     .filter(name => textOf(view.dynamicDefault, name) !== undefined)
     .map(name => {
-      const definition: Definition<unknown> = brokerConfigs[name]
+      const definition: Definition<unknown> = brokerConfig(name)
       const text = view.dynamicDefault[name]!
       const readOnly = definition.update === 'read-only'
       const synonyms = brokerSynonyms(name, view).filter(

@@ -1,28 +1,28 @@
 import { BrokerError } from '../errors.ts'
 import type { MetadataStore } from '../metadata/store.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
-import type { BrokerConfigName } from './broker.ts'
-import { brokerConfigs } from './broker.ts'
+import type { ReadConfigName } from './broker.ts'
+import { readConfigs } from './broker.ts'
 import { type ConfigValues, definitionOf, problemWith } from './definition.ts'
 import { type BrokerConfigView, brokerValue, textOf } from './values.ts'
 
 /** Configs of one group, by the names that Kafka has for those of the consumer protocol (GroupConfig.java). */
 export const groupConfigs = {
   'consumer.session.timeout.ms': {
-    ...brokerConfigs['group.consumer.session.timeout.ms'],
+    ...readConfigs['group.consumer.session.timeout.ms'],
     documentation: 'Milliseconds without a heartbeat after which a member is removed.',
   },
   'consumer.heartbeat.interval.ms': {
-    ...brokerConfigs['group.consumer.heartbeat.interval.ms'],
+    ...readConfigs['group.consumer.heartbeat.interval.ms'],
     documentation: 'Milliseconds between two heartbeats, as members are told.',
   },
-  'consumer.assignment.interval.ms': brokerConfigs['group.consumer.assignment.interval.ms'],
+  'consumer.assignment.interval.ms': readConfigs['group.consumer.assignment.interval.ms'],
 }
 
 export type GroupConfigName = keyof typeof groupConfigs
 
 /** The broker config that holds for groups without their own. */
-export function groupBrokerKey(name: GroupConfigName): BrokerConfigName {
+export function groupBrokerKey(name: GroupConfigName): ReadConfigName {
   return `group.${name}`
 }
 

@@ -2,8 +2,8 @@ import { readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type * as DotProperties from 'dot-properties'
 import { InvalidOption } from '../errors.ts'
-import { brokerConfigs, unsupportedPrefixes } from './broker.ts'
-import { camelCase, definitionOf } from './definition.ts'
+import { brokerConfigs, gonePrefixes, readConfigs, unlistedPrefixes } from './broker.ts'
+import { camelCase } from './definition.ts'
 import type { Given } from './listeners.ts'
 
 /** Options of one source or of all, by Kafka name. */
@@ -17,14 +17,21 @@ const SLIP_EDITS_MAX = 3
 const SCRIPT_VARIABLES =
   /^KAFKA_(HEAP_OPTS|OPTS|CMD_OPTS|GC_LOG_OPTS|GC_LOG_ENABLED|JVM_PERFORMANCE_OPTS|MODE|HOME|VERSION|CLUSTER_ID|DEBUG|DEBUG_OPTS|JAVA_DEBUG_.*|DEBUG_SUSPEND_FLAG|LOG4J_.*|JMX_.*|TOOLS_.*)$/
 
-const names = Object.keys(brokerConfigs)
-const aliases = new Map<string, string>(names.map(name => [camelCase(name), name]))
-aliases.set('dataDir', 'log.dirs')
+let aliases: Map<string, string> | undefined
+
+/** The Kafka name that stands behind an alias. */
+function nameOfAlias(alias: string): string | undefined {
+  aliases ??= new Map(Object.keys(brokerConfigs()).map(name => [camelCase(name), name]))
+  return alias === 'dataDir' ? 'log.dirs' : aliases.get(alias)
+}
 
 export const isKnown = (name: string): boolean =>
-  definitionOf<unknown>(brokerConfigs, name) !== undefined
+  Object.hasOwn(readConfigs, name) || Object.hasOwn(brokerConfigs(), name)
 
-const isUnsupported = (name: string) => unsupportedPrefixes.some(prefix => name.startsWith(prefix))
+const isOneOf = (prefixes: readonly string[], name: string) =>
+  prefixes.some(prefix => name.startsWith(prefix))
+const isUnderstood = (name: string) =>
+  isOneOf(unlistedPrefixes, name) || isOneOf(gonePrefixes, name)
 
 /** Edits (insert, delete, replace one character) that lead from one text to the other. */
 function editDistance(a: string, b: string): number {
@@ -45,7 +52,7 @@ function nearest(wrong: string): string | undefined {
   const most = Math.min(SLIP_EDITS_MAX, Math.floor(wrong.length / 4))
   let best: string | undefined
   let bestDistance = most + 1
-  for (const name of names) {
+  for (const name of Object.keys(brokerConfigs())) {
     if (Math.abs(name.length - wrong.length) >= bestDistance) continue
     const distance = editDistance(wrong, name)
     if (distance < bestDistance) [best, bestDistance] = [name, distance]
@@ -54,8 +61,11 @@ function nearest(wrong: string): string | undefined {
 }
 
 function unknownWarning(name: string, origin: string): string {
-  if (isUnsupported(name)) {
-    return `Option ${name} (from ${origin}) is one of Kafka's that Odradek does not have yet; it has no effect.`
+  if (isOneOf(unlistedPrefixes, name)) {
+    return `Option ${name} (from ${origin}) is one of Kafka's that Odradek does not have; it has no effect.`
+  }
+  if (isOneOf(gonePrefixes, name)) {
+    return `Option ${name} (from ${origin}) is of older versions of Kafka; it has no effect.`
   }
   const near = nearest(name)
   const hint = near === undefined ? '' : ` Did you mean ${near}?`
@@ -115,7 +125,7 @@ export function fromEnvironment(
     if (variable === 'CLUSTER_ID') found.set('odradek.cluster.id', given)
     if (!variable.startsWith('KAFKA_') || SCRIPT_VARIABLES.test(variable)) continue
     const name = nameFromVariable(variable)
-    if (isKnown(name) || isUnsupported(name) || nearest(name) !== undefined) {
+    if (isKnown(name) || isUnderstood(name) || nearest(name) !== undefined) {
       take(found, name, given, warnings)
     }
   }
@@ -148,7 +158,7 @@ export function fromCode(
   const found: GivenOptions = new Map()
   for (const [key, value] of Object.entries(options)) {
     if (value === undefined || value === null) continue
-    const name = aliases.get(key) ?? key
+    const name = isKnown(key) ? key : (nameOfAlias(key) ?? key)
     const text = Array.isArray(value) ? value.join(',') : String(value)
     if (found.has(name))
       throw new InvalidOption(name, text, origin, `given once, not also as ${key}`)

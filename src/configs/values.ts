@@ -1,5 +1,11 @@
 import { batchBytesMax } from '../limits.ts'
-import { type BrokerConfigName, brokerConfigs } from './broker.ts'
+import {
+  type BrokerConfigName,
+  brokerConfig,
+  brokerConfigs,
+  type ReadConfigName,
+  readConfigs,
+} from './broker.ts'
 import {
   type ConfigValues,
   camelCase,
@@ -67,14 +73,14 @@ export function topicText(name: TopicConfigName, overrides: ConfigValues, view: 
 /** The text in force for one broker config by itself; null if unset. */
 export function brokerText(name: BrokerConfigName, view: BrokerConfigView): string | null {
   const given = textFromBroker(view, [{ name, factor: 1 }])
-  return given?.text ?? brokerConfigs[name].standard
+  return given?.text ?? brokerConfig(name).standard
 }
 
 /** One broker config, typed. The view holds checked texts only. */
-export function brokerValue<K extends BrokerConfigName>(name: K, view: BrokerConfigView) {
+export function brokerValue<K extends ReadConfigName>(name: K, view: BrokerConfigView) {
   const text = brokerText(name, view)
-  const parsed = text === null ? null : brokerConfigs[name].parse(text)
-  return parsed as Exclude<ReturnType<(typeof brokerConfigs)[K]['parse']>, undefined>
+  const parsed = text === null ? null : readConfigs[name].parse(text)
+  return parsed as Exclude<ReturnType<(typeof readConfigs)[K]['parse']>, undefined>
 }
 
 /**
@@ -125,15 +131,29 @@ export function validateDynamicConfigs(
   scope: 'per-broker' | 'cluster-wide',
   view: BrokerConfigView,
 ): string | null {
-  const problem = firstProblem(values, brokerConfigs, 'broker')
+  const problem = firstProblem(values, brokerConfigs(), 'broker')
   if (problem !== null) return problem
   for (const name of Object.keys(values) as BrokerConfigName[]) {
-    const { update } = brokerConfigs[name]
+    const { update } = brokerConfig(name)
     if (update === 'read-only') return `${name} cannot be changed while the broker runs.`
+    if (update === 'per-listener') {
+      return `${name} can be changed for single listeners only, and none of them has TLS here.`
+    }
     if (scope === 'cluster-wide' && update === 'per-broker') {
       return `${name} can be set for one broker only, not for all.`
     }
   }
   const layer = scope === 'per-broker' ? { dynamicBroker: values } : { dynamicDefault: values }
-  return validateTopicConfigs({}, { ...view, ...layer })
+  const next = { ...view, ...layer }
+  return shutOut(next) ?? validateTopicConfigs({}, next)
+}
+
+/** With these nobody could connect any more, not even to take them back. */
+function shutOut(view: BrokerConfigView): string | null {
+  if (brokerValue('max.connections', view) === 0) {
+    return 'max.connections must be at least 1: nobody could connect to change it again.'
+  }
+  const overrides = brokerValue('max.connections.per.ip.overrides', view)
+  if (brokerValue('max.connections.per.ip', view) > 0 || overrides !== '') return null
+  return 'max.connections.per.ip may be 0 only together with max.connections.per.ip.overrides.'
 }

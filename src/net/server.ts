@@ -2,9 +2,11 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { ApiTable } from '../apis/handler.ts'
 import { apiHandlers } from '../apis/index.ts'
 import type { BrokerContext } from '../broker-context.ts'
+import { plainAddress } from '../configs/ip-overrides.ts'
 import type { Listener } from '../configs/listeners.ts'
 import { ListenError } from '../errors.ts'
 import { Connection } from './connection.ts'
+import { ConnectionBounds } from './connection-bounds.ts'
 
 /** Idle connections are looked for this often. */
 const SWEEP_MS = 10_000
@@ -18,12 +20,16 @@ export class NetServer {
   readonly #broker: BrokerContext
   readonly #servers = new Map<string, Server>()
   readonly #connections = new Set<Connection>()
+  /** Sockets that wait for their turn (max.connection.creation.rate). */
+  readonly #held = new Set<Socket>()
   readonly #perIp = new Map<string, number>()
+  readonly #bounds: ConnectionBounds
   readonly #sweep: NodeJS.Timeout
   #onEmpty: (() => void) | null = null
 
   constructor(broker: BrokerContext) {
     this.#broker = broker
+    this.#bounds = new ConnectionBounds(broker.configs)
     this.#sweep = setInterval(() => this.#closeIdle(), SWEEP_MS)
     this.#sweep.unref()
   }
@@ -54,27 +60,48 @@ export class NetServer {
   }
 
   #accept(socket: Socket, listener: string): void {
-    const ip = socket.remoteAddress ?? 'unknown'
-    const { connectionsMax, connectionsPerIpMax } = this.#broker.options.limits
-    const fromHere = this.#perIp.get(ip) ?? 0
-    const refusal =
-      this.#connections.size >= connectionsMax
-        ? `max.connections is ${connectionsMax}`
-        : fromHere >= connectionsPerIpMax
-          ? `max.connections.per.ip is ${connectionsPerIpMax}`
-          : null
+    const ip = plainAddress(socket.remoteAddress ?? 'unknown')
+    const fromThere = this.#perIp.get(ip) ?? 0
+    const refusal = this.#bounds.refusal(ip, this.#connections.size + this.#held.size, fromThere)
     if (refusal !== null) {
       this.#broker.log.warn({ peer: ip, listener, problem: refusal }, 'connection refused')
       socket.destroy()
       return
     }
-    this.#perIp.set(ip, fromHere + 1)
-    const connection = new Connection(socket, this.#broker, listener, c => this.#forget(c, ip))
+    this.#perIp.set(ip, fromThere + 1)
+    const wait = this.#bounds.takeTurn()
+    if (wait === 0) this.#serve(socket, listener, ip)
+    else this.#hold(socket, wait, ip, () => this.#serve(socket, listener, ip))
+  }
+
+  #serve(socket: Socket, listener: string, ip: string): void {
+    const connection = new Connection(socket, this.#broker, listener, c => {
+      this.#connections.delete(c)
+      this.#forget(ip)
+    })
     this.#connections.add(connection)
   }
 
-  #forget(connection: Connection, ip: string): void {
-    this.#connections.delete(connection)
+  /** Leaves what the client sends unread until its turn comes. */
+  #hold(socket: Socket, ms: number, ip: string, serve: () => void): void {
+    const ignore = (): void => {}
+    const leave = (): void => {
+      clearTimeout(timer)
+      this.#held.delete(socket)
+      this.#forget(ip)
+    }
+    const timer = setTimeout(() => {
+      socket.off('close', leave)
+      socket.off('error', ignore)
+      this.#held.delete(socket)
+      serve()
+    }, ms)
+    socket.on('error', ignore) // it is closed then
+    socket.on('close', leave)
+    this.#held.add(socket)
+  }
+
+  #forget(ip: string): void {
     const left = (this.#perIp.get(ip) ?? 1) - 1
     if (left === 0) this.#perIp.delete(ip)
     else this.#perIp.set(ip, left)
@@ -94,6 +121,7 @@ export class NetServer {
   async close(): Promise<void> {
     clearInterval(this.#sweep)
     for (const server of this.#servers.values()) server.close()
+    for (const socket of this.#held) socket.destroy()
     for (const connection of this.#connections) connection.drain()
     if (this.#connections.size > 0) {
       await new Promise<void>(resolve => {

@@ -10,10 +10,11 @@ import { errorsBy, expectError, versionsOf, Wire } from './wire.ts'
 const test = suite('DescribeConfigs')
 const TOPIC = 2
 const BROKER = 4
+const SECRET = 'hunter2'
 let wire: Wire
 
 test.before(async () => {
-  wire = await Wire.start({ messageMaxBytes: 2_000_000 })
+  wire = await Wire.start({ messageMaxBytes: 2_000_000, 'ssl.key.password': SECRET })
   await wire.createTopic('topic', 1, { 'retention.ms': '5000' })
 })
 test.after(() => wire.close())
@@ -42,7 +43,7 @@ test('every version describes a topic, a broker, and what is set for all brokers
     )
     for (const result of [topic, broker, all]) expectError(result!, 'NONE')
     assert.is(topic!.configs.length, Object.keys(topicConfigs).length)
-    assert.is(broker!.configs.length, Object.keys(brokerConfigs).length)
+    assert.is(broker!.configs.length, Object.keys(brokerConfigs()).length)
     assert.equal(all!.configs, [])
     const retention = topic!.configs.find(({ name }) => name === 'retention.ms')!
     assert.is(retention.value, '5000')
@@ -87,6 +88,24 @@ test('what only a restart can change is read-only', async () => {
   const [broker] = await describe([{ type: BROKER, name: '1', keys }])
   const readOnly = Object.fromEntries(broker!.configs.map(c => [c.name, c.readOnly]))
   assert.equal(readOnly, { 'log.dirs': true, 'log.retention.ms': false })
+})
+
+test('secrets are sensitive and not shown, whether given at start or set while running', async () => {
+  const { configs } = wire.node
+  await configs.change('1', () => ({ 'sasl.jaas.config': SECRET }))
+  const options = { includeSynonyms: true, includeDocumentation: true }
+  const [broker] = await describe([{ type: BROKER, name: '1' }], 4, options)
+  await configs.change('1', () => ({}))
+  const shown = broker!.configs.filter(c => c.isSensitive && c.synonyms.length > 0)
+  assert.equal(
+    shown.map(c => [c.name, c.value, c.configSource, c.synonyms.map(s => s.value)]),
+    [
+      ['sasl.jaas.config', null, ConfigSource.DYNAMIC_BROKER, [null]],
+      ['ssl.key.password', null, ConfigSource.STATIC_BROKER, [null]],
+    ],
+  )
+  assert.is(broker!.configs.filter(c => c.isSensitive).length, 10)
+  assert.not.match(JSON.stringify(broker), SECRET)
 })
 
 test('what does not exist is refused, each for itself', async () => {

@@ -174,6 +174,12 @@ test('broker configs that are read-only, bad, unknown or of another broker are r
     ['1', ['log.retention.ms', SET, null], 'INVALID_REQUEST'],
     ['1', ['log.retention.ms', APPEND, '1'], 'INVALID_CONFIG'],
     ['1', ['unknown', SET, '1'], 'INVALID_CONFIG'],
+    ['1', ['authorizer.class.name', SET, ''], 'INVALID_REQUEST'],
+    ['1', ['ssl.keystore.location', SET, '/x'], 'INVALID_REQUEST'],
+    ['1', ['ssl.client.auth', SET, 'required'], 'INVALID_REQUEST'],
+    ['', ['sasl.jaas.config', SET, 'x'], 'INVALID_REQUEST'],
+    ['1', ['max.connections', SET, '0'], 'INVALID_REQUEST'],
+    ['1', ['leader.replication.throttled.rate', SET, '-5'], 'INVALID_REQUEST'],
     ['2', ['log.retention.ms', SET, '1'], 'INVALID_REQUEST'],
     ['x', ['log.retention.ms', SET, '1'], 'INVALID_REQUEST'],
   ]
@@ -190,6 +196,7 @@ test('other kinds of resources have no configs', async () => {
 })
 
 test('what was set is there after a restart', async () => {
+  expectError(await alterBroker('1', ['sasl.jaas.config', SET, 'secret']), 'NONE')
   await wire.createTopic('kept')
   await wire.createTopic('inherits')
   expectError(await alter('kept', ['retention.ms', SET, '55']), 'NONE')
@@ -197,6 +204,7 @@ test('what was set is there after a restart', async () => {
   wire = await wire.restart()
   assert.is(wire.node.registry.topic('kept')!.config.retentionMs, 55)
   assert.is(wire.node.registry.topic('inherits')!.config.retentionMs, 66)
+  assert.equal(wire.node.configs.current('1'), { 'sasl.jaas.config': 'secret' })
 })
 
 test.run()

@@ -113,7 +113,33 @@ alter('broker configs can be changed where they say so', () => {
     check({ 'message.max.bytes': '99999999' }, 'cluster-wide', nothing) ?? '',
     /max.message.bytes \(99999999\) must be at most/,
   )
-  assert.ok(Object.values(brokerConfigs).every(one => one.update !== undefined))
+  assert.ok(Object.values(brokerConfigs()).every(one => one.update !== undefined))
+})
+
+alter('what has its place is not changed in another', () => {
+  const check = validateDynamicConfigs
+  const jaas = { 'sasl.jaas.config': 'hunter2' }
+  assert.is(check(jaas, 'per-broker', nothing), null)
+  assert.is(
+    check(jaas, 'cluster-wide', nothing),
+    'sasl.jaas.config can be set for one broker only, not for all.',
+  )
+  for (const scope of ['per-broker', 'cluster-wide'] as const) {
+    const problem = check({ 'ssl.keystore.password': 'hunter2' }, scope, nothing) ?? ''
+    assert.match(problem, /^ssl\.keystore\.password can be changed for single listeners only/)
+  }
+})
+
+alter('nobody can shut everybody out', () => {
+  const check = (values: ConfigValues) => validateDynamicConfigs(values, 'per-broker', nothing)
+  assert.match(check({ 'max.connections': '0' }) ?? '', /at least 1/)
+  assert.match(check({ 'max.connections.per.ip': '0' }) ?? '', /together with/)
+  const overrides = { 'max.connections.per.ip.overrides': '10.0.0.1:5' }
+  assert.is(check({ 'max.connections.per.ip': '0', ...overrides }), null)
+  for (const bad of ['10.0.0.1', 'localhost:5', '10.0.0.1:-1', '10.0.0.1:x', '10.0.0.1:5,']) {
+    const problem = check({ 'max.connections.per.ip.overrides': bad }) ?? ''
+    assert.match(problem, /it must be a list of ADDRESS:COUNT entries/)
+  }
 })
 
 alter('a topic reads its own value, else the strongest of its broker, else the default', () => {

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { brokerConfigs } from '../../src/configs/broker.ts'
@@ -8,6 +10,7 @@ import {
   type Definition,
   definitionOf,
   problemWith,
+  shownText,
 } from '../../src/configs/definition.ts'
 import { brokerKeys, topicConfigs } from '../../src/configs/topic.ts'
 
@@ -48,115 +51,14 @@ segment.ms LONG 604800000 log.roll.ms
 unclean.leader.election.enable BOOLEAN false unclean.leader.election.enable
 `
 
-/** Name, type, default (- is empty) and update mode of our broker configs in Kafka 4.3.1. */
-const KAFKA_BROKER_CONFIGS = `
-advertised.listeners LIST null read-only
-auto.create.topics.enable BOOLEAN true read-only
-auto.leader.rebalance.enable BOOLEAN true read-only
-background.threads INT 10 cluster-wide
-broker.id INT -1 read-only
-broker.rack STRING null read-only
-compression.gzip.level INT -1 cluster-wide
-compression.lz4.level INT 9 cluster-wide
-compression.type STRING producer cluster-wide
-compression.zstd.level INT 3 cluster-wide
-connections.max.idle.ms LONG 600000 read-only
-controller.listener.names LIST - read-only
-controller.quorum.bootstrap.servers LIST - read-only
-controller.quorum.voters LIST - read-only
-default.replication.factor INT 1 read-only
-delete.topic.enable BOOLEAN true read-only
-fetch.max.bytes INT 57671680 read-only
-group.consumer.assignment.interval.ms INT 1000 cluster-wide
-group.consumer.assignors LIST uniform,range read-only
-group.consumer.heartbeat.interval.ms INT 5000 read-only
-group.consumer.max.assignment.interval.ms INT 15000 read-only
-group.consumer.max.heartbeat.interval.ms INT 15000 read-only
-group.consumer.max.session.timeout.ms INT 60000 read-only
-group.consumer.max.size INT 2147483647 read-only
-group.consumer.migration.policy STRING bidirectional read-only
-group.consumer.min.assignment.interval.ms INT 0 read-only
-group.consumer.min.heartbeat.interval.ms INT 5000 read-only
-group.consumer.min.session.timeout.ms INT 45000 read-only
-group.consumer.session.timeout.ms INT 45000 read-only
-group.coordinator.append.linger.ms INT -1 read-only
-group.coordinator.background.threads INT 2 read-only
-group.coordinator.rebalance.protocols LIST classic,consumer,streams read-only
-group.coordinator.threads INT 4 read-only
-group.initial.rebalance.delay.ms INT 3000 read-only
-group.max.session.timeout.ms INT 1800000 read-only
-group.max.size INT 2147483647 read-only
-group.min.session.timeout.ms INT 6000 read-only
-inter.broker.listener.name STRING null read-only
-listener.security.protocol.map STRING SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT per-broker
-listeners LIST PLAINTEXT://:9092 per-broker
-log.cleaner.backoff.ms LONG 15000 cluster-wide
-log.cleaner.dedupe.buffer.size LONG 134217728 cluster-wide
-log.cleaner.delete.retention.ms LONG 86400000 cluster-wide
-log.cleaner.enable BOOLEAN true read-only
-log.cleaner.io.buffer.load.factor DOUBLE 0.9 cluster-wide
-log.cleaner.io.buffer.size INT 524288 cluster-wide
-log.cleaner.io.max.bytes.per.second DOUBLE 1.7976931348623157e+308 cluster-wide
-log.cleaner.max.compaction.lag.ms LONG 9223372036854775807 cluster-wide
-log.cleaner.min.cleanable.ratio DOUBLE 0.5 cluster-wide
-log.cleaner.min.compaction.lag.ms LONG 0 cluster-wide
-log.cleaner.threads INT 1 cluster-wide
-log.cleanup.policy LIST delete cluster-wide
-log.dir LIST /tmp/kafka-logs read-only
-log.dirs LIST null read-only
-log.flush.interval.messages LONG 9223372036854775807 cluster-wide
-log.flush.interval.ms LONG null cluster-wide
-log.flush.scheduler.interval.ms LONG 9223372036854775807 read-only
-log.index.interval.bytes INT 4096 cluster-wide
-log.index.size.max.bytes INT 10485760 cluster-wide
-log.local.retention.bytes LONG -2 cluster-wide
-log.local.retention.ms LONG -2 cluster-wide
-log.message.timestamp.after.max.ms LONG 3600000 cluster-wide
-log.message.timestamp.before.max.ms LONG 9223372036854775807 cluster-wide
-log.message.timestamp.type STRING CreateTime cluster-wide
-log.preallocate BOOLEAN false cluster-wide
-log.retention.bytes LONG -1 cluster-wide
-log.retention.check.interval.ms LONG 300000 read-only
-log.retention.hours INT 168 read-only
-log.retention.minutes INT null read-only
-log.retention.ms LONG null cluster-wide
-log.roll.hours INT 168 read-only
-log.roll.jitter.hours INT 0 read-only
-log.roll.jitter.ms LONG null cluster-wide
-log.roll.ms LONG null cluster-wide
-log.segment.bytes INT 1073741824 cluster-wide
-log.segment.delete.delay.ms LONG 60000 cluster-wide
-max.connections INT 2147483647 cluster-wide
-max.connections.per.ip INT 2147483647 cluster-wide
-max.incremental.fetch.session.cache.slots INT 1000 read-only
-max.request.partition.size.limit INT 2000 read-only
-message.max.bytes INT 1048588 cluster-wide
-min.insync.replicas INT 1 cluster-wide
-node.id INT - read-only
-num.io.threads INT 8 cluster-wide
-num.network.threads INT 3 cluster-wide
-num.partitions INT 1 read-only
-num.recovery.threads.per.data.dir INT 2 cluster-wide
-num.replica.fetchers INT 1 cluster-wide
-offset.metadata.max.bytes INT 4096 read-only
-offsets.commit.timeout.ms INT 5000 read-only
-offsets.load.buffer.size INT 5242880 read-only
-offsets.retention.check.interval.ms LONG 600000 read-only
-offsets.retention.minutes INT 10080 read-only
-offsets.topic.compression.codec INT 0 read-only
-offsets.topic.num.partitions INT 50 read-only
-offsets.topic.replication.factor SHORT 3 read-only
-offsets.topic.segment.bytes INT 104857600 read-only
-process.roles LIST - read-only
-producer.id.expiration.ms INT 86400000 cluster-wide
-queued.max.requests INT 500 read-only
-security.inter.broker.protocol STRING PLAINTEXT read-only
-socket.listen.backlog.size INT 50 read-only
-socket.receive.buffer.bytes INT 102400 read-only
-socket.request.max.bytes INT 104857600 read-only
-socket.send.buffer.bytes INT 102400 read-only
-unclean.leader.election.enable BOOLEAN false cluster-wide
-`
+/**
+ * The same of the broker configs, with their update mode, range and whether they are sensitive. What Kafka calls "per-broker"
+ * and takes with a listener's prefix only (SslConfigs.RECONFIGURABLE_CONFIGS) is "per-listener".
+ */
+const KAFKA_BROKER_CONFIGS = readFileSync(
+  join(import.meta.dirname, 'kafka-broker-configs.txt'),
+  'utf8',
+).replace(/^#.*\n/, '')
 
 /** Where Odradek's default is another one, and why that is meant. */
 const OTHER_DEFAULTS: Readonly<Record<string, string>> = {
@@ -171,32 +73,37 @@ const OTHER_DEFAULTS: Readonly<Record<string, string>> = {
   'log.dir': './data',
 }
 
-/** Configs that Kafka can change while it runs and Odradek cannot. */
-const READ_ONLY_HERE = new Set([
-  'background.threads',
-  'listener.security.protocol.map',
-  'listeners',
-  'max.connections',
-  'max.connections.per.ip',
-  'num.io.threads',
-  'num.network.threads',
-  'num.recovery.threads.per.data.dir',
-  'num.replica.fetchers',
-  'producer.id.expiration.ms',
-])
+/** Configs that Kafka can change while it runs and Odradek cannot: sockets are bound at start. */
+const READ_ONLY_HERE = new Set(['listener.security.protocol.map', 'listeners'])
+
+/** Values that Kafka takes and Odradek refuses, because it would be believed to do what they say. */
+const REFUSED_HERE: Readonly<Record<string, string>> = {
+  'alter.config.policy.class.name': 'com.example.Policy',
+  'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+  'client.quota.callback.class': 'com.example.Quotas',
+  'cordoned.log.dirs': '*',
+  'create.topic.policy.class.name': 'com.example.Policy',
+  'remote.log.storage.system.enable': 'true',
+  'ssl.client.auth': 'required',
+}
+
+/** Where Odradek takes less, as its segments are never that small. */
+const OTHER_RANGES = new Set(['offsets.topic.segment.bytes'])
+
+const SRC = join(import.meta.dirname, '..', '..', 'src')
 
 const rowsOf = (table: string) =>
   table
     .trim()
     .split('\n')
-    .map(line => line.split(' ') as [string, string, string, string])
+    .map(line => line.split(' ') as [string, string, string, string, string, string])
 
 const typeName = (definition: Definition<unknown>) =>
   Object.entries(ConfigType).find(([, number]) => number === definition.type)![0]
 
 const all: readonly (readonly [string, Definition<unknown>])[] = [
   ...Object.entries(topicConfigs),
-  ...Object.entries(brokerConfigs),
+  ...Object.entries(brokerConfigs()),
 ]
 
 const definitions = suite('config definitions')
@@ -215,14 +122,65 @@ definitions('topic configs have the names, types, defaults and broker configs of
 
 definitions('broker configs have the names, types, defaults and update modes of Kafka', () => {
   const rows = rowsOf(KAFKA_BROKER_CONFIGS)
-  const ours = Object.keys(brokerConfigs).filter(name => !name.startsWith('odradek.'))
+  const ours = Object.keys(brokerConfigs()).filter(name => !name.startsWith('odradek.'))
   assert.equal(ours.sort(), rows.map(([name]) => name).sort())
-  for (const [name, type, standard, update] of rows) {
-    const definition = definitionOf<Definition<unknown>>(brokerConfigs, name)!
+  for (const [name, type, standard, update, range, sensitive] of rows) {
+    const definition = definitionOf<Definition<unknown>>(brokerConfigs(), name)!
     assert.is(typeName(definition), type, name)
     const expected = OTHER_DEFAULTS[name] ?? standard.replace(/^-$/, '')
     assert.is(definition.standard ?? 'null', expected, name)
     assert.is(definition.update, READ_ONLY_HERE.has(name) ? 'read-only' : update, name)
+    assert.is(definition.type === ConfigType.PASSWORD, sensitive === 'sensitive', name)
+    if (range !== '-' && !OTHER_RANGES.has(name)) checkRange(name, definition, range)
+  }
+})
+
+/** `1..` or `1..17`: the ends are allowed, what is past them is not. */
+function checkRange(name: string, definition: Definition<unknown>, range: string): void {
+  const [min, max] = range.split('..') as [string, string]
+  const takes = (value: number) => definition.parse(String(value)) !== undefined
+  assert.ok(takes(Number(min)), `${name}=${min}`)
+  assert.not.ok(takes(Number(min) - 1), `${name}=${Number(min) - 1}`)
+  if (max === '') return
+  assert.ok(takes(Number(max)), `${name}=${max}`)
+  assert.not.ok(takes(Number(max) + 1), `${name}=${Number(max) + 1}`)
+}
+
+definitions('what would leave something unprotected is refused, with the reason', () => {
+  for (const [name, value] of Object.entries(REFUSED_HERE)) {
+    const definition = definitionOf<Definition<unknown>>(brokerConfigs(), name)!
+    assert.match(problemWith(name, definition, value) ?? '', `for ${name}: it must be `)
+    assert.match(definition.documentation, 'Must stay', name)
+  }
+})
+
+/** A secret that is not allowed cannot be made: any text is. What is shown of one is tested all the same. */
+definitions('a secret is not shown', () => {
+  const secret = brokerConfigs()['ssl.key.password']
+  assert.is(shownText(secret, 'hunter2'), '(hidden)')
+  const picky: Definition<unknown> = { ...secret, parse: () => undefined }
+  assert.not.match(problemWith('ssl.key.password', picky, 'hunter2') ?? 'hunter2', 'hunter2')
+})
+
+/** All code but the definitions: what it has the name or the alias of, it reads. */
+const code = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter(path => path.endsWith('.ts') && !path.startsWith(join('configs', 'broker')))
+  .map(path => readFileSync(join(SRC, path), 'utf8'))
+  .join('\n')
+
+definitions('a broker config is read somewhere, or says that it has no effect', () => {
+  const ofTopics = new Set<string>(
+    Object.values(brokerKeys).flatMap(keys => keys.map(({ name }) => name)),
+  )
+  const byParts =
+    /^group\.consumer\.((min|max)\.(session\.timeout|heartbeat\.interval)|assignment\.interval)\.ms$/
+  const names = Object.keys(brokerConfigs()).filter(one => !ofTopics.has(one) && !byParts.test(one))
+  for (const name of names) {
+    const { documentation } = definitionOf<Definition<unknown>>(brokerConfigs(), name)!
+    const idle = documentation.includes('No effect here') || documentation.includes('Must stay')
+    const alias = camelCase(name)
+    if (idle) assert.not.match(code, new RegExp(`settings\\.${alias}\\b|'${name}'`), name)
+    else assert.match(code, new RegExp(`\\b${alias}\\b|'${name}'`), name)
   }
 })
 
@@ -239,14 +197,14 @@ definitions('every default is allowed and in Kafka spelling, every sentence ends
 definitions('every broker config behind a topic config exists and takes the same values', () => {
   for (const [name, chain] of Object.entries(brokerKeys)) {
     for (const key of chain) {
-      const definition = definitionOf<Definition<unknown>>(brokerConfigs, key.name)
+      const definition = definitionOf<Definition<unknown>>(brokerConfigs(), key.name)
       assert.ok(definition, `${name}: ${key.name}`)
     }
   }
 })
 
 definitions('no two names share a camelCase alias', () => {
-  const aliases = Object.keys(brokerConfigs).map(camelCase)
+  const aliases = Object.keys(brokerConfigs()).map(camelCase)
   assert.is(new Set(aliases).size, aliases.length)
   assert.is(camelCase('log.retention.ms'), 'logRetentionMs')
   assert.is(camelCase('odradek.ring.bytes'), 'ringBytes')
@@ -303,7 +261,7 @@ definitions('values are read as Kafka reads them', () => {
 })
 
 definitions('names that every object has are not configs', () => {
-  assert.is(definitionOf(brokerConfigs, 'constructor' as never), undefined)
+  assert.is(definitionOf(brokerConfigs(), 'constructor' as never), undefined)
   assert.is(definitionOf(topicConfigs, '__proto__' as never), undefined)
 })
 

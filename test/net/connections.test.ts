@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Client } from '../../src/client/client.ts'
+import type { ConfigValues } from '../../src/configs/definition.ts'
 import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { fetchApi } from '../../src/protocol/messages/01-fetch.ts'
 import { metadataApi } from '../../src/protocol/messages/03-metadata.ts'
@@ -75,6 +76,46 @@ test('past max.connections.per.ip new ones from that address are closed', async 
   assert.not.ok(await isClosed(await dial(wire), 100))
   assert.ok(await isClosed(await dial(wire), 1_000), 'the third')
   assert.is(wire.node.connectionCount, 2)
+})
+
+test('bounds of connections can be changed while the broker runs', async () => {
+  const wire = await start()
+  const set = (values: ConfigValues) => wire.node.configs.change('1', () => values)
+  await set({ 'max.connections': '2' })
+  await dial(wire)
+  assert.ok(await isClosed(await dial(wire), 1_000), 'past max.connections')
+  await set({ 'max.connections.per.ip': '0', 'max.connections.per.ip.overrides': '127.0.0.1:3' })
+  await dial(wire)
+  assert.ok(await isClosed(await dial(wire), 1_000), 'past max.connections.per.ip.overrides')
+  await set({})
+  assert.not.ok(await isClosed(await dial(wire), 200))
+})
+
+test('past max.connection.creation.rate new ones are served later', async () => {
+  const wire = await start()
+  await wire.node.configs.change('1', () => ({ 'max.connection.creation.rate': '2' }))
+  const times: number[] = []
+  for (let i = 0; i < 4; i++) {
+    const begun = performance.now()
+    const client = await wire.connect()
+    cleanups.push(() => client.close())
+    await client.send(apiVersionsApi, 0, {})
+    times.push(performance.now() - begun)
+  }
+  assert.ok(times[0]! < 300 && times[1]! < 300, `at once: ${times}`)
+  assert.ok(times[2]! > 300 && times[3]! > 300, `in turn: ${times}`)
+  const gone = await dial(wire)
+  gone.resetAndDestroy()
+  await sleep(50)
+  assert.is(wire.node.connectionCount, 5)
+})
+
+test('a stop does not wait for connections whose turn has not come', async () => {
+  const wire = await start({ maxConnectionCreationRate: 1 })
+  const sockets = [await dial(wire), await dial(wire), await dial(wire)]
+  assert.not.ok(await isClosed(sockets[2]!, 50))
+  await wire.node.close()
+  assert.ok(await isClosed(sockets[2]!, 500))
 })
 
 test('a connection idle for connections.max.idle.ms is closed, one that waits for its answer is not', async () => {

@@ -190,14 +190,39 @@ options('variables of start scripts and of other programs are passed over', () =
 options('a slip in an environment name, or a setting not built in yet, is said', () => {
   const { warnings } = fromEnv({
     KAFKA_NUM_PARTITION: '2',
-    KAFKA_GROUP_SHARE_MAX_SIZE: '10',
+    KAFKA_SUPER_USERS: 'User:me',
   })
   assert.match(
     warnings[0]!,
     /num\.partition \(from environment KAFKA_NUM_PARTITION\).*num\.partitions\?/,
   )
-  assert.match(warnings[1]!, /group\.share\.max\.size .* no effect/)
+  assert.match(warnings[1]!, /super\.users .* no effect/)
 })
+
+options('what would leave access or data unprotected stops the start, its default does not', () => {
+  const bad = (override: string, message: RegExp) =>
+    refused({ overrides: [override] }, override.split('=')[0]!, message)
+  bad('authorizer.class.name=org.example.Acl', /left out: there are no ACLs here/)
+  bad('create.topic.policy.class.name=org.example.P', /left out: there are no classes/)
+  bad('ssl.client.auth=required', /none: TLS is not built in/)
+  bad('remote.log.storage.system.enable=true', /false: there is no tiered storage/)
+  bad('max.connections.per.ip=0', /at least 1 if max\.connections\.per\.ip\.overrides/)
+  const overrides = ['authorizer.class.name=', 'ssl.client.auth=none', 'cordoned.log.dirs=']
+  assert.equal(resolveOptions({ overrides }).warnings, [])
+})
+
+options(
+  'names that Kafka takes without listing them, and its old ones, are told apart from typos',
+  () => {
+    const told = (line: string) => resolveOptions({ file: file(line) }).warnings[0] ?? ''
+    assert.match(told('listener.name.a.ssl.key.password=x'), /one of Kafka's that Odradek does not/)
+    assert.match(told('super.users=User:me'), /one of Kafka's that Odradek does not have/)
+    assert.match(told('zookeeper.connect=a:1'), /of older versions of Kafka/)
+    assert.match(told('sasl.jaas.confg=x'), /Did you mean sasl\.jaas\.config\?/)
+    assert.is(told('ssl.keystore.location=/x'), '')
+    assert.not.match(told('listener.name.a.ssl.key.password=hunter2'), 'hunter2')
+  },
+)
 
 options('CLUSTER_ID names the cluster, as in the image', () => {
   assert.is(

@@ -1,0 +1,38 @@
+import { availableParallelism } from 'node:os'
+import { type Definition, int } from '../definition.ts'
+
+const powerOfTwo = (standard: number, min: number, documentation: string): Definition<number> => {
+  const bytes = int(standard, { min, max: 1 << 30 }, documentation)
+  return {
+    ...bytes,
+    allowed: `a power of two from ${min} to ${1 << 30}`,
+    parse(text) {
+      const value = bytes.parse(text)
+      return value !== undefined && (value & (value - 1)) === 0 ? value : undefined
+    },
+  }
+}
+
+/** Odradek's own. */
+export const engine = {
+  'odradek.partition.workers': int(
+    Math.max(1, availableParallelism() - 1),
+    { min: 1, max: 256 },
+    'Threads that own partitions and write them; the default is one less than there are cores, at least 1.',
+  ),
+  'odradek.ring.bytes': powerOfTwo(
+    33_554_432,
+    1_048_576,
+    'Bytes of the ring between the main thread and each partition worker; it must hold two of the largest batches.',
+  ),
+  'odradek.open.files': int(
+    null,
+    { min: 64 },
+    'Log files open at once; those used longest ago are closed. Unset: half of what the system allows a process, at most 50000.',
+  ),
+  'odradek.journal.bytes': int(
+    33_554_432,
+    { min: 1_048_576, max: 1 << 30 },
+    'Bytes of each of the preallocated journal files of a partition worker.',
+  ),
+}

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { ApiTable } from './apis/handler.ts'
 import type { DynamicConfigs } from './configs/dynamic.ts'
-import type { GroupConfigs } from './configs/group.ts'
+import type { NamedConfigs } from './configs/named.ts'
 import type { GroupCoordinator } from './groups/coordinator.ts'
 import type { MetadataStore } from './metadata/store.ts'
 import type { Options } from './options.ts'
@@ -31,7 +31,8 @@ export interface BrokerContext {
   readonly producerIds: ProducerIds
   readonly configs: DynamicConfigs
   readonly fetchSessions: FetchSessions
-  readonly groupConfigs: GroupConfigs
+  readonly groupConfigs: NamedConfigs
+  readonly clientMetrics: NamedConfigs
   readonly groups: GroupCoordinator
   readonly tasks: TaskPool
   readonly log: Logger

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { ApiTable } from './apis/handler.ts'
 import type { BrokerContext, Endpoint } from './broker-context.ts'
 import { DynamicConfigs } from './configs/dynamic.ts'
-import { GroupConfigs } from './configs/group.ts'
+import { NamedConfigs } from './configs/named.ts'
 import { brokerValue } from './configs/values.ts'
 import type { GroupCoordinator } from './groups/coordinator.ts'
 import { LocalMetadataStore } from './metadata/local.ts'
@@ -41,7 +41,8 @@ export class BrokerNode implements BrokerContext {
   readonly registry: Registry
   readonly producerIds: ProducerIds
   readonly configs: DynamicConfigs
-  readonly groupConfigs: GroupConfigs
+  readonly groupConfigs: NamedConfigs
+  readonly clientMetrics: NamedConfigs
   readonly groups: GroupCoordinator
   readonly fetchSessions: FetchSessions
   readonly tasks: TaskPool
@@ -62,7 +63,8 @@ export class BrokerNode implements BrokerContext {
     dataDir: DataDir
     store: MetadataStore
     configs: DynamicConfigs
-    groupConfigs: GroupConfigs
+    groupConfigs: NamedConfigs
+    clientMetrics: NamedConfigs
     workers: WorkerPool
     brokerEpoch: number
     tasks: TaskPool
@@ -74,6 +76,7 @@ export class BrokerNode implements BrokerContext {
     this.store = parts.store
     this.configs = parts.configs
     this.groupConfigs = parts.groupConfigs
+    this.clientMetrics = parts.clientMetrics
     this.#workers = parts.workers
     this.brokerEpoch = parts.brokerEpoch
     this.tasks = parts.tasks
@@ -139,11 +142,14 @@ export class BrokerNode implements BrokerContext {
       const brokerEpoch = await nextBrokerEpoch(store, nodeId)
       const configs = new DynamicConfigs(store, options)
       await configs.load()
-      const groupConfigs = new GroupConfigs(store)
+      const groupConfigs = new NamedConfigs(store, 'groups')
       await groupConfigs.load()
+      const clientMetrics = new NamedConfigs(store, 'client-metrics')
+      await clientMetrics.load()
       const tasks = new TaskPool()
       undo.unshift(() => tasks.close())
-      const parts = { options, log, dataDir, store, configs, groupConfigs, workers }
+      const kept = { store, configs, groupConfigs, clientMetrics }
+      const parts = { options, log, dataDir, workers, ...kept }
       const broker = new BrokerNode({ ...parts, brokerEpoch, tasks, code })
       lost = (worker, error) => {
         log.fatal({ err: error }, 'a partition worker has died: its partitions are offline')

@@ -1,12 +1,14 @@
 /**
- * DescribeConfigs (32), versions 1-4: configs of topics, groups, this broker, and (broker "") of what is set for all brokers.
- * Deviations from Kafka: no configs of broker loggers and client metrics (INVALID_REQUEST), and a resource given
- * twice is refused, which keeps the answer in proportion to what exists.
+ * DescribeConfigs (32), versions 1-4: configs of topics, groups, subscriptions of client metrics, this broker, and (broker "") of what
+ * is set for all brokers.
+ * Deviations from Kafka: no configs of broker loggers (INVALID_REQUEST), and a resource given twice is refused, which keeps
+ * the answer in proportion to what exists.
  */
 import {
   type ConfigEntry,
   type DescribeOptions,
   describeBrokerConfigs,
+  describeClientMetrics,
   describeClusterConfigs,
   describeGroupConfigs,
   describeTopicConfigs,
@@ -55,6 +57,9 @@ function describe(resource: Resource, options: DescribeOptions, broker: Broker):
   if (target.kind === 'topic') return describeTopicConfigs(target.topic.configs, view, options)
   if (target.kind === 'group') {
     return describeGroupConfigs(broker.groupConfigs.current(target.group) ?? {}, view, options)
+  }
+  if (target.kind === 'client metrics') {
+    return describeClientMetrics(broker.clientMetrics.current(target.subscription) ?? {}, options)
   }
   if (target.broker === ALL_BROKERS) return describeClusterConfigs(view, options)
   return describeBrokerConfigs(view, options)

@@ -1,4 +1,9 @@
 import { brokerConfigs } from '../configs/broker.ts'
+import {
+  checkClientMetrics,
+  clientMetricsConfigs,
+  matchPatterns,
+} from '../configs/client-metrics.ts'
 import type { ConfigValues, Definitions } from '../configs/definition.ts'
 import { ALL_BROKERS } from '../configs/dynamic.ts'
 import { groupConfigs, validateGroupConfigs } from '../configs/group.ts'
@@ -13,12 +18,9 @@ import { checkTopicName, duplicatesOf, outcomeOf } from './topic-checks.ts'
 type Broker = RequestContext['broker']
 
 /** Numbers of the kinds of resources that have configs (ConfigResource.java). */
-export const ResourceType = { TOPIC: 2, BROKER: 4, GROUP: 32 } as const
+export const ResourceType = { TOPIC: 2, BROKER: 4, CLIENT_METRICS: 16, GROUP: 32 } as const
 /** Kinds that Kafka has configs for and this broker has not. */
-export const MISSING: ReadonlyMap<number, string> = new Map([
-  [8, 'broker loggers'],
-  [16, 'client metrics'],
-])
+export const MISSING: ReadonlyMap<number, string> = new Map([[8, 'broker loggers']])
 
 export interface Resource {
   readonly resourceType: number
@@ -35,6 +37,7 @@ export type Target =
   | { readonly kind: 'topic'; readonly topic: Topic }
   | { readonly kind: 'broker'; readonly broker: string }
   | { readonly kind: 'group'; readonly group: string }
+  | { readonly kind: 'client metrics'; readonly subscription: string }
 
 /**
  * Finds what a resource names.
@@ -54,6 +57,10 @@ export function targetOf({ resourceType, resourceName }: Resource, broker: Broke
   if (resourceType === ResourceType.GROUP) {
     if (resourceName === '') throw invalidRequest('A group has a name that is not empty.')
     return { kind: 'group', group: resourceName }
+  }
+  if (resourceType === ResourceType.CLIENT_METRICS) {
+    if (resourceName === '') throw invalidRequest('A subscription has a name that is not empty.')
+    return { kind: 'client metrics', subscription: resourceName }
   }
   const missing = MISSING.get(resourceType)
   throw invalidRequest(
@@ -115,6 +122,10 @@ async function alter(resource: Resource, change: Change, validateOnly: boolean, 
     else await broker.groupConfigs.change(group, checked)
     return
   }
+  if (target.kind === 'client metrics') {
+    await alterClientMetrics(target.subscription, change, validateOnly, broker)
+    return
+  }
   const checked = (current: ConfigValues) =>
     newBrokerConfigs(current, change, target.broker, broker)
   if (validateOnly) {
@@ -124,6 +135,26 @@ async function alter(resource: Resource, change: Change, validateOnly: boolean, 
   await broker.configs.change(target.broker, checked)
   broker.log.info({ broker: target.broker }, 'broker configs changed')
   await broker.registry.reconfigure()
+}
+
+async function alterClientMetrics(
+  subscription: string,
+  change: Change,
+  validateOnly: boolean,
+  broker: Broker,
+): Promise<void> {
+  const checked = (current: ConfigValues) => {
+    const values = change(current, clientMetricsConfigs)
+    checkClientMetrics(values)
+    return values
+  }
+  const values = checked(broker.clientMetrics.current(subscription) ?? {})
+  // On a thread of their own: hostile ones take long to compile.
+  for (const pattern of matchPatterns(values)) {
+    const problem = await broker.tasks.run('checkPattern', { pattern })
+    if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
+  }
+  if (!validateOnly) await broker.clientMetrics.change(subscription, checked)
 }
 
 function newTopicConfigs(current: ConfigValues, change: Change, broker: Broker): ConfigValues {

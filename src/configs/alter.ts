@@ -35,13 +35,13 @@ function applyOne(next: Map<string, string>, op: AlterOp, definitions: Definitio
     next.delete(name)
     return
   }
-  const definition = definitionOf(definitions, name)
-  if (definition === undefined) throw invalidConfig(`Unknown config ${name}.`)
   if (value === null) throw invalidRequest(`A value for ${name} is missing.`)
   if (operation === AlterOperation.SET) {
     next.set(name, value)
     return
   }
+  const definition = definitionOf(definitions, name)
+  if (definition === undefined) throw invalidConfig(`Unknown config ${name}.`)
   if (operation !== AlterOperation.APPEND && operation !== AlterOperation.SUBTRACT) {
     throw invalidRequest(`Unknown operation ${operation} on config ${name}.`)
   }
@@ -54,7 +54,7 @@ function applyOne(next: Map<string, string>, op: AlterOp, definitions: Definitio
 
 /**
  * The values after a list of IncrementalAlterConfigs operations; `current` is not touched.
- * Appending and subtracting start from the config's default where nothing was set. The values are
+ * Appending and subtracting start from the config's default where nothing was set. Names and values that are set are
  * not validated: that takes all of them together (validateTopicConfigs, validateDynamicConfigs).
  * @throws BrokerError INVALID_CONFIG or INVALID_REQUEST, and then nothing applies.
  */

@@ -1,4 +1,5 @@
 import { type BrokerConfigName, brokerConfig, brokerConfigs } from './broker.ts'
+import { clientMetricsConfigs } from './client-metrics.ts'
 import {
   ConfigType,
   type ConfigValues,
@@ -17,6 +18,7 @@ export const ConfigSource = {
   DYNAMIC_DEFAULT_BROKER: 3,
   STATIC_BROKER: 4,
   DEFAULT: 5,
+  CLIENT_METRICS: 7,
   GROUP: 8,
 } as const
 export type ConfigSource = (typeof ConfigSource)[keyof typeof ConfigSource]
@@ -189,5 +191,20 @@ export function describeGroupConfigs(
       synonyms.unshift({ name, value: canonical(definition, own), source: ConfigSource.GROUP })
     }
     return entryOf(name, definition, text, synonyms, false, options)
+  })
+}
+
+/** What DescribeConfigs answers for a subscription of client metrics. As in Kafka, a default is no synonym here. */
+export function describeClientMetrics(
+  own: ConfigValues,
+  options: DescribeOptions = {},
+): ConfigEntry[] {
+  return wanted(clientMetricsConfigs, options).map(name => {
+    const definition: Definition<unknown> = clientMetricsConfigs[name]
+    const text = textOf(own, name)
+    const source = ConfigSource.CLIENT_METRICS
+    const synonyms =
+      text === undefined ? [] : [{ name, value: canonical(definition, text), source }]
+    return entryOf(name, definition, text ?? definition.standard, synonyms, false, options)
   })
 }

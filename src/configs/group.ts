@@ -1,6 +1,3 @@
-import { BrokerError } from '../errors.ts'
-import type { MetadataStore } from '../metadata/store.ts'
-import { ErrorCode } from '../protocol/error-codes.ts'
 import type { ReadConfigName } from './broker.ts'
 import { readConfigs } from './broker.ts'
 import { type ConfigValues, definitionOf, problemWith } from './definition.ts'
@@ -53,53 +50,4 @@ export function validateGroupConfigs(values: ConfigValues, view: BrokerConfigVie
     }
   }
   return null
-}
-
-const PREFIX = 'configs/groups/'
-
-/** What was set for single groups, kept in the metadata store. A group need not exist to have configs. */
-export class GroupConfigs {
-  readonly #store: MetadataStore
-  readonly #byGroup = new Map<string, ConfigValues>()
-  #changes: Promise<unknown> = Promise.resolve()
-
-  constructor(store: MetadataStore) {
-    this.#store = store
-  }
-
-  async load(): Promise<void> {
-    for (const { key, value } of await this.#store.list(PREFIX)) {
-      this.#byGroup.set(key.slice(PREFIX.length), value as ConfigValues)
-    }
-  }
-
-  /** Groups that have configs of their own. */
-  get groups(): Iterable<string> {
-    return this.#byGroup.keys()
-  }
-
-  /** What was set for the group; undefined: nothing. */
-  current(group: string): ConfigValues | undefined {
-    return this.#byGroup.get(group)
-  }
-
-  /** Changes what is set, durably, one change after the other; if `change` throws, nothing changes. */
-  change(group: string, change: (current: ConfigValues) => ConfigValues): Promise<void> {
-    const done = this.#changes.then(async () => {
-      const key = PREFIX + group
-      const values = change(this.current(group) ?? {})
-      const entry = await this.#store.get(key)
-      const isEmpty = Object.keys(values).length === 0
-      const next = isEmpty ? null : { ...values }
-      const { ok } = await this.#store.compareAndSet(key, entry?.revision ?? 0, next)
-      if (!ok) {
-        const message = 'The configs were changed by another broker at the same time: try again.'
-        throw new BrokerError(ErrorCode.INVALID_UPDATE_VERSION, message)
-      }
-      if (isEmpty) this.#byGroup.delete(group)
-      else this.#byGroup.set(group, values)
-    })
-    this.#changes = done.catch(() => {})
-    return done
-  }
 }

@@ -51,9 +51,11 @@ async function create(
 
 /** Takes away all topics, groups and configs that were set while running. */
 export async function reset(node: BrokerNode): Promise<void> {
-  const { registry, configs, groupConfigs } = node
+  const { registry, configs, groupConfigs, clientMetrics } = node
   await Promise.all([...registry.topics].map(topic => registry.delete(topic)))
-  for (const group of [...groupConfigs.groups]) await groupConfigs.change(group, () => ({}))
+  for (const named of [groupConfigs, clientMetrics]) {
+    for (const name of [...named.names]) await named.change(name, () => ({}))
+  }
   for (const broker of [String(node.nodeId), ALL_BROKERS]) {
     if (Object.keys(configs.current(broker)).length > 0) await configs.change(broker, () => ({}))
   }

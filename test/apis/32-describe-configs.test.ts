@@ -10,6 +10,7 @@ import { errorsBy, expectError, versionsOf, Wire } from './wire.ts'
 const test = suite('DescribeConfigs')
 const TOPIC = 2
 const BROKER = 4
+const CLIENT_METRICS = 16
 const SECRET = 'hunter2'
 let wire: Wire
 
@@ -108,6 +109,19 @@ test('secrets are sensitive and not shown, whether given at start or set while r
   assert.not.match(JSON.stringify(broker), SECRET)
 })
 
+test('a subscription of client metrics shows what was set, or its defaults', async () => {
+  const asked = [{ type: CLIENT_METRICS, name: 'sub' }]
+  const shown = async () => {
+    const [{ configs }] = await describe(asked, 4, { includeSynonyms: true })
+    return configs.map(c => `${c.name}=${c.value} ${c.configSource} ${c.synonyms.length}`)
+  }
+  assert.equal(await shown(), ['interval.ms=300000 5 0', 'match= 5 0', 'metrics= 5 0'])
+  await wire.node.clientMetrics.change('sub', () => ({ metrics: '*', 'interval.ms': ' 500' }))
+  const { CLIENT_METRICS: own } = ConfigSource
+  assert.equal(await shown(), [`interval.ms=500 ${own} 1`, 'match= 5 0', `metrics=* ${own} 1`])
+  await wire.node.clientMetrics.change('sub', () => ({}))
+})
+
 test('what does not exist is refused, each for itself', async () => {
   const asked: Asked[] = [
     { name: 'nope' },
@@ -117,7 +131,7 @@ test('what does not exist is refused, each for itself', async () => {
     { type: BROKER, name: 'x' },
     { type: BROKER, name: '1' },
     { type: 8, name: '1' },
-    { type: 16, name: 'metrics' },
+    { type: CLIENT_METRICS, name: '' },
     { type: 32, name: 'group' },
     { type: 3, name: 'what' },
   ]
@@ -132,12 +146,12 @@ test('what does not exist is refused, each for itself', async () => {
       '4 x': 'INVALID_REQUEST',
       '4 1': 'NONE',
       '8 1': 'INVALID_REQUEST',
-      '16 metrics': 'INVALID_REQUEST',
+      '16 ': 'INVALID_REQUEST',
       '32 group': 'NONE',
       '3 what': 'INVALID_REQUEST',
     },
   )
-  assert.match(results[7]!.errorMessage ?? '', 'client metrics')
+  assert.match(results[6]!.errorMessage ?? '', 'broker loggers')
 })
 
 test("a group has the broker's values until it has its own", async () => {

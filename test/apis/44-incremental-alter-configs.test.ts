@@ -8,6 +8,7 @@ const test = suite('IncrementalAlterConfigs')
 const { SET, DELETE, APPEND, SUBTRACT } = AlterOperation
 const TOPIC = 2
 const BROKER = 4
+const CLIENT_METRICS = 16
 let wire: Wire
 
 test.before(async () => {
@@ -173,7 +174,7 @@ test('broker configs that are read-only, bad, unknown or of another broker are r
     ['1', ['log.retention.ms', SET, 'x'], 'INVALID_REQUEST'],
     ['1', ['log.retention.ms', SET, null], 'INVALID_REQUEST'],
     ['1', ['log.retention.ms', APPEND, '1'], 'INVALID_CONFIG'],
-    ['1', ['unknown', SET, '1'], 'INVALID_CONFIG'],
+    ['1', ['unknown', SET, '1'], 'INVALID_REQUEST'],
     ['1', ['authorizer.class.name', SET, ''], 'INVALID_REQUEST'],
     ['1', ['ssl.keystore.location', SET, '/x'], 'INVALID_REQUEST'],
     ['1', ['ssl.client.auth', SET, 'required'], 'INVALID_REQUEST'],
@@ -189,14 +190,59 @@ test('broker configs that are read-only, bad, unknown or of another broker are r
 })
 
 test('other kinds of resources have no configs', async () => {
-  for (const type of [0, 3, 8, 16]) {
+  for (const type of [0, 3, 8]) {
     const ops: Op[] = [['root', SET, 'INFO']]
     expectError((await alterAll([{ type, name: '1', ops }]))[0]!, 'INVALID_REQUEST')
   }
 })
 
+const alterMetrics = async (name: string, ...ops: Op[]) =>
+  (await alterAll([{ type: CLIENT_METRICS, name, ops }]))[0]!
+
+test('subscriptions of client metrics are set, shrunk and deleted', async () => {
+  const set = (name: string, value: string) => alterMetrics('sub', [name, SET, value])
+  expectError(await set('interval.ms', '100'), 'NONE')
+  expectError(await set('metrics', 'org.apache.kafka.,x'), 'NONE')
+  expectError(await set('match', ' client_id = (?i)app-.* ,client_source_port=9+'), 'NONE')
+  expectError(await alterMetrics('sub', ['metrics', SUBTRACT, 'x']), 'NONE')
+  assert.equal(wire.node.clientMetrics.current('sub'), {
+    'interval.ms': '100',
+    metrics: 'org.apache.kafka.',
+    match: ' client_id = (?i)app-.* ,client_source_port=9+',
+  })
+  const keys = ['interval.ms', 'metrics', 'match', 'bogus']
+  expectError(await alterMetrics('sub', ...keys.map((key): Op => [key, DELETE, null])), 'NONE')
+  assert.equal([...wire.node.clientMetrics.names], [])
+})
+
+test('subscriptions that cannot be are refused with the errors of Kafka', async () => {
+  const refused: [string, string, Parameters<typeof expectError>[1]][] = [
+    ['interval.ms', '99', 'INVALID_REQUEST'],
+    ['interval.ms', '3600001', 'INVALID_REQUEST'],
+    ['interval.ms', 'soon', 'INVALID_CONFIG'],
+    ['match', 'foo=bar', 'INVALID_CONFIG'],
+    ['match', 'client_id', 'INVALID_CONFIG'],
+    ['match', 'client_id=', 'INVALID_CONFIG'],
+    ['match', 'client_id=a=b', 'INVALID_CONFIG'],
+    ['match', 'client_id=[', 'INVALID_CONFIG'],
+    ['match', 'client_id=a,,client_source_port=1', 'INVALID_CONFIG'],
+    ['match', Array.from({ length: 17 }, (_, i) => `client_id=${i}`).join(), 'INVALID_CONFIG'],
+    ['metrics', 'a,,b', 'INVALID_CONFIG'],
+    ['bogus', '1', 'INVALID_REQUEST'],
+  ]
+  for (const [key, value, error] of refused) {
+    expectError(await alterMetrics('bad', [key, SET, value]), error)
+  }
+  expectError(await alterMetrics('', ['interval.ms', SET, '100']), 'INVALID_REQUEST')
+  const ops: Op[] = [['interval.ms', SET, '100']]
+  const asked = [{ type: CLIENT_METRICS, name: 'dry', ops }]
+  expectError((await alterAll(asked, true))[0]!, 'NONE')
+  assert.equal([...wire.node.clientMetrics.names], [])
+})
+
 test('what was set is there after a restart', async () => {
   expectError(await alterBroker('1', ['sasl.jaas.config', SET, 'secret']), 'NONE')
+  expectError(await alterMetrics('kept', ['metrics', SET, '*']), 'NONE')
   await wire.createTopic('kept')
   await wire.createTopic('inherits')
   expectError(await alter('kept', ['retention.ms', SET, '55']), 'NONE')
@@ -205,6 +251,7 @@ test('what was set is there after a restart', async () => {
   assert.is(wire.node.registry.topic('kept')!.config.retentionMs, 55)
   assert.is(wire.node.registry.topic('inherits')!.config.retentionMs, 66)
   assert.equal(wire.node.configs.current('1'), { 'sasl.jaas.config': 'secret' })
+  assert.equal(wire.node.clientMetrics.current('kept'), { metrics: '*' })
 })
 
 test.run()

@@ -56,8 +56,8 @@ alter('appends to and subtracts from a list, starting from its default', () => {
 
 alter('refuses what cannot be applied, with the code that clients know', () => {
   const { INVALID_CONFIG, INVALID_REQUEST } = ErrorCode
-  refused(INVALID_CONFIG, 'Unknown config no.such.', ['no.such', SET, '1'])
-  refused(INVALID_CONFIG, 'Unknown config constructor.', ['constructor', SET, '1'])
+  refused(INVALID_CONFIG, 'Unknown config no.such.', ['no.such', APPEND, '1'])
+  refused(INVALID_CONFIG, 'Unknown config constructor.', ['constructor', SUBTRACT, '1'])
   refused(INVALID_CONFIG, 'Cannot append to retention.ms: it is not a list.', [
     'retention.ms',
     APPEND,

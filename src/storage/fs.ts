@@ -20,6 +20,8 @@ export interface FileSystem {
   size(fd: number): number
   /** When the file's content last changed, in ms since the epoch. */
   modifiedMs(path: string): number
+  /** Says that it was then. */
+  setModifiedMs(path: string, ms: number): void
   rename(from: string, to: string): void
   unlink(path: string): void
   mkdir(path: string): void
@@ -99,6 +101,7 @@ export const realFileSystem: FileSystem = {
   fdatasync: fd => fs.fdatasyncSync(fd),
   size: fd => fs.fstatSync(fd).size,
   modifiedMs: path => fs.statSync(path).mtimeMs,
+  setModifiedMs: (path, ms) => fs.utimesSync(path, ms / 1000, ms / 1000),
   rename: (from, to) => fs.renameSync(from, to),
   unlink: path => fs.unlinkSync(path),
   mkdir: path => fs.mkdirSync(path, { recursive: true }),

@@ -170,6 +170,12 @@ export class MemoryFs implements FileSystem {
     return file.modifiedMs
   }
 
+  setModifiedMs(path: string, ms: number): void {
+    const file = this.#find(path)
+    if (!(file instanceof MemoryFile)) throw errorOf('ENOENT', 'utimes', path)
+    file.modifiedMs = ms
+  }
+
   rename(from: string, to: string): void {
     this.#check('rename', from)
     const dir = this.#dir(dirname(from))

@@ -120,6 +120,8 @@ export class TestFiles implements FileSystem {
     return 0
   }
 
+  setModifiedMs(): void {}
+
   exists(path: string): boolean {
     return this.names.has(path)
   }

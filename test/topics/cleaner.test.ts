@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { readdirSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -108,6 +108,20 @@ test('searches by time and by offset go on as if nothing had happened', async ()
     0,
     'an offset that is gone is not out of range',
   )
+})
+
+test('records without timestamps are as old as they were, for retention', async () => {
+  await wire.createTopic('old', 1, COMPACTED)
+  await write('old', 8)
+  const log = (name: string) => join(wire.node.dataDir, 'old-0', name)
+  const logs = () => filesOf('old').filter(name => name.endsWith('.log'))
+  const [first] = logs()
+  utimesSync(log(first!), 1_000, 1_000)
+  const before = statSync(log(first!))
+  await wire.node.cleaner.clean()
+  const after = statSync(log(first!))
+  assert.ok(after.size < before.size)
+  assert.is(after.mtimeMs, 1_000_000)
 })
 
 test('records without a key go, as in Kafka; a topic that is not compacted keeps everything', async () => {

@@ -212,6 +212,7 @@ export class Compactor {
     } finally {
       target.close()
     }
+    this.#keepAge(target.path, group.at(-1)!)
     return {
       base,
       replaces: group.map(segment => segment.base),
@@ -221,6 +222,13 @@ export class Compactor {
       maxTimestamp: target.maxTimestamp,
       maxTimestampOffset: target.maxTimestampOffset,
     }
+  }
+
+  /** Retention by time goes by it where records carry no timestamps: they are not newer for having been compacted. */
+  #keepAge(path: string, newest: SegmentExtent): void {
+    const files = this.#files
+    const from = join(this.#plan.dir, fileName(newest.base, 'log'))
+    files.setModifiedMs(path, files.modifiedMs(from))
   }
 
   #filter(bytes: Buffer, transactions: TransactionFilter): Buffer | null {

@@ -1,5 +1,6 @@
 import type { Bench } from './harness.ts'
 import { compaction } from './macro/compaction.ts'
+import { connections } from './macro/connections.ts'
 import { fetch } from './macro/fetch.ts'
 import { partitions } from './macro/partitions.ts'
 import { produce } from './macro/produce.ts'
@@ -18,4 +19,5 @@ export const benches: Readonly<Record<string, Bench>> = {
   fetch,
   compaction,
   partitions,
+  connections,
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { BrokerProcess } from '../../test/lib/broker-process.ts'
 import type { Bench } from '../harness.ts'
@@ -34,7 +34,7 @@ export const partitions: Bench = async ({ tiny }) => {
     const cpu = broker.cpuSeconds
     await delay(idleMs)
     numbers['idle_cpu_%'] = ((broker.cpuSeconds - cpu) / idleMs) * 100_000
-    numbers.rss_MB = residentMb(broker)
+    numbers.rss_MB = broker.residentKb / 1024
     numbers.open_files = readdirSync(`/proc/${broker.child.pid}/fd`).length
     await broker.stop()
     broker = await BrokerProcess.start({ fromSource: tiny, dir: broker.dir })
@@ -52,9 +52,4 @@ export const partitions: Bench = async ({ tiny }) => {
 
 const LOAD: Omit<Load, 'topic' | 'partitions' | 'batches'> = {
   ...{ records: 1, valueBytes: 100, connections: 4, inFlight: 16, acks: -1 },
-}
-
-function residentMb({ child }: BrokerProcess): number {
-  const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
 }

@@ -114,6 +114,12 @@ export class BrokerProcess implements AsyncDisposable {
     return Client.connect({ host: '127.0.0.1', port: this.port, maxInFlight })
   }
 
+  /** Memory that it has now (Linux), in KiB. */
+  get residentKb(): number {
+    const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8')
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
+  }
+
   /** CPU seconds used so far; NaN where the system has no /proc. */
   get cpuSeconds(): number {
     const path = `/proc/${this.pid}/stat`

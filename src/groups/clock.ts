@@ -1,5 +1,6 @@
-/** How often time is taken. */
-const TICK_MS = 100
+/** The longest time between two looks at the clock while there are deadlines, and the shortest: so late may a deadline be met. */
+const TICK_MS_MAX = 100
+const TICK_MS_MIN = 10
 /** A step longer than this means that the process or its event loop stood still: only this much of it counts. */
 const STEP_MS_MAX = 200
 /** After such a stop nothing expires for so long: what clients sent meanwhile is read first. */
@@ -60,6 +61,8 @@ export class Deadlines {
   /** The earliest entry of each. */
   readonly #queued = new Map<Timed, number>()
   #timer: NodeJS.Timeout | null = null
+  /** Broker time of the next tick. */
+  #nextTick = Number.POSITIVE_INFINITY
 
   constructor(clock: BrokerClock) {
     this.#clock = clock
@@ -72,8 +75,17 @@ export class Deadlines {
     if (queued !== undefined && queued <= deadline) return
     this.#queued.set(timed, deadline)
     this.#push({ at: deadline, timed })
-    if (this.#timer !== null) return
-    this.#timer = setInterval(() => this.tick(), TICK_MS)
+    if (deadline < this.#nextTick) this.#schedule()
+  }
+
+  #schedule(): void {
+    this.close()
+    const first = this.#heap[0]
+    if (first === undefined) return
+    const now = this.#clock.now()
+    const wait = Math.min(Math.max(first.at - now, TICK_MS_MIN), TICK_MS_MAX)
+    this.#nextTick = now + wait
+    this.#timer = setTimeout(() => this.tick(), wait)
     this.#timer.unref()
   }
 
@@ -84,7 +96,13 @@ export class Deadlines {
   /** Calls everybody whose deadline has passed. */
   tick(): void {
     const now = this.#clock.now()
-    if (!this.#clock.isSettled) return
+    // Those who are watched meanwhile need no timer of their own.
+    this.#nextTick = Number.NEGATIVE_INFINITY
+    if (this.#clock.isSettled) this.#call(now)
+    this.#schedule()
+  }
+
+  #call(now: number): void {
     for (let first = this.#heap[0]; first !== undefined && first.at <= now; first = this.#heap[0]) {
       this.#pop()
       const { timed, at } = first
@@ -93,12 +111,12 @@ export class Deadlines {
       if (timed.deadline <= now) timed.onTime(now)
       this.watch(timed)
     }
-    if (this.#heap.length === 0) this.close()
   }
 
   close(): void {
-    if (this.#timer !== null) clearInterval(this.#timer)
+    if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
+    this.#nextTick = Number.POSITIVE_INFINITY
   }
 
   #push(entry: Entry): void {

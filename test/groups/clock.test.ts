@@ -98,4 +98,30 @@ test('a deadline that becomes earlier is met when it is watched again; a forgott
   deadlines.close()
 })
 
+test('a deadline is met within 10 ms or so, also one that comes while a later one is waited for', async () => {
+  const awake = setInterval(() => {}, 1_000)
+  const clock = new BrokerClock()
+  const deadlines = new Deadlines(clock)
+  const late: number[] = []
+  const alarm = (ms: number): Promise<void> =>
+    new Promise(resolve => {
+      const at = clock.now() + ms
+      deadlines.watch({
+        deadline: at,
+        onTime(now) {
+          late.push(now - at)
+          this.deadline = Number.POSITIVE_INFINITY
+          resolve()
+        },
+      } as Alarm)
+    })
+  const later = alarm(150)
+  for (const ms of [130, 5, 95, 37, 61]) await alarm(ms)
+  await later
+  clearInterval(awake)
+  deadlines.close()
+  late.sort((a, b) => a - b)
+  assert.ok(late[0]! >= 0 && late[3]! < 40, `late by ${late.map(Math.round)} ms`)
+})
+
 test.run()

@@ -7,6 +7,8 @@ import { dirname } from 'node:path'
  * Every call throws on failure (with the system's `code`); none retries.
  */
 export interface FileSystem {
+  /** A file that is not larger is freed in no time (`FREED_AT_ONCE_BYTES`). */
+  readonly freedAtOnceBytes: number
   /** Opens for reading (`read`), for reading and writing what exists (`write`), or makes it if missing (`create`). */
   open(path: string, mode: 'read' | 'write' | 'create'): number
   close(fd: number): void
@@ -32,6 +34,11 @@ export interface FileSystem {
   fsyncDir(path: string): void
 }
 
+/**
+ * The file system is busy with freeing a large file for so long (16 ms for 64 MiB on ext4) that flushes, and who waits for
+ * them, are held up.
+ */
+export const FREED_AT_ONCE_BYTES = 2 * 1024 * 1024
 /** Linux takes at most 1,024 buffers in one writev (IOV_MAX). */
 const WRITE_BUFFERS_MAX = 1024
 
@@ -72,6 +79,7 @@ function writeChunk(fd: number, buffers: readonly Uint8Array[], position: number
 }
 
 export const realFileSystem: FileSystem = {
+  freedAtOnceBytes: FREED_AT_ONCE_BYTES,
   open(path, mode) {
     if (mode === 'read') return fs.openSync(path, fs.constants.O_RDONLY)
     const create = mode === 'create' ? fs.constants.O_CREAT : 0

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { FREED_AT_ONCE_BYTES } from '../storage/removal.ts'
+import { FREED_AT_ONCE_BYTES } from '../storage/fs.ts'
 
 /** After each step it rests so many times as long as that took, so that flushes find the file system free. */
 const REST = 8

@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
 import type { LogView, SegmentExtent } from '../storage/commands.ts'
+import { FREED_AT_ONCE_BYTES } from '../storage/fs.ts'
 import type { OpenFiles } from '../storage/open-files.ts'
-import { DELETED, isFreedAtOnce } from '../storage/removal.ts'
+import { DELETED } from '../storage/removal.ts'
 import { fileName } from '../storage/segment.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { Freeing } from './freeing.ts'
@@ -78,7 +79,7 @@ export class LogReader {
     for (const segment of old.values()) {
       segment.isReplaced = true
       segment.close()
-      if (!isFreedAtOnce(segment.size)) this.#freeing.add(segment.path + DELETED)
+      if (segment.size > FREED_AT_ONCE_BYTES) this.#freeing.add(segment.path + DELETED)
     }
     this.#cursors.clear()
     this.changes++

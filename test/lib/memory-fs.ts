@@ -41,6 +41,8 @@ function errorOf(code: string, call: string, path: string): Error {
  * a killed process leaves (all that was written, still not flushed).
  */
 export class MemoryFs implements FileSystem {
+  /** Little, so that logs of both kinds, larger and not, are removed. */
+  readonly freedAtOnceBytes = 512
   root = new MemoryDir()
   fault: Fault | null = null
   /** Calls that change something or can fail, so far. */

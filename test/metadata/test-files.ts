@@ -14,6 +14,7 @@ interface File {
 
 /** Files in memory that know what a power cut would leave, and fail at the n-th call. */
 export class TestFiles implements FileSystem {
+  readonly freedAtOnceBytes = 0
   names = new Map<string, File>()
   #flushedNames = new Map<string, File>()
   #open = new Map<number, File>()

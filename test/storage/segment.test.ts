@@ -156,11 +156,16 @@ test('without a timestamp in its records the file says when it was written', () 
   assert.is(segment.newestMs(), 123)
 })
 
-test('remove leaves none of its files', () => {
-  const { files, segment } = filled(20, 900)
-  segment.seal()
-  segment.remove()
-  assert.equal(files.list(), [])
+test('remove leaves none of its files, but the content of a large one for whoever frees it', () => {
+  for (const [count, left] of [
+    [1, []],
+    [20, ['/00000000000000001000.log.deleted']],
+  ] as const) {
+    const { files, segment } = filled(count, 300)
+    segment.seal()
+    segment.remove()
+    assert.equal(files.list(), left)
+  }
 })
 
 test('file names are 20 digits, and others are not taken for segments', () => {

@@ -23,7 +23,7 @@ test('bash completes commands, their commands, and options', async () => {
   const script = await cli.ok(['completion', 'bash'])
   assert.equal(offered(script, 'odradek', 'to'), ['topic'])
   assert.equal(offered(script, 'odradek', 'topic', 'd'), ['describe', 'delete'])
-  assert.equal(offered(script, 'odradek', 'topic', 'consume', '--g'), ['--grep'])
+  assert.equal(offered(script, 'odradek', 'topic', 'consume', '--gre'), ['--grep'])
   assert.equal(offered(script, 'odradek', 'topic', 'consume', 'orders', '-e', '--js'), ['--json'])
   assert.equal(offered(script, 'odradek', 'doctor', '--boot'), ['--bootstrap'])
   assert.equal(offered(script, 'odradek', 'start', '--over'), ['--override'])

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { deleteRecordsApi } from '../../src/protocol/messages/21-delete-records.ts'
+import { commit, committed } from '../apis/grouping.ts'
 import { Wire } from '../apis/wire.ts'
 import { addressOf, Program } from './program.ts'
 
@@ -159,6 +161,45 @@ test('offsets are counted from the beginning, from the end, or given', async () 
   await cli.fails(1, /offsets partition 0 has offsets 0 to 5, not 6/, far)
 })
 
+test('stored offsets are those that a group has committed, and are left as they are', async () => {
+  await wire.createTopic('stored', 2)
+  await produce('stored', 'a0\na1\na2\n', '-p', '0')
+  await produce('stored', 'b0\nb1\n', '-p', '1')
+  await commit(wire, 'readers', 'stored', 2)
+  const stored = ['-o', 'stored', '--group', 'readers']
+  assert.is(await consume('stored', ...stored, '-p', '0'), 'a2\n')
+  const ran = await cli.run(['topic', 'consume', 'stored', '-e', ...stored])
+  assert.equal(ran.stdout.trim().split('\n').sort(), ['a2', 'b0', 'b1'])
+  const note = 'group readers has committed nothing for stored partition 1: from the beginning'
+  assert.is(ran.stderr, `odradek: ${note}\n`)
+  assert.equal(await committed(wire, 'readers'), { 'stored-0': 2 })
+  const nobody = await cli.run(['topic', 'consume', 'stored', '-eo', 'stored', '--group', 'no'])
+  assert.match(nobody.stderr, /^odradek: group no has committed nothing for stored: from the begin/)
+  assert.is(nobody.stdout.trim().split('\n').length, 5)
+})
+
+test('stored offsets that are deleted, or past the end, are said', async () => {
+  await wire.createTopic('passed')
+  await produce('passed', '0\n1\n2\n')
+  await commit(wire, 'slow', 'passed', 1)
+  await commit(wire, 'ahead', 'passed', 9)
+  const stored = ['topic', 'consume', 'passed', '-e', '-o', 'stored', '--group']
+  await cli.fails(1, /passed partition 0 ends at 3, before the committed offset 9/, [
+    ...stored,
+    'ahead',
+  ])
+  await wire.client.send(deleteRecordsApi, 2, {
+    topics: [{ name: 'passed', partitions: [{ partitionIndex: 0, offset: 2 }] }],
+    timeoutMs: 1000,
+  })
+  const ran = await cli.run([...stored, 'slow'])
+  assert.equal(ran, {
+    code: 0,
+    stdout: '2\n',
+    stderr: 'odradek: passed partition 0: offsets 1 to 1 are deleted\n',
+  })
+})
+
 test('times choose records, as how long ago or as dates', async () => {
   await wire.createTopic('times')
   const now = Date.now()
@@ -250,6 +291,9 @@ test('wrong usage is said with what is allowed', async () => {
     '-o',
     'soon',
   )
+  await wrong(/the last N, or stored/, 'consume', 'x', '-o', 'soon')
+  await wrong(/-o stored are offsets .* add --group/, 'consume', 'x', '-o', 'stored')
+  await wrong(/--group goes with -o stored only/, 'consume', 'x', '--group', 'g')
   await wrong(/%q is none of %t %p/, 'consume', 'x', '-f', '%q')
   await wrong(
     /'yesterday' is invalid. It must be how long ago/,

@@ -1,12 +1,16 @@
 import { errorName } from '../../protocol/error-codes.ts'
 import { listOffsetsApi } from '../../protocol/messages/02-list-offsets.ts'
+import { offsetFetchApi } from '../../protocol/messages/09-offset-fetch.ts'
 import type { Cluster, TopicMetadata } from './cluster.ts'
-import { CliError } from './failure.ts'
+import { CliError, expectNone } from './failure.ts'
 
 /** What ListOffsets takes instead of a time. */
 export const LATEST = -1
 export const EARLIEST = -2
 export const MAX_TIMESTAMP = -3
+
+/** OffsetFetch's last version for one group. */
+const ONE_GROUP_VERSION_MAX = 7
 
 export interface FoundOffset {
   /** -1 if there is none. */
@@ -45,4 +49,24 @@ function byLeader(topic: TopicMetadata): Map<number, number[]> {
     leaders.set(leaderId, [...(leaders.get(leaderId) ?? []), partitionIndex])
   }
   return leaders
+}
+
+export interface Committed {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
+/** All that a group has committed. */
+export async function committedOffsets(cluster: Cluster, group: string): Promise<Committed[]> {
+  const client = await cluster.coordinator(group)
+  const request = { groupId: group, topics: null }
+  const answer = await cluster.send(client, offsetFetchApi, request, ONE_GROUP_VERSION_MAX)
+  expectNone(answer.errorCode, `offsets of group ${group}`)
+  return answer.topics.flatMap(({ name, partitions }) =>
+    partitions.map(({ partitionIndex: partition, committedOffset: offset, errorCode }) => {
+      expectNone(errorCode, `offset of group ${group} in ${name} partition ${partition}`)
+      return { topic: name, partition, offset }
+    }),
+  )
 }

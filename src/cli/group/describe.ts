@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { Cluster } from '../base/cluster.ts'
-import { LATEST, listOffsets } from '../base/offsets.ts'
+import { committedOffsets, LATEST, listOffsets } from '../base/offsets.ts'
 import { type ClusterFlags, clusterCommand, examples } from '../base/options.ts'
 import { paint, plural, print, table } from '../base/output.ts'
-import { committedOffsets, findGroup, type Member, membershipOf, noGroup } from './groups.ts'
+import { findGroup, type Member, membershipOf, noGroup } from './groups.ts'
 
 export function defineDescribe(group: Command): void {
   const command = clusterCommand(

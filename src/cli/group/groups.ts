@@ -1,6 +1,5 @@
 import type { Client } from '../../client/client.ts'
 import { consumerProtocolAssignment } from '../../protocol/consumer-protocol.ts'
-import { offsetFetchApi } from '../../protocol/messages/09-offset-fetch.ts'
 import { describeGroupsApi } from '../../protocol/messages/15-describe-groups.ts'
 import { listGroupsApi } from '../../protocol/messages/16-list-groups.ts'
 import { consumerGroupDescribeApi } from '../../protocol/messages/69-consumer-group-describe.ts'
@@ -8,8 +7,6 @@ import { MalformedFrame, Reader } from '../../protocol/reader.ts'
 import type { Cluster } from '../base/cluster.ts'
 import { CliError, expectNone } from '../base/failure.ts'
 
-/** OffsetFetch's last version for one group. */
-const ONE_GROUP_VERSION_MAX = 7
 /** Versions of a consumer's assignment that are known; a newer one is read as the last of them. */
 const ASSIGNMENT_VERSION_MAX = 3
 
@@ -113,24 +110,4 @@ function readAssignment(bytes: Buffer): Member['assigned'] {
     if (!(error instanceof MalformedFrame)) throw error
     return null
   }
-}
-
-export interface Committed {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-}
-
-/** All that a group has committed. */
-export async function committedOffsets(cluster: Cluster, group: string): Promise<Committed[]> {
-  const client = await cluster.coordinator(group)
-  const request = { groupId: group, topics: null }
-  const answer = await cluster.send(client, offsetFetchApi, request, ONE_GROUP_VERSION_MAX)
-  expectNone(answer.errorCode, `offsets of group ${group}`)
-  return answer.topics.flatMap(({ name, partitions }) =>
-    partitions.map(({ partitionIndex: partition, committedOffset: offset, errorCode }) => {
-      expectNone(errorCode, `offset of group ${group} in ${name} partition ${partition}`)
-      return { topic: name, partition, offset }
-    }),
-  )
 }

@@ -2,11 +2,12 @@ import { type Command, Option } from 'commander'
 import { offsetCommitApi } from '../../protocol/messages/08-offset-commit.ts'
 import { Cluster } from '../base/cluster.ts'
 import { CliError, expectNone, usage } from '../base/failure.ts'
+import { committedOffsets } from '../base/offsets.ts'
 import { type ClusterFlags, clusterCommand, examples, integer } from '../base/options.ts'
 import { plural, print, table } from '../base/output.ts'
 import { parseTime } from '../base/time.ts'
 import { parseStart, rangesOf, type Start } from '../topic/ranges.ts'
-import { committedOffsets, findGroup, membershipOf, noGroup } from './groups.ts'
+import { findGroup, membershipOf, noGroup } from './groups.ts'
 
 /** OffsetCommit's last version for names; later ones want ids. */
 const NAMES_VERSION_MAX = 9
@@ -31,7 +32,7 @@ export function defineSeek(group: Command): void {
       new Option(
         '-o, --offset <offset>',
         'beginning, end, an offset, or -N for N before the end',
-      ).argParser(parseStart),
+      ).argParser(text => parseStart(text)),
     )
     .addOption(
       new Option('--from <time>', 'to the first record at or after it: 1h (ago), or an ISO time')

@@ -1,21 +1,23 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { RE2JS, RE2JSSyntaxException } from 're2js'
 import type { BatchRecord } from '../../protocol/records.ts'
-import { Cluster } from '../base/cluster.ts'
+import { Cluster, type TopicMetadata } from '../base/cluster.ts'
 import { parseDelimiter } from '../base/escapes.ts'
 import { usage } from '../base/failure.ts'
+import { committedOffsets } from '../base/offsets.ts'
 import { type ClusterFlags, clusterCommand, examples, integer } from '../base/options.ts'
 import { Writing } from '../base/output.ts'
 import { type Done, showProgress } from '../base/progress.ts'
 import { parseTime } from '../base/time.ts'
 import { Consumer, type Range, type Sink } from './consumer.ts'
 import { type Format, jsonFormat, lineFormat, parseFormat } from './format.ts'
-import { parseStart, rangesOf, type Start } from './ranges.ts'
+import { parseStart, rangesOf, type Start, type Stored } from './ranges.ts'
 
 interface ConsumeFlags extends ClusterFlags {
   readonly topic?: string
   readonly partition?: number
-  readonly offset: Start
+  readonly offset: Start | 'stored'
+  readonly group?: string
   readonly from?: number
   readonly to?: number
   readonly exit?: boolean
@@ -37,10 +39,14 @@ export function defineConsume(topic: Command): void {
     .addOption(
       new Option(
         '-o, --offset <offset>',
-        'beginning, end, an offset, or -N for the last N of each partition',
+        'beginning, end, an offset, -N for the last N of each partition, or stored: what --group has committed',
       )
-        .argParser(parseStart)
+        .argParser(parseOffset)
         .default('beginning'),
+    )
+    .option(
+      '--group <group>',
+      'of -o stored; it is only read, not joined, and nothing is committed',
     )
     .addOption(
       new Option('--from <time>', 'from the first record at or after it: 1h (ago), or an ISO time')
@@ -79,8 +85,13 @@ export function defineConsume(topic: Command): void {
     'odradek topic consume orders -e',
     'odradek topic consume orders -o -10 -c 10 --pretty',
     "odradek topic consume orders --from 1h --grep '(?i)refused' --json",
+    'odradek topic consume orders -o stored --group billing -e',
     "odradek topic consume orders -f '%p %o %T %k=%s\\n'",
   )
+}
+
+function parseOffset(text: string): Start | 'stored' {
+  return text === 'stored' ? text : parseStart(text, ', or stored')
 }
 
 function parseRegex(text: string): RE2JS {
@@ -101,9 +112,16 @@ async function consume(name: string | undefined, flags: ConsumeFlags): Promise<v
   if ((flags.to ?? 0) > Date.now()) {
     throw usage('topic consume: --to is in the future; leave it out to go on as records come')
   }
+  if (flags.offset === 'stored' && flags.group === undefined) {
+    throw usage('topic consume: -o stored are offsets that a group has committed; add --group')
+  }
+  if (flags.offset !== 'stored' && flags.group !== undefined) {
+    throw usage('topic consume: --group goes with -o stored only; no group is joined')
+  }
   await using cluster = await Cluster.connect(flags)
   const topic = await cluster.topic(topicName, flags.partition)
-  const { offset: start, from, to, exit = false } = flags
+  const { offset, group = '', from, to, exit = false } = flags
+  const start = offset === 'stored' ? await storedOffsets(cluster, topic, group) : offset
   const ranges = await rangesOf(cluster, topic, {
     start,
     exitAtEnd: exit,
@@ -115,6 +133,28 @@ async function consume(name: string | undefined, flags: ConsumeFlags): Promise<v
   // Records on the same terminal would be torn apart by it.
   using _progress = showProgress(progressOf(ranges, count), !process.stdout.isTTY)
   await new Consumer(cluster, topic, sink).run(ranges)
+}
+
+/** What a group has committed for a topic; says so if that is nothing for some partitions. */
+async function storedOffsets(
+  cluster: Cluster,
+  { name, partitions }: TopicMetadata,
+  group: string,
+): Promise<Stored> {
+  const stored = new Map<number, number>()
+  for (const { topic, partition, offset } of await committedOffsets(cluster, group)) {
+    if (topic === name && offset >= 0) stored.set(partition, offset)
+  }
+  const without = partitions.map(p => p.partitionIndex).filter(index => !stored.has(index))
+  if (without.length > 0) {
+    const which = without.length === partitions.length ? '' : ` partition ${without.join(', ')}`
+    note(`group ${group} has committed nothing for ${name}${which}: from the beginning`)
+  }
+  return stored
+}
+
+const note = (line: string): void => {
+  process.stderr.write(`odradek: ${line}\n`)
 }
 
 function printer(
@@ -140,7 +180,7 @@ function printer(
       return !isLast
     },
     flush: () => writing.flush(),
-    note: line => process.stderr.write(`odradek: ${line}\n`),
+    note,
   }
 }
 

@@ -7,15 +7,21 @@ import type { Range } from './consumer.ts'
 /** Where to start: an offset, so many before the end (below 0), or a name. */
 export type Start = 'beginning' | 'end' | number
 
-export function parseStart(text: string): Start {
+/** @param more what else the option takes */
+export function parseStart(text: string, more = ''): Start {
   if (text === 'beginning' || text === 'end') return text
   const offset = Number(text)
   if (/^-?\d+$/.test(text) && Number.isSafeInteger(offset)) return offset
-  throw new InvalidArgumentError('It must be beginning, end, an offset, or -N for the last N.')
+  throw new InvalidArgumentError(
+    `It must be beginning, end, an offset, or -N for the last N${more}.`,
+  )
 }
 
+/** Offsets by partition, such as a group has committed: a partition that has none is read from its beginning. */
+export type Stored = ReadonlyMap<number, number>
+
 export interface Asked {
-  readonly start: Start
+  readonly start: Start | Stored
   /** ms: from the first record at or after it. Then `start` does not count. */
   readonly from?: number
   /** ms: up to the first record at or after it. */
@@ -48,10 +54,12 @@ export async function rangesOf(
       const { offset } = offsets.get(partition)!
       return offset < 0 ? high : offset
     }
-    const offset =
-      froms === null
-        ? startOffset(start, low, high, `${topic.name} partition ${partition}`)
-        : found(froms)
+    const name = `${topic.name} partition ${partition}`
+    const startHere = (): number =>
+      typeof start === 'object'
+        ? storedOffset(start.get(partition) ?? low, high, name)
+        : startOffset(start, low, high, name)
+    const offset = froms === null ? startHere() : found(froms)
     const bound = exitAtEnd || tos !== null ? high : Number.POSITIVE_INFINITY
     return { partition, leaderId, offset, end: tos === null ? bound : Math.min(bound, found(tos)) }
   })
@@ -63,4 +71,12 @@ function startOffset(start: Start, low: number, high: number, name: string): num
   if (start < 0) return Math.max(low, high + start)
   if (start >= low && start <= high) return start
   throw new CliError(`${name} has offsets ${low} to ${high}, not ${start}`)
+}
+
+/** May be before what is left of the partition: then the consumer says what was deleted. */
+function storedOffset(offset: number, high: number, name: string): number {
+  if (offset <= high) return offset
+  throw new CliError(
+    `${name} ends at ${high}, before the committed offset ${offset}: is it a new topic of that name?`,
+  )
 }

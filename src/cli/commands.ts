@@ -35,6 +35,11 @@ export const groups: readonly CommandGroup[] = [
     load: () => import('./doctor/index.ts'),
   },
   {
+    name: 'bench',
+    description: 'measure a cluster from here: how fast it takes records and gives them back',
+    load: () => import('./bench/index.ts'),
+  },
+  {
     name: 'completion',
     description: 'print the completion of a shell: bash, zsh or fish',
     load: () => import('./completion.ts'),

@@ -25,6 +25,8 @@ async function build(words: readonly string[]): Promise<Command> {
     .description('A distributed commit log that speaks the Apache Kafka wire protocol.')
     .version(version())
     .showHelpAfterError()
+    // What is behind a command is for that command alone: `bench produce -t x` is not for bench.
+    .enablePositionalOptions()
     .exitOverride()
   program
     .command('start', { isDefault: true })

@@ -26,6 +26,8 @@ test('bash completes commands, their commands, and options', async () => {
   assert.equal(offered(script, 'odradek', 'topic', 'consume', '--gre'), ['--grep'])
   assert.equal(offered(script, 'odradek', 'topic', 'consume', 'orders', '-e', '--js'), ['--json'])
   assert.equal(offered(script, 'odradek', 'doctor', '--boot'), ['--bootstrap'])
+  assert.equal(offered(script, 'odradek', 'bench', 'c'), ['consume'])
+  assert.equal(offered(script, 'odradek', 'bench', 'produce', '--ra'), ['--rate'])
   assert.equal(offered(script, 'odradek', 'start', '--over'), ['--override'])
 })
 

@@ -10,6 +10,8 @@ import type { Address, ClusterFlags } from './options.ts'
 
 /** Between two tries of what a cluster is not ready for yet. */
 const RETRY_MS = 100
+/** Requests under way on a connection, as in Kafka. */
+const IN_FLIGHT_MAX = 5
 /** FindCoordinator's last version for one key. */
 const ONE_KEY_VERSION_MAX = 3
 
@@ -158,9 +160,14 @@ export class Cluster implements AsyncDisposable {
 }
 
 /** Connects and learns which versions the broker has. @throws CliError with exit code 3 */
-export async function open({ host, port }: Address, timeoutMs: number, what = ''): Promise<Client> {
+export async function open(
+  { host, port }: Address,
+  timeoutMs: number,
+  what = '',
+  maxInFlight = IN_FLIGHT_MAX,
+): Promise<Client> {
   try {
-    const limits = { connectTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs }
+    const limits = { connectTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs, maxInFlight }
     const client = await Client.connect({ host, port, clientId: 'odradek', ...limits })
     try {
       await client.apiVersions()

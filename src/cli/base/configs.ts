@@ -57,6 +57,12 @@ export async function describeConfigs(
   return configs.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
+/** The most that a batch of a topic may take. */
+export async function messageBytesMax(cluster: Cluster, topic: string): Promise<number> {
+  const [config] = await describeConfigs(cluster, 'topic', topic, ['max.message.bytes'])
+  return Number(config?.value ?? Number.POSITIVE_INFINITY)
+}
+
 export interface ConfigChanges {
   readonly set?: readonly (readonly [string, string])[]
   readonly unset?: readonly string[]

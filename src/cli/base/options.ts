@@ -15,6 +15,9 @@ export interface ClusterFlags {
   readonly json?: boolean
 }
 
+/** Of batches, by their numbers in them. */
+export const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+
 const PORT_DEFAULT = 9092
 const BOOTSTRAP_DEFAULT = '127.0.0.1:9092'
 const TIMEOUT_MS_DEFAULT = 10_000

@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import { ErrorCode } from '../../protocol/error-codes.ts'
-import { createTopicsApi } from '../../protocol/messages/19-create-topics.ts'
 import { Cluster } from '../base/cluster.ts'
 import { expectNone } from '../base/failure.ts'
 import {
@@ -11,6 +10,7 @@ import {
   integer,
 } from '../base/options.ts'
 import { plural, print } from '../base/output.ts'
+import { createTopics, whenThere } from '../base/topics.ts'
 
 interface CreateFlags extends ClusterFlags {
   /** -1: what the broker has as its default. */
@@ -44,16 +44,19 @@ async function create(names: string[], flags: CreateFlags): Promise<void> {
   await using cluster = await Cluster.connect(flags)
   const configs = flags.config.map(([name, value]) => ({ name, value }))
   const { partitions: numPartitions, replicas: replicationFactor } = flags
-  const topics = names.map(name => ({ name, numPartitions, replicationFactor, configs }))
-  const request = { topics, timeoutMs: flags.timeout }
-  const answer = await cluster.send(await cluster.controller(), createTopicsApi, request)
+  const topics = await createTopics(cluster, names, { numPartitions, replicationFactor, configs })
   const created = new Set<string>()
-  for (const { name, errorCode, errorMessage } of answer.topics) {
+  for (const { name, errorCode, errorMessage } of topics) {
     if (flags.ifNotExists && errorCode === ErrorCode.TOPIC_ALREADY_EXISTS) continue
     expectNone(errorCode, `topic ${name} is not created`, errorMessage)
     created.add(name)
   }
-  const found = await Promise.all(names.map(name => whenThere(cluster, name, created.has(name))))
+  const found = await Promise.all(
+    names.map(async name => {
+      const { topicId: id, partitions } = await whenThere(cluster, name)
+      return { name, id, partitions: partitions.length, created: created.has(name) }
+    }),
+  )
   print(flags.json, found, () =>
     found
       .map(t => {
@@ -62,15 +65,4 @@ async function create(names: string[], flags: CreateFlags): Promise<void> {
       })
       .join('\n'),
   )
-}
-
-/** Kafka answers before all brokers know the topic: whoever is told that it exists is to be able to use it. */
-async function whenThere(cluster: Cluster, name: string, created: boolean) {
-  const isKnown = async () => {
-    const { topics } = await cluster.metadata([name])
-    return topics[0]?.errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION ? undefined : true
-  }
-  await cluster.until(isKnown, () => `topic ${name} is created but the broker does not show it`)
-  const { topicId, partitions } = await cluster.topic(name)
-  return { name, id: topicId, partitions: partitions.length, created }
 }

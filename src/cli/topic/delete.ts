@@ -1,13 +1,10 @@
 import type { Command } from 'commander'
 import { ErrorCode, errorName } from '../../protocol/error-codes.ts'
-import { deleteTopicsApi } from '../../protocol/messages/20-delete-topics.ts'
 import { Cluster } from '../base/cluster.ts'
 import { CliError } from '../base/failure.ts'
 import { type ClusterFlags, clusterCommand, examples } from '../base/options.ts'
 import { print } from '../base/output.ts'
-
-/** DeleteTopics' last version for names; later ones want ids or names in another place. */
-const NAMES_VERSION_MAX = 5
+import { deleteTopics } from '../base/topics.ts'
 
 export function defineDelete(topic: Command): void {
   const command = clusterCommand(
@@ -26,12 +23,9 @@ async function remove(
   flags: ClusterFlags & { ifExists?: boolean },
 ): Promise<void> {
   await using cluster = await Cluster.connect(flags)
-  const request = { topicNames: names, timeoutMs: flags.timeout }
-  const client = await cluster.controller()
-  const { responses } = await cluster.send(client, deleteTopicsApi, request, NAMES_VERSION_MAX)
   const deleted: string[] = []
   const problems: string[] = []
-  for (const { name, errorCode, errorMessage } of responses) {
+  for (const { name, errorCode, errorMessage } of await deleteTopics(cluster, names)) {
     const isUnknown = errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if (errorCode === ErrorCode.NONE) deleted.push(name!)
     else if (isUnknown && !flags.ifExists) problems.push(`topic ${name} does not exist`)

@@ -3,11 +3,12 @@ import { type Command, Option } from 'commander'
 import { ClientError } from '../../client/client.ts'
 import type { NewRecord } from '../../protocol/records.ts'
 import { Cluster } from '../base/cluster.ts'
-import { describeConfigs } from '../base/configs.ts'
+import { messageBytesMax } from '../base/configs.ts'
 import { parseDelimiter } from '../base/escapes.ts'
 import { CliError, usage } from '../base/failure.ts'
 import {
   type ClusterFlags,
+  CODECS,
   clusterCommand,
   collectPairs,
   examples,
@@ -27,8 +28,6 @@ import {
 } from './input.ts'
 import { Producer } from './producer.ts'
 
-/** By their numbers in a batch. */
-const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 /** A timer is not exact below. */
 const AHEAD_MS_MAX = 5
 
@@ -123,11 +122,6 @@ async function produce(
   } finally {
     current?.destroy()
   }
-}
-
-async function messageBytesMax(cluster: Cluster, topic: string): Promise<number> {
-  const [config] = await describeConfigs(cluster, 'topic', topic, ['max.message.bytes'])
-  return Number(config?.value ?? Number.POSITIVE_INFINITY)
 }
 
 async function readInput(

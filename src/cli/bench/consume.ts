@@ -1,0 +1,111 @@
+import type { Client } from '../../client/client.ts'
+import { fetchApi } from '../../protocol/messages/01-fetch.ts'
+import * as batch from '../../protocol/record-batch.ts'
+import type { Cluster, TopicMetadata } from '../base/cluster.ts'
+import { CliError, expectNone } from '../base/failure.ts'
+import { showProgress } from '../base/progress.ts'
+import type { Range } from '../topic/consumer.ts'
+import { rangesOf } from '../topic/ranges.ts'
+import { Connections } from './connections.ts'
+import type { Tally } from './tally.ts'
+import { type Amount, type Stop, sideBySide } from './turns.ts'
+
+/** How long a broker may hold a fetch that it has nothing for. */
+const WAIT_MS_MAX = 500
+/** All partitions of an answer together. */
+const FETCH_BYTES_MAX = 64 * 1024 * 1024
+/** Fetch's last version for names; later ones want ids. */
+const NAMES_VERSION_MAX = 12
+
+export interface ConsumeLoad {
+  readonly amount: Amount
+  readonly connections: number
+  /** Of a partition in one answer. */
+  readonly fetchBytes: number
+}
+
+/** Reads what the topic has now, from its beginning; each connection reads partitions of its own, one fetch at a time. */
+export async function benchConsume(
+  cluster: Cluster,
+  topic: TopicMetadata,
+  load: ConsumeLoad,
+  stop: Stop,
+  newTally: () => Tally,
+): Promise<void> {
+  const asked = { start: 'beginning', exitAtEnd: true } as const
+  const ranges = (await rangesOf(cluster, topic, asked)).filter(r => r.offset < r.end)
+  const there = ranges.reduce((sum, range) => sum + range.end - range.offset, 0)
+  if (there === 0) throw new CliError(`topic ${topic.name} has no records to read`)
+  const count = Math.min(load.connections, ranges.length)
+  await using connections = await Connections.open(cluster, topic, count, 1)
+  const tally = newTally()
+  const { records = there, seconds } = load.amount
+  const amount = { ...(seconds && { seconds }), records: Math.min(records, there) }
+  using _progress = showProgress(() => tally.done(amount))
+  const isOver = (): boolean =>
+    stop.isSet ||
+    tally.records >= records ||
+    (seconds !== undefined && tally.elapsedSeconds >= seconds)
+  const lanes = connections.all.flatMap((toLeaders, i) => {
+    const own = ranges.filter((_, at) => at % count === i)
+    return [...toLeaders].map(([leader, client]) => {
+      const ofLeader = own.filter(range => range.leaderId === leader)
+      return drain(cluster, client, topic.name!, ofLeader, load.fetchBytes, tally, isOver)
+    })
+  })
+  await sideBySide(lanes, stop)
+}
+
+async function drain(
+  cluster: Cluster,
+  client: Client,
+  topic: string,
+  ranges: readonly Range[],
+  partitionMaxBytes: number,
+  tally: Tally,
+  isOver: () => boolean,
+): Promise<void> {
+  for (let turn = 0; !isOver(); turn++) {
+    const open = ranges.filter(range => range.offset < range.end)
+    if (open.length === 0) return
+    // A broker fills its answer in this order: each partition is to be the first one in turn.
+    const first = turn % open.length
+    const partitions = [...open.slice(first), ...open.slice(0, first)].map(
+      ({ partition, offset }) => ({ partition, fetchOffset: offset, partitionMaxBytes }),
+    )
+    const request = {
+      maxWaitMs: Math.min(WAIT_MS_MAX, Math.floor(cluster.timeoutMs / 2)),
+      minBytes: 1,
+      maxBytes: FETCH_BYTES_MAX,
+      topics: [{ topic, partitions }],
+    }
+    const sentMs = performance.now()
+    const answer = await cluster.send(client, fetchApi, request, NAMES_VERSION_MAX)
+    expectNone(answer.errorCode, `fetch of ${topic}`)
+    const passed = { records: 0, bytes: 0 }
+    for (const data of answer.responses.flatMap(response => response.partitions)) {
+      expectNone(data.errorCode, `${topic} partition ${data.partitionIndex}`)
+      const range = open.find(r => r.partition === data.partitionIndex)
+      if (range !== undefined && data.records !== null) pass(range, data.records, passed)
+    }
+    if (passed.bytes > 0) tally.add(passed.records, passed.bytes, sentMs)
+  }
+}
+
+/** Goes past the whole batches of an answer, and counts what is in them. */
+function pass(range: Range, records: Buffer, passed: { records: number; bytes: number }): void {
+  for (let at = 0; at + batch.BATCH_HEADER_BYTES <= records.length; ) {
+    const end = at + batch.batchBytes(records, at)
+    // Kafka cuts an answer where its bytes end: the rest of this batch comes with the next one.
+    if (end > records.length) return
+    if (batch.magic(records, at) !== batch.MAGIC_V2) {
+      throw new CliError(`partition ${range.partition} has batches of before Kafka 0.11`)
+    }
+    if (!batch.isControl(batch.attributes(records, at))) {
+      passed.records += batch.recordsCount(records, at)
+    }
+    passed.bytes += end - at
+    range.offset = Math.max(range.offset, batch.lastOffset(records, at) + 1)
+    at = end
+  }
+}

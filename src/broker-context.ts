@@ -36,6 +36,8 @@ export interface BrokerContext {
   readonly groups: GroupCoordinator
   readonly tasks: TaskPool
   readonly log: Logger
+  /** Members of groups inside the process: they leave before the broker stops. */
+  readonly guests: Set<{ close(): Promise<void> }>
   /** Where clients of this listener reach the broker. */
   endpoint(listener: string): Endpoint
   /** Why nothing may be appended now (the disk is nearly full), or null. */

@@ -47,6 +47,7 @@ export class BrokerNode implements BrokerContext {
   readonly fetchSessions: FetchSessions
   readonly tasks: TaskPool
   readonly cleaner: Cleaner
+  readonly guests = new Set<{ close(): Promise<void> }>()
   readonly brokerEpoch: number
   readonly #dataDir: DataDir
   readonly #workers: WorkerPool
@@ -239,6 +240,7 @@ export class BrokerNode implements BrokerContext {
   async #close(): Promise<void> {
     if (this.#retention !== null) clearInterval(this.#retention)
     this.#disk.close()
+    await Promise.allSettled([...this.guests].map(guest => guest.close()))
     this.groups.close()
     await this.#server.close()
     await this.cleaner.close()

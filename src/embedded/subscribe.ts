@@ -57,10 +57,12 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   constructor(broker: BrokerContext, options: SubscribeOptions, closed: AbortSignal) {
     this.#broker = broker
     this.#options = options
-    const signals = [closed, this.#own.signal]
-    if (options.signal !== undefined) signals.push(options.signal)
-    this.#stop = AbortSignal.any(signals)
-    this.#stop.addEventListener('abort', () => void this.close(), { once: true })
+    const signals = options.signal === undefined ? [closed] : [closed, options.signal]
+    this.#stop = AbortSignal.any([...signals, this.#own.signal])
+    // Not of its own signal, which `close` aborts: it would leave twice, and the second time end before the first is flushed.
+    const outer = AbortSignal.any(signals)
+    outer.addEventListener('abort', () => void this.close(), { once: true })
+    broker.guests.add(this)
   }
 
   /** The partitions that this member has now. */
@@ -145,7 +147,7 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
 
   /** Leaves the group; idempotent. A static member keeps its place for the session timeout. */
   close(): Promise<void> {
-    this.#closing ??= this.#leave()
+    this.#closing ??= this.#leave().finally(() => this.#broker.guests.delete(this))
     return this.#closing
   }
 

@@ -30,7 +30,9 @@ async function build(words: readonly string[]): Promise<Command> {
     .exitOverride()
   program
     .command('start', { isDefault: true })
-    .description('start a broker (by default on 127.0.0.1:9092, with its data in ./data)')
+    .description(
+      'start a broker (by default on 127.0.0.1:9092, with its data in ./data); also without a command',
+    )
     .option('-c, --config <file>', 'a server.properties file')
     .option('-o, --override <key=value>', 'set one option; may be given again', collect, [])
     .addHelpText(
@@ -38,7 +40,7 @@ async function build(words: readonly string[]): Promise<Command> {
       `
 Options have Kafka's names and come from the file, then the environment, then --override:
   $ odradek start --override log.dirs=/var/lib/odradek
-  $ KAFKA_LISTENERS=PLAINTEXT://0.0.0.0:9092 KAFKA_LOG_DIRS=/var/lib/odradek odradek start`,
+  $ KAFKA_LISTENERS=PLAINTEXT://:9092 KAFKA_LOG_DIRS=/var/lib/odradek odradek start`,
     )
     .action(async (flags: { config?: string; override: string[] }) => {
       const { start } = await (starting ?? import('./start.ts'))

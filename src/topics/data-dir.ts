@@ -6,6 +6,8 @@ import { randomUuid } from './uuid.ts'
 const LOCK = '.lock'
 const CLEAN = '.kafka_cleanshutdown'
 const META = 'meta.properties'
+/** Kafka's metadata log: no other broker has it. */
+const KAFKAS = '__cluster_metadata-0'
 
 /** The data folder cannot be used: one sentence that says why and what to do. */
 export class DataDirError extends Error {
@@ -36,6 +38,7 @@ export class DataDir {
     this.path = fs.realpathSync(path)
     lock(this.path)
     try {
+      checkNotKafkas(this.path)
       const meta = readMeta(join(this.path, META))
       this.isNew = meta === null
       this.clusterId = checkMeta(this.path, meta, nodeId, clusterId)
@@ -73,6 +76,14 @@ export class DataDir {
     heldHere.delete(this.path)
     fs.rmSync(join(this.path, LOCK), { force: true })
   }
+}
+
+/** Its partitions would be put aside as strays when topics of their names are made, and Kafka would not find them any more. */
+function checkNotKafkas(dir: string): void {
+  if (!fs.existsSync(join(dir, KAFKAS))) return
+  throw new DataDirError(
+    `The data folder ${dir} holds the data of an Apache Kafka broker (${KAFKAS}), which is not read here: use another log.dirs.`,
+  )
 }
 
 function readMeta(path: string): Map<string, string> | null {
@@ -145,18 +156,28 @@ function isAlive(pid: number): boolean {
   if (!Number.isInteger(pid) || pid <= 0) return false
   try {
     process.kill(pid, 0)
-    return true
+    return !isZombie(pid)
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 
+/** Ended, and its parent has not noticed yet. As long as it has other threads one of them may be amid a write. */
+function isZombie(pid: number): boolean {
+  return 'ZX'.includes(statOf(pid)[0] ?? '-') && fs.readdirSync(`/proc/${pid}/task`).length === 1
+}
+
 /** When a process started, so that a number used again is not taken for its earlier owner; '-' where /proc is missing. */
 function startTimeOf(pid: number): string {
+  return statOf(pid)[19] ?? '-'
+}
+
+/** What /proc says of a process behind its name, beginning with its state; nothing where /proc is missing. */
+function statOf(pid: number): string[] {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '-'
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   } catch {
-    return '-'
+    return []
   }
 }

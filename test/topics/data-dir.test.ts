@@ -1,7 +1,9 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DataDir, DataDirError } from '../../src/topics/data-dir.ts'
@@ -138,5 +140,28 @@ test('a folder in which no lock can be written is refused', () => {
   fs.mkdirSync(join(path, '.lock'), { recursive: true })
   refused(() => new DataDir(path, 1, null), /^The data folder .* cannot be written: /)
 })
+
+test('the folder of an Apache Kafka broker is refused, and left as it is', () => {
+  const path = newPath()
+  fs.mkdirSync(join(path, '__cluster_metadata-0'), { recursive: true })
+  fs.writeFileSync(join(path, 'meta.properties'), 'version=1\nnode.id=1\ncluster.id=kafka\n')
+  refused(() => new DataDir(path, 1, null), /holds the data of an Apache Kafka broker/)
+  assert.equal(fs.readdirSync(path).sort(), ['__cluster_metadata-0', 'meta.properties'])
+})
+
+if (process.platform === 'linux') {
+  test('a process that was killed and that nobody has waited for holds nothing', async () => {
+    // The shell's child ends and stays a zombie: what the shell has become does not wait for it.
+    const parent = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 30'])
+    try {
+      const [line] = await once(parent.stdout, 'data')
+      const pid = Number(String(line))
+      while (!/\) Z /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'))) await turn()
+      new DataDir(writeLock(`${pid} ${startTimeOf(pid)}`), 1, null).unlock()
+    } finally {
+      parent.kill('SIGKILL')
+    }
+  })
+}
 
 test.run()

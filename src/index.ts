@@ -81,9 +81,10 @@ export class Broker implements AsyncDisposable {
    * Appends records without a socket. Resolves when they are as durable as the topic asks: by default, flushed. Makes the
    * topic if it is missing and auto.create.topics.enable allows it.
    * @returns where each record is, in the order given
-   * @throws BrokerError with Kafka's error code
+   * @throws TypeError for what is no record, BrokerError with Kafka's error code, Error if the broker is closed
    */
-  append(topic: string, records: readonly AppendRecord[]): Promise<Appended[]> {
+  async append(topic: string, records: readonly AppendRecord[]): Promise<Appended[]> {
+    if (this.#closed.signal.aborted) throw new Error('The broker is closed.')
     return this.#appender.append(topic, records)
   }
 

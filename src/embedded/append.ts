@@ -45,8 +45,9 @@ export class Appender {
     this.#broker = broker
   }
 
-  /** @throws BrokerError; of several partitions some may have been appended then */
+  /** @throws TypeError for what is no record, BrokerError; of several partitions some may have been appended then */
   async append(topicName: string, records: readonly AppendRecord[]): Promise<Appended[]> {
+    checkRecords(records)
     if (records.length === 0) return []
     const topic = await this.#topic(topicName)
     const turn = this.#turns.get(topicName) ?? 0
@@ -111,6 +112,23 @@ export class Appender {
     if (refusal !== null) throw new BrokerError(refusal.errorCode, refusal.errorMessage)
     return submit(partition, batch)
   }
+}
+
+/** For programs that no compiler checks. */
+function checkRecords(records: readonly AppendRecord[]): void {
+  if (!Array.isArray(records)) throw new TypeError('records must be an array')
+  records.forEach((record: AppendRecord | null, i) => {
+    if (typeof record !== 'object' || record === null) {
+      throw new TypeError(`records[${i}] must be an object`)
+    }
+    const fields = { key: record.key, value: record.value }
+    const headers = Object.entries(record.headers ?? {})
+    const named = headers.map(([name, value]) => [`headers.${name}`, value] as const)
+    for (const [name, value] of [...Object.entries(fields), ...named]) {
+      const isBytes = value == null || typeof value === 'string' || value instanceof Uint8Array
+      if (!isBytes) throw new TypeError(`records[${i}].${name} must be a string, bytes or null`)
+    }
+  })
 }
 
 async function submit(partition: Partition, batch: Buffer): Promise<number> {

@@ -57,6 +57,8 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   constructor(broker: BrokerContext, options: SubscribeOptions, closed: AbortSignal) {
     this.#broker = broker
     this.#options = options
+    if (typeof options.group !== 'string') throw new TypeError('group must be a string')
+    if (!Array.isArray(options.topics)) throw new TypeError('topics must be an array of names')
     const signals = options.signal === undefined ? [closed] : [closed, options.signal]
     this.#stop = AbortSignal.any([...signals, this.#own.signal])
     // Not of its own signal, which `close` aborts: it would leave twice, and the second time end before the first is flushed.

@@ -147,6 +147,25 @@ test('errors carry the Kafka code: unknown topic, offset out of range, wrong par
   assert.is(((await errorOf(readAll(broker, 'nowhere'))) as BrokerError).errorCode, 3)
 })
 
+test('what is no record, and what comes after the end, is said as such', async () => {
+  await using broker = await Broker.start({ dataDir: newDir() })
+  const wrong: [unknown, RegExp][] = [
+    [{ value: 'a' }, /^TypeError: records must be an array/],
+    [
+      [{ value: 'a' }, { value: 5 }],
+      /^TypeError: records\[1\]\.value must be a string, bytes or null/,
+    ],
+    [[{ headers: { h: {} } }], /^TypeError: records\[0\]\.headers\.h must be a string/],
+    [['text'], /^TypeError: records\[0\] must be an object/],
+  ]
+  for (const [records, message] of wrong) {
+    assert.match(String(await errorOf(broker.append('wrong', records as never))), message)
+  }
+  assert.throws(() => broker.subscribe({ group: 'g' } as never), /topics must be an array of names/)
+  await broker.close()
+  assert.match(String(await errorOf(broker.append('wrong', [{}]))), /The broker is closed\./)
+})
+
 test('an offset that does not exist is an error, not silence', async () => {
   await using broker = await Broker.start({ dataDir: newDir() })
   await broker.append('short', [{ value: 'x' }])

@@ -42,7 +42,8 @@ export class Cluster implements AsyncDisposable {
         problems.push(error.message)
       }
     }
-    throw new CliError(problems.join('; '), EXIT.noConnection)
+    const advice = 'is the broker running? odradek doctor looks further'
+    throw new CliError(`${problems.join('; ')}: ${advice}`, EXIT.noConnection)
   }
 
   /** Any broker: the one that the program has connected to. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { groups } from './commands.ts'
 
 /** package.json is two folders up in the sources and three in dist. */
@@ -34,7 +34,11 @@ async function build(words: readonly string[]): Promise<Command> {
       'start a broker (by default on 127.0.0.1:9092, with its data in ./data); also without a command',
     )
     .option('-c, --config <file>', 'a server.properties file')
-    .option('-o, --override <key=value>', 'set one option; may be given again', collect, [])
+    .addOption(
+      new Option('-o, --override <key=value>', 'set one option; may be given again')
+        .argParser(collect)
+        .default([], 'none'),
+    )
     .addHelpText(
       'after',
       `

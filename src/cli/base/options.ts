@@ -59,6 +59,16 @@ export const collectPairs = (
   list: readonly [string, string][] = [],
 ): [string, string][] => [...list, parsePair(text)]
 
+/** An option that may be given again; its value is a list. */
+export function repeated<T>(
+  flags: string,
+  description: string,
+  add: (text: string, list?: readonly T[]) => T[],
+): Option {
+  const option = new Option(flags, `${description}; may be given again`)
+  return option.argParser(add).default([], 'none')
+}
+
 /** A new command that talks to a cluster. */
 export function clusterCommand(parent: Command, usage: string, description: string): Command {
   return withCluster(parent.command(usage).description(description))

@@ -10,7 +10,14 @@ import {
   sourceOf,
 } from '../base/configs.ts'
 import { CliError, usage } from '../base/failure.ts'
-import { type ClusterFlags, clusterCommand, collect, examples, parsePair } from '../base/options.ts'
+import {
+  type ClusterFlags,
+  clusterCommand,
+  collect,
+  examples,
+  parsePair,
+  repeated,
+} from '../base/options.ts'
 import { print, table } from '../base/output.ts'
 
 const KINDS = Object.keys(RESOURCE) as ResourceKind[]
@@ -40,7 +47,7 @@ export function define(config: Command): void {
     .argument('<kind>', WHAT, parseKind)
     .argument('<name>', WHICH)
     .argument('[name=value...]', 'configs to set')
-    .option('--unset <name>', 'back to the default; may be given again', collect, [])
+    .addOption(repeated('--unset <name>', 'back to the default', collect))
     .option('--json', 'print JSON')
     .action(setConfigs)
   examples(

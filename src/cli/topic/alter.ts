@@ -10,6 +10,7 @@ import {
   collectPairs,
   examples,
   integer,
+  repeated,
 } from '../base/options.ts'
 import { print } from '../base/output.ts'
 
@@ -26,8 +27,8 @@ export function defineAlter(topic: Command): void {
     "add partitions, set or unset configs (keys of a topic's records may move to other partitions when there are more)",
   )
     .option('-p, --partitions <count>', 'how many there are to be', integer(1, 1_000_000))
-    .option('--config <name=value>', 'sets a config; may be given again', collectPairs, [])
-    .option('--unset <name>', "back to the broker's value; may be given again", collect, [])
+    .addOption(repeated('--config <name=value>', 'sets a config', collectPairs))
+    .addOption(repeated('--unset <name>', "back to the broker's value", collect))
     .option('--json', 'print JSON')
     .action(alter)
   examples(

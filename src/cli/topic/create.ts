@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import { Cluster } from '../base/cluster.ts'
 import { expectNone } from '../base/failure.ts'
@@ -8,6 +8,7 @@ import {
   collectPairs,
   examples,
   integer,
+  repeated,
 } from '../base/options.ts'
 import { plural, print } from '../base/output.ts'
 import { createTopics, whenThere } from '../base/topics.ts'
@@ -22,14 +23,9 @@ interface CreateFlags extends ClusterFlags {
 
 export function defineCreate(topic: Command): void {
   const command = clusterCommand(topic, 'create <topics...>', 'create topics')
-    .option(
-      '-p, --partitions <count>',
-      "how many (default: the broker's)",
-      integer(1, 1_000_000),
-      -1,
-    )
-    .option('--replicas <count>', "copies of each (default: the broker's)", integer(1, 32_767), -1)
-    .option('--config <name=value>', 'a topic config; may be given again', collectPairs, [])
+    .addOption(counted('-p, --partitions <count>', 'how many', 1_000_000))
+    .addOption(counted('--replicas <count>', 'copies of each', 32_767))
+    .addOption(repeated('--config <name=value>', 'a topic config', collectPairs))
     .option('--if-not-exists', 'a topic that exists is no error, and stays as it is')
     .option('--json', 'print JSON')
     .action(create)
@@ -39,6 +35,10 @@ export function defineCreate(topic: Command): void {
     'odradek topic create users --config cleanup.policy=compact --if-not-exists',
   )
 }
+
+/** -1 leaves it to the broker. */
+const counted = (flags: string, description: string, max: number): Option =>
+  new Option(flags, description).argParser(integer(1, max)).default(-1, "the broker's")
 
 async function create(names: string[], flags: CreateFlags): Promise<void> {
   await using cluster = await Cluster.connect(flags)

@@ -13,6 +13,7 @@ import {
   collectPairs,
   examples,
   integer,
+  repeated,
 } from '../base/options.ts'
 import { plural } from '../base/output.ts'
 import { type Done, showProgress } from '../base/progress.ts'
@@ -47,13 +48,13 @@ export function defineProduce(topic: Command): void {
   const command = clusterCommand(
     topic,
     'produce [topic] [files...]',
-    'write the lines of files, or of stdin, as records; ends when all are acknowledged',
+    'write the lines of files, or of stdin, as records of a topic that exists; ends when all are acknowledged',
   )
     .option('-t, --topic <topic>', 'the topic; then all arguments are files')
     .option('-p, --partition <number>', 'to this partition (default: by the key)', integer(0))
     .option('-K, --key-delimiter <text>', 'what is between key and value in a line', parseDelimiter)
     .option('-k, --key <key>', 'the key of all records')
-    .option('-H, --header <name=value>', 'on all records; may be given again', collectPairs, [])
+    .addOption(repeated('-H, --header <name=value>', 'on all records', collectPairs))
     .option('-Z, --empty-is-null', 'an empty key or value is null (a null value deletes its key)')
     .addOption(new Option('-z, --compress <codec>', 'how').choices(CODECS).default('none'))
     .option('--whole', 'each file, or stdin, is one record')

@@ -25,7 +25,7 @@ const QUIET_MS = 25
 
 /** Group logs are written anew after few bytes, so that many kills meet it. */
 const SMALL_LOGS: Edit = {
-  file: 'src/groups/shard.ts',
+  file: 'src/groups/log-compaction.ts',
   from: 'const COMPACT_BYTES_MIN = 8 * 1024 * 1024',
   to: 'const COMPACT_BYTES_MIN = 32 * 1024',
 }
@@ -48,7 +48,7 @@ export const commitMutants: Readonly<Record<string, readonly Edit[]>> = {
   /** What is still true is not written anew before the old log is dropped. */
   'drop-before-rewrite': [
     {
-      file: 'src/groups/shard.ts',
+      file: 'src/groups/log-compaction.ts',
       from: '...entry.offsets.snapshot()]',
       to: '...entry.offsets.snapshot().slice(1)]',
     },

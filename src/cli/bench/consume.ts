@@ -1,21 +1,16 @@
 import type { Client } from '../../client/client.ts'
-import { fetchApi } from '../../protocol/messages/01-fetch.ts'
 import * as batch from '../../protocol/record-batch.ts'
 import type { Cluster, TopicMetadata } from '../base/cluster.ts'
 import { CliError, expectNone } from '../base/failure.ts'
+import { fetchNext, type Range, wholeBatches } from '../base/fetch.ts'
 import { showProgress } from '../base/progress.ts'
-import type { Range } from '../topic/consumer.ts'
 import { rangesOf } from '../topic/ranges.ts'
 import { Connections } from './connections.ts'
 import type { Tally } from './tally.ts'
 import { type Amount, type Stop, sideBySide } from './turns.ts'
 
-/** How long a broker may hold a fetch that it has nothing for. */
-const WAIT_MS_MAX = 500
 /** All partitions of an answer together. */
 const FETCH_BYTES_MAX = 64 * 1024 * 1024
-/** Fetch's last version for names; later ones want ids. */
-const NAMES_VERSION_MAX = 12
 
 export interface ConsumeLoad {
   readonly amount: Amount
@@ -68,25 +63,13 @@ async function drain(
   for (let turn = 0; !isOver(); turn++) {
     const open = ranges.filter(range => range.offset < range.end)
     if (open.length === 0) return
-    // A broker fills its answer in this order: each partition is to be the first one in turn.
-    const first = turn % open.length
-    const partitions = [...open.slice(first), ...open.slice(0, first)].map(
-      ({ partition, offset }) => ({ partition, fetchOffset: offset, partitionMaxBytes }),
-    )
-    const request = {
-      maxWaitMs: Math.min(WAIT_MS_MAX, Math.floor(cluster.timeoutMs / 2)),
-      minBytes: 1,
-      maxBytes: FETCH_BYTES_MAX,
-      topics: [{ topic, partitions }],
-    }
     const sentMs = performance.now()
-    const answer = await cluster.send(client, fetchApi, request, NAMES_VERSION_MAX)
-    expectNone(answer.errorCode, `fetch of ${topic}`)
+    const bytes = { maxBytes: FETCH_BYTES_MAX, partitionMaxBytes }
+    const answers = await fetchNext(cluster, client, topic, open, turn, bytes)
     const passed = { records: 0, bytes: 0 }
-    for (const data of answer.responses.flatMap(response => response.partitions)) {
+    for (const { range, data } of answers) {
       expectNone(data.errorCode, `${topic} partition ${data.partitionIndex}`)
-      const range = open.find(r => r.partition === data.partitionIndex)
-      if (range !== undefined && data.records !== null) pass(range, data.records, passed)
+      if (data.records !== null) pass(range, data.records, passed)
     }
     if (passed.bytes > 0) tally.add(passed.records, passed.bytes, sentMs)
   }
@@ -94,18 +77,12 @@ async function drain(
 
 /** Goes past the whole batches of an answer, and counts what is in them. */
 function pass(range: Range, records: Buffer, passed: { records: number; bytes: number }): void {
-  for (let at = 0; at + batch.BATCH_HEADER_BYTES <= records.length; ) {
-    const end = at + batch.batchBytes(records, at)
-    // Kafka cuts an answer where its bytes end: the rest of this batch comes with the next one.
-    if (end > records.length) return
-    if (batch.magic(records, at) !== batch.MAGIC_V2) {
+  for (const whole of wholeBatches(records)) {
+    if (batch.magic(whole) !== batch.MAGIC_V2) {
       throw new CliError(`partition ${range.partition} has batches of before Kafka 0.11`)
     }
-    if (!batch.isControl(batch.attributes(records, at))) {
-      passed.records += batch.recordsCount(records, at)
-    }
-    passed.bytes += end - at
-    range.offset = Math.max(range.offset, batch.lastOffset(records, at) + 1)
-    at = end
+    if (!batch.isControl(batch.attributes(whole))) passed.records += batch.recordsCount(whole)
+    passed.bytes += whole.length
+    range.offset = Math.max(range.offset, batch.lastOffset(whole) + 1)
   }
 }

@@ -1,29 +1,14 @@
 import { ErrorCode } from '../../protocol/error-codes.ts'
-import { type FetchResponse, fetchApi } from '../../protocol/messages/01-fetch.ts'
 import * as batch from '../../protocol/record-batch.ts'
 import { type BatchRecord, isUnreadable, readRecords } from '../../protocol/records.ts'
 import type { Cluster, TopicMetadata } from '../base/cluster.ts'
 import { CliError, expectNone } from '../base/failure.ts'
+import { fetchNext, type Range, wholeBatches } from '../base/fetch.ts'
 import { EARLIEST, listOffsets } from '../base/offsets.ts'
 
-/** How long a broker may hold a fetch that it has nothing for. */
-const WAIT_MS_MAX = 500
-const FETCH_BYTES_MAX = 8 * 1024 * 1024
-const PARTITION_BYTES_MAX = 1024 * 1024
+const FETCH_BYTES = { maxBytes: 8 * 1024 * 1024, partitionMaxBytes: 1024 * 1024 }
 /** The most that one batch may take when decompressed. */
 const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024
-/** Fetch's last version for names; later ones want ids. */
-const NAMES_VERSION_MAX = 12
-
-/** What is to be read of a partition. */
-export interface Range {
-  readonly partition: number
-  readonly leaderId: number
-  /** The next one to read. */
-  offset: number
-  /** The first one not to read; infinite to go on as records come. */
-  readonly end: number
-}
 
 export interface Sink {
   /** Takes a record; false if it was the last one that is wanted. */
@@ -33,8 +18,6 @@ export interface Sink {
   /** Something that is worth a line but no failure. */
   note(line: string): void
 }
-
-type PartitionData = FetchResponse['responses'][number]['partitions'][number]
 
 /** Reads ranges of one topic to their ends: in order within a partition, from all leaders side by side. */
 export class Consumer {
@@ -65,46 +48,25 @@ export class Consumer {
 
   async #follow(leader: number, ranges: readonly Range[]): Promise<void> {
     const client = await this.#cluster.broker(leader)
-    let turn = 0
-    for (;;) {
+    for (let turn = 0; ; turn++) {
       const open = ranges.filter(range => range.offset < range.end)
       if (open.length === 0 || this.#hasEnough) return
-      // A broker fills its answer in this order: each partition is to be the first one in turn.
-      const first = turn++ % open.length
-      const inTurn = [...open.slice(first), ...open.slice(0, first)]
-      const partitions = inTurn.map(({ partition, offset }) => ({
-        partition,
-        fetchOffset: offset,
-        partitionMaxBytes: PARTITION_BYTES_MAX,
-      }))
-      const request = {
-        maxWaitMs: Math.min(WAIT_MS_MAX, Math.floor(this.#cluster.timeoutMs / 2)),
-        minBytes: 1,
-        maxBytes: FETCH_BYTES_MAX,
-        topics: [{ topic: this.#topic.name!, partitions }],
-      }
-      const answer = await this.#cluster.send(client, fetchApi, request, NAMES_VERSION_MAX)
-      expectNone(answer.errorCode, `fetch of ${this.#topic.name}`)
-      for (const data of answer.responses.flatMap(response => response.partitions)) {
-        const range = open.find(r => r.partition === data.partitionIndex)
-        if (range !== undefined && !this.#hasEnough) await this.#take(range, data)
+      const { name } = this.#topic
+      const answers = await fetchNext(this.#cluster, client, name!, open, turn, FETCH_BYTES)
+      for (const { range, data } of answers) {
+        if (!this.#hasEnough) await this.#take(range, data.errorCode, data.records)
       }
       await this.#sink.flush()
     }
   }
 
-  async #take(range: Range, data: PartitionData): Promise<void> {
-    const { errorCode, records } = data
+  async #take(range: Range, errorCode: number, records: Buffer | null): Promise<void> {
     if (errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) return this.#skipGone(range)
     expectNone(errorCode, this.#name(range))
     if (records === null) return
-    for (let at = 0; at + batch.LOG_OVERHEAD_BYTES <= records.length; ) {
-      const bytes = batch.batchBytes(records, at)
-      // Kafka cuts an answer where its bytes end: the rest of this batch comes with the next one.
-      if (at + bytes > records.length) return
-      await this.#takeBatch(range, records.subarray(at, at + bytes))
+    for (const whole of wholeBatches(records)) {
+      await this.#takeBatch(range, whole)
       if (this.#hasEnough) return
-      at += bytes
     }
   }
 

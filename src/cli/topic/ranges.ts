@@ -1,8 +1,8 @@
 import { InvalidArgumentError } from 'commander'
 import type { Cluster, TopicMetadata } from '../base/cluster.ts'
 import { CliError } from '../base/failure.ts'
+import type { Range } from '../base/fetch.ts'
 import { EARLIEST, type FoundOffset, LATEST, listOffsets } from '../base/offsets.ts'
-import type { Range } from './consumer.ts'
 
 /** Where to start: an offset, so many before the end (below 0), or a name. */
 export type Start = 'beginning' | 'end' | number

@@ -42,10 +42,10 @@ function removeDoomed(files: FileSystem, dir: string): void {
  * @returns whether something is left, for the main thread to free
  */
 export function removeSmall(files: FileSystem, dir: string): boolean {
-  for (const name of files.readdir(dir)) removeContent(files, join(dir, name))
-  const isLeft = files.readdir(dir).length > 0
-  if (!isLeft) files.rmdir(dir)
-  return isLeft
+  const left = files.readdir(dir).filter(name => removeContent(files, join(dir, name)))
+  if (left.length > 0) return true
+  files.rmdir(dir)
+  return false
 }
 
 export function removeFolder(files: FileSystem, dir: string): void {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
 import type { FileSystem } from './fs.ts'
 import { IndexFile } from './index-file.ts'
-import { removeContent } from './removal.ts'
+import { removeSegment } from './removal.ts'
 
 /** An index entry at least every so many bytes: Kafka's default of index.interval.bytes. */
 export const INDEX_INTERVAL_BYTES = 4096
@@ -198,10 +198,7 @@ export class Segment {
   /** Removes the segment's files; what is large is left to be freed (removal.ts). The caller flushes the folder. */
   remove(): void {
     this.close()
-    removeContent(this.#files, this.path)
-    for (const { path } of [this.offsetIndex, this.timeIndex]) {
-      if (this.#files.exists(path)) this.#files.unlink(path)
-    }
+    removeSegment(this.#files, this.path, [this.offsetIndex.path, this.timeIndex.path])
   }
 }
 

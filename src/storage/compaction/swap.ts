@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { CorruptLog } from '../corrupt-log.ts'
 import { type FileSystem, readFile, replaceFile } from '../fs.ts'
-import { removeContent } from '../removal.ts'
+import { removeContent, removeSegment } from '../removal.ts'
 import { fileName } from '../segment.ts'
 
 /** What names the files of a cleaned segment until they are swapped in. */
@@ -85,19 +85,18 @@ export function removeCleaned(files: FileSystem, dir: string): void {
 
 /** May have been done before, in part or as a whole. */
 function apply(files: FileSystem, dir: string, { base, replaces }: Swap): void {
+  const pathOf = (segment: number, extension: string): string =>
+    join(dir, fileName(segment, extension))
   for (const extension of ['log', ...INDEXES]) {
-    const path = join(dir, fileName(base, extension))
+    const path = pathOf(base, extension)
     if (!files.exists(path + CLEANED)) continue
     if (extension === 'log') removeContent(files, path)
     files.rename(path + CLEANED, path)
   }
   for (const old of replaces) {
     if (old === base) continue
-    removeContent(files, join(dir, fileName(old, 'log')))
-    for (const extension of INDEXES) {
-      const path = join(dir, fileName(old, extension))
-      if (files.exists(path)) files.unlink(path)
-    }
+    const indexes = INDEXES.map(extension => pathOf(old, extension))
+    removeSegment(files, pathOf(old, 'log'), indexes)
   }
   files.fsyncDir(dir)
 }

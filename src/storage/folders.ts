@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path'
 import type { FileSystem } from './fs.ts'
-import { removeContent } from './removal.ts'
+import { DELETED, removeContent } from './removal.ts'
 
 /**
  * A partition's folder that is not the partition's own: it is kept under another name.
@@ -42,7 +42,10 @@ function removeDoomed(files: FileSystem, dir: string): void {
  * @returns whether something is left, for the main thread to free
  */
 export function removeSmall(files: FileSystem, dir: string): boolean {
-  const left = files.readdir(dir).filter(name => removeContent(files, join(dir, name)))
+  // The main thread may be freeing those just now: they are its own.
+  const isLeft = (name: string): boolean =>
+    name.endsWith(DELETED) || removeContent(files, join(dir, name))
+  const left = files.readdir(dir).filter(isLeft)
   if (left.length > 0) return true
   files.rmdir(dir)
   return false

@@ -296,3 +296,18 @@ export function problemWith(name: string, definition: Definition<unknown>, text:
   if (definition.parse(text) !== undefined) return null
   return `Invalid value ${shownText(definition, text)} for ${name}: it must be ${definition.allowed}.`
 }
+
+/** The first problem of all these values, an unknown name among them. */
+export function firstProblem(
+  values: ConfigValues,
+  definitions: Definitions,
+  kind: string,
+): string | null {
+  for (const [name, text] of Object.entries(values)) {
+    const definition = definitionOf(definitions, name)
+    if (definition === undefined) return `Unknown ${kind} config ${name}.`
+    const problem = problemWith(name, definition, text)
+    if (problem !== null) return problem
+  }
+  return null
+}

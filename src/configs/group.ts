@@ -1,6 +1,6 @@
 import type { ReadConfigName } from './broker.ts'
 import { readConfigs } from './broker.ts'
-import { type ConfigValues, definitionOf, problemWith } from './definition.ts'
+import { type ConfigValues, firstProblem } from './definition.ts'
 import { type BrokerConfigView, brokerValue, textOf } from './values.ts'
 
 /** Configs of one group, by the names that Kafka has for those of the consumer protocol (GroupConfig.java). */
@@ -35,12 +35,8 @@ export function groupValue<K extends GroupConfigName>(
 
 /** Null, or one sentence that names the key, the value and what is allowed (for INVALID_CONFIG). */
 export function validateGroupConfigs(values: ConfigValues, view: BrokerConfigView): string | null {
-  for (const [name, text] of Object.entries(values)) {
-    const definition = definitionOf(groupConfigs, name)
-    if (definition === undefined) return `Unknown group config ${name}.`
-    const problem = problemWith(name, definition, text)
-    if (problem !== null) return problem
-  }
+  const problem = firstProblem(values, groupConfigs, 'group')
+  if (problem !== null) return problem
   for (const name of ['session.timeout.ms', 'heartbeat.interval.ms'] as const) {
     const value = groupValue(`consumer.${name}`, values, view)
     const min = brokerValue(`group.consumer.min.${name}`, view)

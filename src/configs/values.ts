@@ -6,13 +6,7 @@ import {
   type ReadConfigName,
   readConfigs,
 } from './broker.ts'
-import {
-  type ConfigValues,
-  camelCase,
-  type Definitions,
-  definitionOf,
-  problemWith,
-} from './definition.ts'
+import { type ConfigValues, camelCase, firstProblem } from './definition.ts'
 import {
   type BrokerKey,
   brokerKeys,
@@ -92,16 +86,6 @@ export function resolveTopicConfig(overrides: ConfigValues, view: BrokerConfigVi
     config[camelCase(name)] = topicConfigs[name].parse(topicText(name, overrides, view))
   }
   return Object.freeze(config) as TopicConfig
-}
-
-function firstProblem(values: ConfigValues, definitions: Definitions, kind: string) {
-  for (const [name, text] of Object.entries(values)) {
-    const definition = definitionOf(definitions, name)
-    if (definition === undefined) return `Unknown ${kind} config ${name}.`
-    const problem = problemWith(name, definition, text)
-    if (problem !== null) return problem
-  }
-  return null
 }
 
 /** Null, or one sentence that names the key, the value and what is allowed (for INVALID_CONFIG). */

@@ -3,12 +3,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from '../../src/client/client.ts'
-import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { incrementalAlterConfigsApi } from '../../src/protocol/messages/44-incremental-alter-configs.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { BrokerProcess } from '../../test/lib/broker-process.ts'
 import { type Bench, percentiles } from '../harness.ts'
-import { createTopic } from './load.ts'
+import { createTopic, produceOne } from './load.ts'
 
 const KEYS = 1_000_000
 const VALUE_BYTES = 200
@@ -80,7 +79,7 @@ async function fill(client: Client, wanted: number): Promise<number> {
   let written = 0
   while (written < wanted) {
     const batches = await Promise.all(Array.from({ length: 16 }, newBatch))
-    await Promise.all(batches.map(records => send(client, 'compacted', 0, records)))
+    await Promise.all(batches.map(records => produceOne(client, 'compacted', 0, records)))
     for (const { length } of batches) written += length
   }
   return written
@@ -96,13 +95,6 @@ function newBatch(): Promise<Buffer> {
   return encodeBatch(Array.from({ length: RECORDS }, record))
 }
 
-async function send(client: Client, name: string, index: number, records: Buffer): Promise<void> {
-  const topicData = [{ name, partitionData: [{ index, records }] }]
-  const answer = await client.send(produceApi, 9, { acks: -1, timeoutMs: 30_000, topicData })
-  const code = answer.responses[0]?.partitionResponses[0]?.errorCode
-  if (code !== 0) throw new Error(`produce answered error code ${code}`)
-}
-
 /** One record a request, so many a second, each timed from when it was due. @returns latencies in ms, of each second or part of one */
 async function paced(client: Client, rate: number, seconds: number): Promise<number[][]> {
   const records = await encodeBatch([{ timestamp: Date.now(), value: Buffer.alloc(100) }])
@@ -112,7 +104,7 @@ async function paced(client: Client, rate: number, seconds: number): Promise<num
   for (let i = 0; i < rate * seconds; i++) {
     const due = start + (i / rate) * 1000
     while (performance.now() < due) await delay(1)
-    const one = send(client, 'other', i % 6, records).then(() => {
+    const one = produceOne(client, 'other', i % 6, records).then(() => {
       latencies[Math.floor(i / rate)]!.push(performance.now() - due)
     })
     sent.push(one)

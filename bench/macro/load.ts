@@ -43,6 +43,20 @@ export async function createTopic(
   if (topics[0]?.errorCode !== 0) throw new Error(`create ${name}: ${error}`)
 }
 
+/** Appends a batch. */
+export async function produceOne(
+  client: Client,
+  name: string,
+  index: number,
+  records: Buffer,
+  acks: 1 | -1 = -1,
+): Promise<void> {
+  const topicData = [{ name, partitionData: [{ index, records }] }]
+  const answer = await client.send(produceApi, 9, { acks, timeoutMs: 30_000, topicData })
+  const code = answer.responses[0]?.partitionResponses[0]?.errorCode
+  if (code !== 0) throw new Error(`produce answered error code ${code}`)
+}
+
 /** Produces pre-encoded batches over several connections, each keeping so many requests in flight. */
 export async function produceLoad(broker: BrokerProcess, load: Load): Promise<LoadResult> {
   const value = Buffer.alloc(load.valueBytes, 'odradek ')
@@ -60,13 +74,7 @@ export async function produceLoad(broker: BrokerProcess, load: Load): Promise<Lo
     while (sent < load.batches) {
       const index = sent++ % load.partitions
       const at = performance.now()
-      const answer = await client.send(produceApi, 9, {
-        acks: load.acks,
-        timeoutMs: 30_000,
-        topicData: [{ name: load.topic, partitionData: [{ index, records }] }],
-      })
-      const code = answer.responses[0]?.partitionResponses[0]?.errorCode
-      if (code !== 0) throw new Error(`produce answered error code ${code}`)
+      await produceOne(client, load.topic, index, records, load.acks)
       latenciesMs.push(performance.now() - at)
     }
   }

@@ -14,6 +14,7 @@ import {
   shownText,
   type ValueOf,
 } from './configs/definition.ts'
+import { letsSomebodyIn } from './configs/ip-overrides.ts'
 import {
   type AdvertisedListener,
   type Given,
@@ -139,7 +140,8 @@ function addressesOf(settings: BrokerSettings, given: GivenOptions, warnings: st
 
 /** With no connections for anybody there must be somebody who may have some, as in Kafka. */
 function checkPerIp(settings: BrokerSettings, given: GivenOptions): void {
-  if (settings.maxConnectionsPerIp > 0 || settings.maxConnectionsPerIpOverrides !== '') return
+  const { maxConnectionsPerIp, maxConnectionsPerIpOverrides } = settings
+  if (letsSomebodyIn(maxConnectionsPerIp, maxConnectionsPerIpOverrides)) return
   const key = 'max.connections.per.ip'
   const allowed = 'at least 1 if max.connections.per.ip.overrides lets nobody in'
   throw new InvalidOption(key, '0', given.get(key)!.origin, allowed)

@@ -7,6 +7,10 @@ export function plainAddress(address: string): string {
   return isIPv6(address) ? new SocketAddress({ address, family: 'ipv6' }).address : address
 }
 
+/** Whether somebody may connect: nobody's share may be 0 unless overrides give some addresses more. */
+export const letsSomebodyIn = (perIpMax: number, overrides: string): boolean =>
+  perIpMax > 0 || overrides !== ''
+
 /** `10.0.0.1:100,::1:5` as a map of plain addresses; undefined when it is no such list. */
 export function parseIpOverrides(text: string): ReadonlyMap<string, number> | undefined {
   const overrides = new Map<string, number>()

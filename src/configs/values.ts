@@ -7,6 +7,7 @@ import {
   readConfigs,
 } from './broker.ts'
 import { type ConfigValues, camelCase, firstProblem } from './definition.ts'
+import { letsSomebodyIn } from './ip-overrides.ts'
 import {
   type BrokerKey,
   brokerKeys,
@@ -137,7 +138,8 @@ function shutOut(view: BrokerConfigView): string | null {
   if (brokerValue('max.connections', view) === 0) {
     return 'max.connections must be at least 1: nobody could connect to change it again.'
   }
+  const perIpMax = brokerValue('max.connections.per.ip', view)
   const overrides = brokerValue('max.connections.per.ip.overrides', view)
-  if (brokerValue('max.connections.per.ip', view) > 0 || overrides !== '') return null
+  if (letsSomebodyIn(perIpMax, overrides)) return null
   return 'max.connections.per.ip may be 0 only together with max.connections.per.ip.overrides.'
 }

@@ -4,17 +4,15 @@ import * as assert from 'uvu/assert'
 import { Latencies } from '../../src/cli/bench/latencies.ts'
 import { Tally } from '../../src/cli/bench/tally.ts'
 import { Stop, sideBySide, Turns } from '../../src/cli/bench/turns.ts'
-import { Wire } from '../apis/wire.ts'
-import { addressOf, Program } from './program.ts'
+import type { Wire } from '../apis/wire.ts'
+import { brokerAndProgram, type Program } from './program.ts'
 
 const test = suite('odradek bench')
 let wire: Wire
 let cli: Program
 
 test.before(async () => {
-  cli = new Program()
-  wire = await Wire.start()
-  cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
+  ;({ wire, cli } = await brokerAndProgram())
 })
 test.after(() => wire.close())
 

@@ -1,16 +1,14 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Wire } from '../apis/wire.ts'
-import { addressOf, Program } from './program.ts'
+import type { Wire } from '../apis/wire.ts'
+import { brokerAndProgram, type Program } from './program.ts'
 
 const test = suite('odradek config')
 let wire: Wire
 let cli: Program
 
 test.before(async () => {
-  cli = new Program()
-  wire = await Wire.start()
-  cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
+  ;({ wire, cli } = await brokerAndProgram())
 })
 test.after(() => wire.close())
 

@@ -4,17 +4,15 @@ import { consumerProtocolAssignment } from '../../src/protocol/consumer-protocol
 import { syncGroupApi } from '../../src/protocol/messages/14-sync-group.ts'
 import { Writer } from '../../src/protocol/writer.ts'
 import { beat, commit, committed, join, joined, subscription } from '../apis/grouping.ts'
-import { Wire } from '../apis/wire.ts'
-import { addressOf, Program } from './program.ts'
+import type { Wire } from '../apis/wire.ts'
+import { brokerAndProgram, type Program } from './program.ts'
 
 const test = suite('odradek group')
 let wire: Wire
 let cli: Program
 
 test.before(async () => {
-  cli = new Program()
-  wire = await Wire.start({ groupInitialRebalanceDelayMs: 0 })
-  cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
+  ;({ wire, cli } = await brokerAndProgram({ groupInitialRebalanceDelayMs: 0 }))
 })
 test.after(() => wire.close())
 

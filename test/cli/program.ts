@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import type { BrokerOptions } from '../../src/options.ts'
+import { Wire } from '../apis/wire.ts'
 import { buildCopy } from '../lib/build-copy.ts'
 
 /** A command that has not ended by then hangs. */
@@ -86,4 +88,14 @@ export function addressOf(wire: {
 }): string {
   const { host, port } = wire.node.endpoint('PLAINTEXT')
   return `${host}:${port}`
+}
+
+/** A broker in this process, and the program that is told where it is. */
+export async function brokerAndProgram(
+  options: BrokerOptions = {},
+): Promise<{ wire: Wire; cli: Program }> {
+  const cli = new Program()
+  const wire = await Wire.start(options)
+  cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
+  return { wire, cli }
 }

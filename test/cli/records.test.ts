@@ -6,8 +6,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { deleteRecordsApi } from '../../src/protocol/messages/21-delete-records.ts'
 import { commit, committed } from '../apis/grouping.ts'
-import { Wire } from '../apis/wire.ts'
-import { addressOf, Program } from './program.ts'
+import type { Wire } from '../apis/wire.ts'
+import { brokerAndProgram, type Program } from './program.ts'
 
 const test = suite('odradek topic produce and consume')
 let wire: Wire
@@ -16,9 +16,7 @@ let work: string
 
 test.before(async () => {
   work = mkdtempSync(join(tmpdir(), 'odradek-records-'))
-  cli = new Program()
-  wire = await Wire.start()
-  cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
+  ;({ wire, cli } = await brokerAndProgram())
 })
 test.after(async () => {
   await wire.close()

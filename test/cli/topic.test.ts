@@ -1,17 +1,15 @@
 import { createServer } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Wire } from '../apis/wire.ts'
-import { addressOf, Program } from './program.ts'
+import type { Wire } from '../apis/wire.ts'
+import { addressOf, brokerAndProgram, type Program } from './program.ts'
 
 const test = suite('odradek topic')
 let wire: Wire
 let cli: Program
 
 test.before(async () => {
-  cli = new Program()
-  wire = await Wire.start()
-  cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
+  ;({ wire, cli } = await brokerAndProgram())
 })
 test.after(() => wire.close())
 

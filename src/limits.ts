@@ -6,6 +6,13 @@ import { ENTRY_HEADER_BYTES } from './shared/entry.ts'
 /** Requests of one connection that may be under way; its socket is not read past that. */
 const CONNECTION_REQUESTS_MAX = 256
 
+/** Requests that one connection may have in memory, in bytes; one more than that is always read. */
+const CONNECTION_REQUEST_BYTES_MAX = 32 * 1024 * 1024
+/** Requests of all connections in memory, in bytes, unless queued.max.request.bytes says otherwise. */
+const REQUEST_BYTES_MAX = 128 * 1024 * 1024
+/** Answers of all connections that wait in memory for their clients to take them, in bytes. */
+const UNSENT_BYTES_MAX = 128 * 1024 * 1024
+
 /** Log files open at once unless odradek.open.files says otherwise: half of what the system allows, and no more than this. */
 const OPEN_FILES_MAX = 50_000
 /** Of those, the share that is written. */
@@ -29,6 +36,11 @@ export interface Limits {
   /** Bytes of a request, without its length field. */
   readonly frameBytesMax: number
   readonly connectionRequestsMax: number
+  /** Bytes of requests in memory: of one connection, and of all. */
+  readonly connectionRequestBytesMax: number
+  readonly requestBytesMax: number
+  /** Bytes of answers that clients have not taken, of all connections. */
+  readonly unsentBytesMax: number
   /** Milliseconds; negative: no bound. */
   readonly connectionIdleMsMax: number
   /** Bytes of one record batch, whatever a topic allows. */
@@ -68,10 +80,14 @@ export function deriveLimits(
     const allowed = `at most ${batchMax}: ${why}`
     throw new InvalidOption(key, String(settings.messageMaxBytes), originOf(key), allowed)
   }
+  const queued = Number(settings.queuedMaxRequestBytes)
   const files = settings.openFiles ?? Math.min(OPEN_FILES_MAX, systemOpenFiles() / 2)
   return Object.freeze({
     frameBytesMax: settings.socketRequestMaxBytes,
     connectionRequestsMax: CONNECTION_REQUESTS_MAX,
+    connectionRequestBytesMax: CONNECTION_REQUEST_BYTES_MAX,
+    requestBytesMax: queued > 0 ? queued : REQUEST_BYTES_MAX,
+    unsentBytesMax: UNSENT_BYTES_MAX,
     connectionIdleMsMax: settings.connectionsMaxIdleMs,
     batchBytesMax: batchMax,
     ringBytes: settings.ringBytes,

@@ -6,216 +6,30 @@
  * Deviations from Kafka: batches are opened only for compacted topics, to see that all records have keys (record timestamps
  * and counts inside are the client's word), so compression.type never leads to recompression, and maxTimestamp is taken as sent.
  */
-import type { BrokerContext } from '../broker-context.ts'
-import { isCompacted } from '../configs/topic.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
-import {
-  type ProduceRequest,
-  produceApi,
-  type produceResponse,
-} from '../protocol/messages/00-produce.ts'
+import { produceApi, type produceResponse } from '../protocol/messages/00-produce.ts'
 import type { Encodable } from '../protocol/schema.ts'
-import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
-import type { Ring } from '../shared/ring.ts'
-import type { Partition } from '../topics/partition.ts'
-import type { Topic } from '../topics/registry.ts'
-import { isInternalTopic } from '../topics/topic-names.ts'
-import type { AppendWaiter } from '../topics/worker-link.ts'
-import { checkBatch } from './batch-checks.ts'
-import { CLOSE, defineApi, NO_ANSWER, type Outcome, type RequestContext } from './handler.ts'
-import { checkKeys, type KeyRefusal } from './keyed-records.ts'
+import { CLOSE, defineApi, NO_ANSWER, type Outcome } from './handler.ts'
+import { ProduceCall, Submission, type TopicAnswer } from './produce-submission.ts'
 
 type Response = Encodable<typeof produceResponse>
 
-const ACKS_ALL = -1
-/** Under this name a client may write even to the brokers' own topics (AdminUtils.java). */
-const ADMIN_CLIENT_ID = '__admin_client'
-/** One broker is its partitions' only replica. */
-const IN_SYNC_REPLICAS = 1
+export const produce = defineApi(
+  produceApi,
+  (request, context) => {
+    const call = new ProduceCall(request.acks)
+    const submission = new Submission(request, context, call)
+    const wait = submission.advance()
+    if (wait === null) return call.done().then(() => answer(request.acks, submission.answers))
+    const submitted = submission.finish(wait)
+    context.hold(submitted)
+    return submitted.then(() => call.done()).then(() => answer(request.acks, submission.answers))
+  },
+  { sideBySide: true },
+)
 
-const NO_RECORD_ERRORS: KeyRefusal['recordErrors'] = []
-
-interface PartitionAnswer {
-  index: number
-  errorCode: ErrorCode
-  baseOffset: number
-  logAppendTimeMs: number
-  logStartOffset: number
-  errorMessage: string | null
-  recordErrors: KeyRefusal['recordErrors']
-}
-
-/** One produce request under way: collects what becomes of each of its partitions. */
-class ProduceCall implements AppendWaiter {
-  readonly acks: number
-  readonly partitions: Partition[] = []
-  readonly answers: PartitionAnswer[] = []
-  #open = 1
-  #done: () => void = () => {}
-
-  constructor(acks: number) {
-    this.acks = acks
-  }
-
-  onAppended(slot: number, ring: Ring, at: number): void {
-    const answer = this.answers[slot]!
-    answer.errorCode = ring.words[(at >> 2) + ENTRY_ERROR] as ErrorCode
-    answer.baseOffset = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
-    answer.logAppendTimeMs = ring.doubles[(at >> 3) + ENTRY_APPEND_TIME_F64]!
-    answer.logStartOffset =
-      answer.errorCode === ErrorCode.NONE ? this.partitions[slot]!.logStartOffset : -1
-    this.close()
-  }
-
-  /** What the lost worker had not completed may be on disk or not: clients retry after this code. */
-  onWorkerLost(slot: number): void {
-    fail(this.answers[slot]!, ErrorCode.KAFKA_STORAGE_ERROR, 'the partition has gone offline')
-    this.close()
-  }
-
-  open(): void {
-    this.#open++
-  }
-
-  close(): void {
-    if (--this.#open === 0) this.#done()
-  }
-
-  /** Resolves when every partition submitted so far has its outcome. */
-  done(): Promise<void> {
-    return new Promise(resolve => {
-      this.#done = resolve
-      this.close()
-    })
-  }
-}
-
-function fail(answer: PartitionAnswer, errorCode: ErrorCode, message: string): void {
-  answer.errorCode = errorCode
-  answer.errorMessage = message
-}
-
-function newAnswer(index: number): PartitionAnswer {
-  return {
-    index,
-    errorCode: ErrorCode.NONE,
-    baseOffset: -1,
-    logAppendTimeMs: -1,
-    logStartOffset: -1,
-    errorMessage: null,
-    recordErrors: NO_RECORD_ERRORS,
-  }
-}
-
-/** Batches that found the ring full, in order; submitted as soon as it has room. */
-type Waiting = { partition: Partition; records: Buffer; slot: number }[]
-
-export const produce = defineApi(produceApi, (request, context) => {
-  const call = new ProduceCall(request.acks)
-  const waiting: Waiting = []
-  const submitted = submitAll(request, context, call, waiting)
-  if (waiting.length > 0) context.hold(submitWaiting(waiting, call))
-  return call.done().then(() => answer(request, submitted))
-})
-
-type TopicAnswer = { name: string; topicId: string; partitionResponses: PartitionAnswer[] }
-
-/** Checks and submits every partition in this turn of the event loop: that fixes the order. */
-function submitAll(
-  request: ProduceRequest,
-  context: RequestContext,
-  call: ProduceCall,
-  waiting: Waiting,
-): TopicAnswer[] {
-  const { broker, version } = context
-  const requestRefusal = checkRequest(request, broker)
-  return request.topicData.map(({ name, topicId, partitionData }) => {
-    const topic = version >= 13 ? broker.registry.topicById(topicId) : broker.registry.topic(name)
-    const partitionResponses = partitionData.map(({ index, records }) => {
-      const answer = newAnswer(index)
-      if (requestRefusal !== null) fail(answer, ...requestRefusal)
-      else submit(answer, topic, records, context, call, waiting)
-      return answer
-    })
-    return { name, topicId, partitionResponses }
-  })
-}
-
-function checkRequest(request: ProduceRequest, broker: BrokerContext): [ErrorCode, string] | null {
-  if (request.acks < -1 || request.acks > 1) {
-    return [ErrorCode.INVALID_REQUIRED_ACKS, `acks=${request.acks}; -1, 0 and 1 are allowed`]
-  }
-  const refusal = broker.refusesAppends
-  return refusal === null ? null : [ErrorCode.KAFKA_STORAGE_ERROR, refusal]
-}
-
-function submit(
-  answer: PartitionAnswer,
-  topic: Topic | undefined,
-  records: Buffer | null,
-  context: RequestContext,
-  call: ProduceCall,
-  waiting: Waiting,
-): void {
-  const partition = topic?.partitions[answer.index]
-  if (partition === undefined) {
-    const byId = topic === undefined && context.version >= 13
-    const code = byId ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    fail(answer, code, 'the topic or partition does not exist')
-    return
-  }
-  if (partition.offline !== null) {
-    fail(answer, ErrorCode.KAFKA_STORAGE_ERROR, `the partition is offline: ${partition.offline}`)
-    return
-  }
-  if (isInternalTopic(partition.topic) && context.clientId !== ADMIN_CLIENT_ID) {
-    const message = `only brokers write to ${partition.topic}`
-    fail(answer, ErrorCode.INVALID_TOPIC_EXCEPTION, message)
-    return
-  }
-  const { minInsyncReplicas } = partition.config
-  if (call.acks === ACKS_ALL && minInsyncReplicas > IN_SYNC_REPLICAS) {
-    const message = `min.insync.replicas is ${minInsyncReplicas}, in sync is this broker alone`
-    fail(answer, ErrorCode.NOT_ENOUGH_REPLICAS, message)
-    return
-  }
-  const { batchBytesMax } = context.broker.options.limits
-  const refusal =
-    records === null
-      ? { errorCode: ErrorCode.INVALID_RECORD, errorMessage: 'no records were sent' }
-      : checkBatch(records, partition.config, batchBytesMax, context.version, Date.now())
-  if (refusal !== null || records === null) {
-    if (refusal !== null) fail(answer, refusal.errorCode, refusal.errorMessage)
-    return
-  }
-  const { opener } = context.broker.registry
-  if (opener !== null && isCompacted(partition.config)) {
-    const keyless = checkKeys(records, opener)
-    if (keyless !== null) {
-      fail(answer, ErrorCode.INVALID_RECORD, keyless.errorMessage)
-      answer.recordErrors = keyless.recordErrors
-      return
-    }
-  }
-  const slot = call.answers.length
-  call.answers.push(answer)
-  call.partitions.push(partition)
-  call.open()
-  const isFull = waiting.length > 0 || !partition.append(records, call, slot)
-  if (isFull) waiting.push({ partition, records, slot })
-}
-
-async function submitWaiting(waiting: Waiting, call: ProduceCall): Promise<void> {
-  for (const { partition, records, slot } of waiting) {
-    while (!partition.worker.isLost && !partition.append(records, call, slot)) {
-      await partition.worker.space()
-    }
-    if (partition.worker.isLost) call.onWorkerLost(slot)
-  }
-}
-
-function answer(request: ProduceRequest, responses: TopicAnswer[]): Outcome<Response> {
-  if (request.acks !== 0) return { body: { responses } }
+function answer(acks: number, responses: TopicAnswer[]): Outcome<Response> {
+  if (acks !== 0) return { body: { responses } }
   const failed = responses.some(t => t.partitionResponses.some(p => p.errorCode !== ErrorCode.NONE))
   return failed ? CLOSE : NO_ANSWER
 }

@@ -13,12 +13,19 @@ import { type FetchRequest, fetchApi, type fetchResponse } from '../protocol/mes
 import type { Encodable } from '../protocol/schema.ts'
 import type { FetchPlan, FetchTarget } from '../topics/fetch-sessions.ts'
 import type { Partition, PartitionListener } from '../topics/partition.ts'
-import { defineApi, type RequestContext } from './handler.ts'
+import { CLOSE, defineApi, type RequestContext } from './handler.ts'
 
 /** Read and not yet sent, over all connections; past that a fetch gets FETCH_BYTES_MIN. */
 const LENT_BYTES_MAX = 128 * 1024 * 1024
 const FETCH_BYTES_MIN = 1024 * 1024
+/** The longest wait, whatever is asked for: until then a client that is gone may go unnoticed. */
+const WAIT_MS_MAX = 300_000
+/** Partitions that all waiting fetches together ask for: about 500 bytes each. Past that a fetch does not wait. */
+const WAITING_TARGETS_MAX = 200_000
+let waitingTargets = 0
 const READ_COMMITTED = 1
+/** Since when an answer has an error of its own. */
+const ERROR_SINCE = 7
 const NOTHING = Buffer.alloc(0)
 /** Since when an answer has a place for the leader (KIP-595), and for where that is (KIP-951). */
 const LEADER_SINCE = 12
@@ -33,23 +40,45 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 export const fetch = defineApi(
   fetchApi,
-  async (request, context) => {
-    const { broker, version } = context
-    const plan = broker.fetchSessions.plan(request, version, Date.now())
-    if (plan.errorCode !== ErrorCode.NONE) {
-      return { body: { errorCode: plan.errorCode, sessionId: 0, responses: [] } }
-    }
-    const read = new FetchRead(request, plan, context)
-    await read.run()
-    const body = {
-      sessionId: plan.sessionId,
-      responses: read.responses(),
-      nodeEndpoints: read.needsEndpoints ? [endpointOf(context)] : [],
-    }
-    return { body, onSent: () => read.release() }
+  (request, context) => {
+    const { broker, version, pace } = context
+    const plan = broker.fetchSessions.plan(request, version, performance.now(), pace)
+    return answer(plan, termsOf(request), context)
   },
-  { inTurn: true },
+  { waits: true },
 )
+
+/** What a fetch may return, and when: all of the request that is kept while it waits. */
+interface FetchTerms {
+  readonly maxBytes: number
+  readonly minBytes: number
+  readonly maxWaitMs: number
+  readonly isolationLevel: number
+  readonly isReplica: boolean
+}
+
+function termsOf(request: FetchRequest): FetchTerms {
+  const { maxBytes, minBytes, maxWaitMs, isolationLevel, replicaId, replicaState } = request
+  const isReplica = replicaId >= 0 || replicaState.replicaId >= 0
+  return { maxBytes, minBytes, maxWaitMs, isolationLevel, isReplica }
+}
+
+async function answer(planning: Promise<FetchPlan>, terms: FetchTerms, context: RequestContext) {
+  const plan = await planning
+  const { errorCode, sessionId } = plan
+  if (errorCode !== ErrorCode.NONE) {
+    if (context.version < ERROR_SINCE) return CLOSE
+    return { body: { errorCode, sessionId: 0, responses: [] } }
+  }
+  const read = new FetchRead(terms, plan, context)
+  await read.run()
+  const body = {
+    sessionId,
+    responses: await read.responses(),
+    nodeEndpoints: read.needsEndpoints ? [endpointOf(context)] : [],
+  }
+  return { body, onSent: () => read.release() }
+}
 
 function endpointOf({ broker, listener }: RequestContext) {
   const { host, port } = broker.endpoint(listener)
@@ -68,7 +97,7 @@ interface PartitionRead {
 
 /** One fetch: reads, and if that is too little, waits for more and reads again. */
 class FetchRead {
-  readonly #request: FetchRequest
+  readonly #terms: FetchTerms
   readonly #plan: FetchPlan
   readonly #context: RequestContext
   readonly #broker: BrokerContext
@@ -81,31 +110,42 @@ class FetchRead {
   #isUrgent = false
   needsEndpoints = false
 
-  constructor(request: FetchRequest, plan: FetchPlan, context: RequestContext) {
-    this.#request = request
+  constructor(terms: FetchTerms, plan: FetchPlan, context: RequestContext) {
+    this.#terms = terms
     this.#plan = plan
     this.#context = context
     this.#broker = context.broker
-    const max = Math.min(request.maxBytes, this.#broker.options.limits.fetchBytesMax)
+    const max = Math.min(terms.maxBytes, this.#broker.options.limits.fetchBytesMax)
     const left = LENT_BYTES_MAX - this.#broker.registry.pool.lentBytes
     this.#maxBytes = Math.max(Math.min(max, Math.max(left, FETCH_BYTES_MIN)), 0)
-    this.#minBytes = Math.min(request.minBytes, this.#maxBytes)
+    this.#minBytes = Math.min(terms.minBytes, this.#maxBytes)
   }
 
   async run(): Promise<void> {
-    const deadline = performance.now() + this.#request.maxWaitMs
+    const deadline = performance.now() + Math.min(this.#terms.maxWaitMs, WAIT_MS_MAX)
     for (;;) {
       await this.#readAll()
       const left = deadline - performance.now()
       const isEnough = this.#bytes >= this.#minBytes || this.#isUrgent
       if (isEnough || left <= 0 || this.#plan.targets.length === 0) return
       if (this.#context.gone.aborted) return
-      const missing = this.#minBytes - this.#bytes
-      // The little that was read is read again with the rest: buffers are not held while waiting.
-      const wait = waitForBytes(this.#reads, missing, left, this.#context.gone)
-      this.release()
-      await wait
+      if (!(await this.#wait(left))) return
     }
+  }
+
+  /** Waits for what is missing, or for so many ms. @returns false if too much waits already: then what was read is answered */
+  async #wait(ms: number): Promise<boolean> {
+    const { gone, pace } = this.#context
+    const targets = this.#plan.targets.length
+    if (waitingTargets + targets > WAITING_TARGETS_MAX) return false
+    const wait = waitForBytes(this.#reads, this.#minBytes - this.#bytes, ms, gone)
+    // The little that was read is read again with the rest: buffers are not held while waiting.
+    this.release()
+    pace.leave()
+    waitingTargets += targets
+    await wait
+    waitingTargets -= targets
+    return true
   }
 
   release(): void {
@@ -116,7 +156,9 @@ class FetchRead {
   async #readAll(): Promise<void> {
     this.#reads = []
     this.#bytes = 0
+    const { pace } = this.#context
     for (const target of this.#plan.targets) {
+      if (pace.isDue) await pace.rest()
       const read = this.#check(target)
       this.#reads.push(read)
       if (read.answer.errorCode !== ErrorCode.NONE) this.#isUrgent = true
@@ -133,7 +175,7 @@ class FetchRead {
       highWatermark: partition?.highWatermark ?? -1,
       lastStableOffset: partition?.lastStableOffset ?? -1,
       logStartOffset: partition?.logStartOffset ?? -1,
-      abortedTransactions: this.#request.isolationLevel === READ_COMMITTED ? [] : null,
+      abortedTransactions: this.#terms.isolationLevel === READ_COMMITTED ? [] : null,
       records: NOTHING,
     }
     const { version } = this.#context
@@ -159,9 +201,7 @@ class FetchRead {
         version < 13 || this.#broker.registry.topicById(target.topicId) !== undefined
       return topicIsKnown ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.UNKNOWN_TOPIC_ID
     }
-    if (this.#request.replicaId >= 0 || this.#request.replicaState.replicaId >= 0) {
-      return ErrorCode.NOT_LEADER_OR_FOLLOWER
-    }
+    if (this.#terms.isReplica) return ErrorCode.NOT_LEADER_OR_FOLLOWER
     if (partition.offline !== null) {
       return version < STORAGE_ERROR_SINCE
         ? ErrorCode.NOT_LEADER_OR_FOLLOWER
@@ -187,7 +227,7 @@ class FetchRead {
     const left = this.#maxBytes - this.#bytes
     const isFirst = this.#bytes === 0
     const end =
-      this.#request.isolationLevel === READ_COMMITTED
+      this.#terms.isolationLevel === READ_COMMITTED
         ? partition.lastStableOffset
         : partition.highWatermark
     if (target.fetchOffset >= end || (left <= 0 && !isFirst)) return
@@ -224,12 +264,14 @@ class FetchRead {
   }
 
   /** The answers by topic; of an incremental session only those with news. */
-  responses(): Response['responses'] {
+  async responses(): Promise<Response['responses']> {
+    const { pace } = this.#context
     const topics = new Map<
       string,
       { topic: string; topicId: string; partitions: PartitionAnswer[] }
     >()
     for (const { target, answer, bytes } of this.#reads) {
+      if (pace.isDue) await pace.rest()
       if (bytes > 0) this.#plan.served(target)
       if (this.#plan.isIncremental && !hasNews(target, answer, bytes)) continue
       remember(target, answer)

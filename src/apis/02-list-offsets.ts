@@ -8,6 +8,8 @@ import { listOffsetsApi } from '../protocol/messages/02-list-offsets.ts'
 import type { Partition } from '../topics/partition.ts'
 import { TaskPoolFull } from '../topics/task-pool.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced } from './pace.ts'
+import { duplicatesOf } from './topic-checks.ts'
 
 const LATEST = -1
 const EARLIEST = -2
@@ -42,24 +44,19 @@ interface Found {
 
 export const listOffsets = defineApi(listOffsetsApi, async (request, context) => {
   const { registry } = context.broker
-  const topics = await Promise.all(
-    request.topics.map(async ({ name, partitions }) => {
-      const counts = new Map<number, number>()
-      for (const { partitionIndex: p } of partitions) counts.set(p, (counts.get(p) ?? 0) + 1)
-      const answers = await Promise.all(
-        partitions.map(async asked => {
-          const isTwice = counts.get(asked.partitionIndex)! > 1
-          const found: Found = isTwice
-            ? { errorCode: ErrorCode.INVALID_REQUEST }
-            : await find(registry.partition(name, asked.partitionIndex), asked, request, context)
-          const { leaderEpoch, ...rest } = found
-          const known = context.version >= LEADER_EPOCH_SINCE ? { leaderEpoch } : {}
-          return { partitionIndex: asked.partitionIndex, ...rest, ...known }
-        }),
-      )
-      return { name, partitions: answers }
-    }),
-  )
+  const { pace } = context
+  const topics = await eachPaced(request.topics, pace, async ({ name, partitions }) => {
+    const twice = await duplicatesOf(partitions, pace, ({ partitionIndex }) => partitionIndex)
+    const answers = await eachPaced(partitions, pace, async asked => {
+      const found: Found = twice.has(asked.partitionIndex)
+        ? { errorCode: ErrorCode.INVALID_REQUEST }
+        : await find(registry.partition(name, asked.partitionIndex), asked, request, context)
+      const { leaderEpoch, ...rest } = found
+      const known = context.version >= LEADER_EPOCH_SINCE ? { leaderEpoch } : {}
+      return { partitionIndex: asked.partitionIndex, ...rest, ...known }
+    })
+    return { name, partitions: answers }
+  })
   return { body: { topics } }
 })
 

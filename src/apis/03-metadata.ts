@@ -9,6 +9,7 @@ import { OFFSETS_TOPIC } from '../groups/coordinator.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { ZERO_UUID } from '../protocol/fields.ts'
 import { type MetadataRequest, metadataApi } from '../protocol/messages/03-metadata.ts'
+import type { Encodable } from '../protocol/schema.ts'
 import type { Topic } from '../topics/registry.ts'
 import { isInternalTopic, topicNameProblem } from '../topics/topic-names.ts'
 import {
@@ -17,6 +18,9 @@ import {
   TOPIC_OPERATIONS,
 } from './authorized-operations.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
+
+type TopicAnswer = NonNullable<Encodable<typeof metadataApi.response>['topics']>[number]
 
 /** Requests by topic id need this version; before, the field is there and must be left empty. */
 const IDS_SINCE = 12
@@ -38,13 +42,22 @@ export const metadata = defineApi(metadataApi, async (request, context) => {
   }
 })
 
-async function topicsAsked(request: MetadataRequest, context: RequestContext) {
+async function topicsAsked(
+  request: MetadataRequest,
+  context: RequestContext,
+): Promise<TopicAnswer[]> {
   const { broker, version } = context
   const { topics } = request
   const isAll = topics === null || (version === 0 && topics.length === 0)
-  if (isAll) return [...broker.registry.topics].map(t => describe(t, request, context))
-  return Promise.all(
-    topics.map(async ({ name, topicId }) => {
+  const { pace } = context
+  if (isAll) {
+    return eachPaced([...broker.registry.topics], pace, topic => describe(topic, request, context))
+  }
+  const once = new Once()
+  return eachPaced(
+    topics,
+    pace,
+    ({ name, topicId }): TopicAnswer | Promise<TopicAnswer> => {
       const isById = name === null || topicId !== ZERO_UUID
       if (isById && version < IDS_SINCE) {
         return { errorCode: ErrorCode.INVALID_REQUEST, name: name ?? '', partitions: [] }
@@ -54,11 +67,23 @@ async function topicsAsked(request: MetadataRequest, context: RequestContext) {
         if (topic !== undefined) return describe(topic, request, context)
         return { errorCode: ErrorCode.UNKNOWN_TOPIC_ID, name: null, topicId, partitions: [] }
       }
-      const found = broker.registry.topic(name) ?? (await autoCreate(name, request, context))
-      if (typeof found === 'object') return describe(found, request, context)
-      return { errorCode: found, name, partitions: [] }
-    }),
+      const known = broker.registry.topic(name)
+      return known === undefined
+        ? describeNew(name, request, context)
+        : describe(known, request, context)
+    },
+    ({ name, topicId }) => once.isFirst(topicId === ZERO_UUID ? name : `${topicId} ${name}`),
   )
+}
+
+async function describeNew(
+  name: string,
+  request: MetadataRequest,
+  context: RequestContext,
+): Promise<TopicAnswer> {
+  const found = await autoCreate(name, request, context)
+  if (typeof found === 'object') return describe(found, request, context)
+  return { errorCode: found, name, partitions: [] }
 }
 
 /** The topic, or the code that says why there is none. */
@@ -85,9 +110,14 @@ async function autoCreate(
   }
 }
 
-function describe(topic: Topic, request: MetadataRequest, { broker }: RequestContext) {
-  const { nodeId } = broker
-  return {
+/** Comes at once but for topics with very many partitions. */
+function describe(
+  topic: Topic,
+  request: MetadataRequest,
+  { broker: { nodeId }, pace }: RequestContext,
+): TopicAnswer | Promise<TopicAnswer> {
+  const partitions = eachPaced(topic.partitions, pace, p => p.leadership(nodeId))
+  const answer = (all: TopicAnswer['partitions']): TopicAnswer => ({
     errorCode: ErrorCode.NONE,
     name: topic.name,
     topicId: topic.id,
@@ -95,6 +125,7 @@ function describe(topic: Topic, request: MetadataRequest, { broker }: RequestCon
     topicAuthorizedOperations: request.includeTopicAuthorizedOperations
       ? TOPIC_OPERATIONS
       : OPERATIONS_NOT_ASKED,
-    partitions: topic.partitions.map(p => p.leadership(nodeId)),
-  }
+    partitions: all,
+  })
+  return partitions instanceof Promise ? partitions.then(answer) : answer(partitions)
 }

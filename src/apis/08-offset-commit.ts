@@ -12,6 +12,7 @@ import { type OffsetCommitRequest, offsetCommitApi } from '../protocol/messages/
 import type { Topic } from '../topics/registry.ts'
 import { unknownGroup } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced } from './pace.ts'
 
 const IDS_SINCE = 10
 /** Before, an unknown group is answered as a wrong generation. */
@@ -34,48 +35,66 @@ interface TopicOutcome {
 }
 
 /** A partition that exists, with its place in the answer. */
-interface Valid {
+interface ValidPartition {
   readonly topic: Topic
   readonly asked: AskedPartition
   readonly outcome: Outcome
 }
 
-export const offsetCommit = defineApi(offsetCommitApi, async (request, context) => {
-  const valid: Valid[] = []
-  const topics = request.topics.map(asked => checkTopic(asked, context, valid))
-  if (valid.length > 0) {
-    const failed = await commit(request, valid, context)
-    if (failed !== ErrorCode.NONE) for (const { outcome } of valid) outcome.errorCode = failed
-  }
-  return { body: { topics } }
-})
+/** By topic id and partition: of one that is committed twice the last offset counts, as in Kafka. */
+type Valid = Map<string, ValidPartition>
+
+export const offsetCommit = defineApi(
+  offsetCommitApi,
+  async (request, context) => {
+    const valid: Valid = new Map()
+    const checked = eachPaced(request.topics, context.pace, t => checkTopic(t, context, valid))
+    // Without waiting where that is possible: commits of one connection take effect in their order.
+    const topics = checked instanceof Promise ? await checked : checked
+    if (valid.size > 0) {
+      const failed = await commit(request, [...valid.values()], context)
+      if (failed !== ErrorCode.NONE) {
+        for (const { outcome } of valid.values()) outcome.errorCode = failed
+      }
+    }
+    return { body: { topics } }
+  },
+  { sideBySide: true },
+)
 
 function checkTopic(
   asked: Asked,
-  { broker, version }: RequestContext,
-  valid: Valid[],
-): TopicOutcome {
+  { broker, version, pace }: RequestContext,
+  valid: Valid,
+): TopicOutcome | Promise<TopicOutcome> {
   const byId = version >= IDS_SINCE
   const { registry } = broker
   const topic = byId ? registry.topicById(asked.topicId) : registry.topic(asked.name)
   const missing = byId ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-  const partitions = asked.partitions.map(partition => {
+  const partitions = eachPaced(asked.partitions, pace, partition => {
     const { partitionIndex } = partition
     if (topic === undefined) return { partitionIndex, errorCode: missing }
     if (topic.partitions[partitionIndex] === undefined) {
       return { partitionIndex, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
     }
-    const outcome: Outcome = { partitionIndex, errorCode: ErrorCode.NONE }
-    valid.push({ topic, asked: partition, outcome })
+    const key = `${topic.id} ${partitionIndex}`
+    const outcome: Outcome = valid.get(key)?.outcome ?? {
+      partitionIndex,
+      errorCode: ErrorCode.NONE,
+    }
+    valid.set(key, { topic, asked: partition, outcome })
     return outcome
   })
-  return { name: asked.name, topicId: asked.topicId, partitions }
+  const answer = (all: Outcome[]): TopicOutcome => {
+    return { name: asked.name, topicId: asked.topicId, partitions: all }
+  }
+  return partitions instanceof Promise ? partitions.then(answer) : answer(partitions)
 }
 
 /** @returns the error that holds for all partitions, or NONE */
 async function commit(
   request: OffsetCommitRequest,
-  valid: readonly Valid[],
+  valid: readonly ValidPartition[],
   context: RequestContext,
 ): Promise<ErrorCode> {
   try {
@@ -105,7 +124,7 @@ function entryFor(
 /** @throws BrokerError if the member may not commit now: nothing is written then */
 function recordsOf(
   request: OffsetCommitRequest,
-  valid: readonly Valid[],
+  valid: readonly ValidPartition[],
   { group, offsets, context: { fits } }: GroupEntry,
   context: RequestContext,
 ): RecordOf<'offsetCommit'>[] {

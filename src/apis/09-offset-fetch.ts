@@ -9,6 +9,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { ZERO_UUID } from '../protocol/fields.ts'
 import { type OffsetFetchRequest, offsetFetchApi } from '../protocol/messages/09-offset-fetch.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 
 const GROUP_ERROR_SINCE = 2
 const GROUPS_SINCE = 8
@@ -21,17 +22,27 @@ type AskedTopic = NonNullable<AskedGroup['topics']>[number]
 export const offsetFetch = defineApi(offsetFetchApi, async (request, context) => {
   const { version } = context
   if (version >= GROUPS_SINCE) {
-    const groups = await Promise.all(request.groups.map(group => fetchGroup(group, context)))
+    const once = new Once()
+    const groups = await eachPaced(
+      request.groups,
+      context.pace,
+      group => fetchGroup(group, context, once),
+      group => group.topics !== null || once.isFirst(identityOf(group)),
+    )
     return { body: { groups } }
   }
   const topics = request.topics?.map(topic => ({ ...topic, topicId: ZERO_UUID })) ?? null
   const { groupId } = request
   const asked = { groupId, memberId: null, memberEpoch: -1, topics }
-  const group = await fetchGroup(asked, context)
+  const group = await fetchGroup(asked, context, new Once())
   return { body: { errorCode: group.errorCode, topics: group.topics } }
 })
 
-async function fetchGroup(asked: AskedGroup, context: RequestContext) {
+/** Who asks, and about which group: what is asked twice by the same is answered once. */
+const identityOf = ({ groupId, memberId, memberEpoch }: AskedGroup) =>
+  `${groupId} ${memberId} ${memberEpoch}`
+
+async function fetchGroup(asked: AskedGroup, context: RequestContext, once: Once) {
   const { groupId, memberId, memberEpoch, topics } = asked
   const { groups, log } = context.broker
   try {
@@ -41,7 +52,9 @@ async function fetchGroup(asked: AskedGroup, context: RequestContext) {
     }
     found?.entry.group.validateFetch(memberId, memberEpoch)
     const offsets = found?.entry.offsets ?? new GroupOffsets(groupId)
-    const shown = topics === null ? all(offsets, context) : some(topics, offsets, context)
+    const shown = await (topics === null
+      ? all(offsets, context)
+      : some(asked, topics, offsets, context, once))
     if (found !== undefined) await found.shard.settled(found.entry)
     return { groupId, errorCode: ErrorCode.NONE, topics: shown }
   } catch (error) {
@@ -64,29 +77,40 @@ function failed(topics: AskedGroup['topics'], errorCode: ErrorCode, version: num
   }))
 }
 
-function some(topics: readonly AskedTopic[], offsets: GroupOffsets, context: RequestContext) {
+function some(
+  asked: AskedGroup,
+  topics: readonly AskedTopic[],
+  offsets: GroupOffsets,
+  context: RequestContext,
+  once: Once,
+) {
   const { registry } = context.broker
-  const byId = context.version >= IDS_SINCE
-  return topics.map(({ name, topicId, partitionIndexes }) => {
+  const { pace, version } = context
+  const byId = version >= IDS_SINCE
+  const identity = identityOf(asked)
+  return eachPaced(topics, pace, async ({ name, topicId, partitionIndexes }) => {
     const topic = byId ? registry.topicById(topicId) : registry.topic(name)
     const errorCode = byId && topic === undefined ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.NONE
-    return {
-      name,
-      topicId,
-      partitions: partitionIndexes.map(partitionIndex => {
+    const partitions = await eachPaced(
+      partitionIndexes,
+      pace,
+      partitionIndex => {
         const known = offsets.get(topic?.name ?? name, partitionIndex, topic?.id)
         if (known === undefined || errorCode !== ErrorCode.NONE) {
           return { partitionIndex, errorCode, ...NO_OFFSET }
         }
         return { partitionIndex, errorCode, ...shownOf(known) }
-      }),
-    }
+      },
+      index => once.isFirst(`${identity} ${byId ? topicId : name} ${index}`),
+    )
+    return { name, topicId, partitions }
   })
 }
 
-function all(offsets: GroupOffsets, { broker, version }: RequestContext) {
+async function all(offsets: GroupOffsets, { broker, version, pace }: RequestContext) {
   const shown = []
-  for (const [name, partitions] of offsets.topics) {
+  for (const [name, partitions] of [...offsets.topics]) {
+    if (pace.isDue) await pace.rest()
     const topicId = broker.registry.topic(name)?.id ?? ZERO_UUID
     // A topic that is gone cannot be named any more.
     if (version >= IDS_SINCE && topicId === ZERO_UUID) continue

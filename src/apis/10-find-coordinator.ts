@@ -8,6 +8,7 @@ import { toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { findCoordinatorApi } from '../protocol/messages/10-find-coordinator.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 import { NO_ERROR } from './topic-checks.ts'
 
 const KeyType = { GROUP: 0, TRANSACTION: 1, SHARE: 2 } as const
@@ -17,17 +18,22 @@ const SHARE_SINCE = 6
 const SHARE_KEY = /^.+:[\w-]{22}:\d+$/s
 const NOBODY = { nodeId: -1, host: '', port: -1 }
 
-export const findCoordinator = defineApi(findCoordinatorApi, async (request, context) => {
-  const { keyType, key, coordinatorKeys } = request
-  if (context.version < BATCHES_SINCE) return { body: await answerFor(key, keyType, context) }
-  const coordinators = await Promise.all(
-    coordinatorKeys.map(async one => ({
-      key: one,
-      ...(await answerFor(one, keyType, context)),
-    })),
-  )
-  return { body: { coordinators } }
-})
+export const findCoordinator = defineApi(
+  findCoordinatorApi,
+  async (request, context) => {
+    const { keyType, key, coordinatorKeys } = request
+    if (context.version < BATCHES_SINCE) return { body: await answerFor(key, keyType, context) }
+    const once = new Once()
+    const coordinators = await eachPaced(
+      coordinatorKeys,
+      context.pace,
+      async one => ({ key: one, ...(await answerFor(one, keyType, context)) }),
+      one => once.isFirst(one),
+    )
+    return { body: { coordinators } }
+  },
+  { sideBySide: true },
+)
 
 async function answerFor(key: string, keyType: number, context: RequestContext) {
   const refuse = (errorCode: ErrorCode, errorMessage: string) => ({

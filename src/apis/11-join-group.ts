@@ -4,7 +4,8 @@
  * classic protocol in a group of the consumer protocol, groups/consumer/.
  */
 import { BrokerError, toKafkaError } from '../errors.ts'
-import type { JoinRequest, JoinResponse } from '../groups/group.ts'
+import type { ClientInfo, JoinRequest, JoinResponse } from '../groups/group.ts'
+import type { Shard } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type JoinGroupRequest, joinGroupApi } from '../protocol/messages/11-join-group.ts'
 import { checkGroupId, clientOf } from './groups.ts'
@@ -15,14 +16,21 @@ const REBALANCE_TIMEOUT_SINCE = 1
 /** Before, a protocol name cannot be null. */
 const NULL_NAME_SINCE = 7
 
-export const joinGroup = defineApi(joinGroupApi, async (request, context) => {
+export const joinGroup = defineApi(
+  joinGroupApi,
+  (request, context) => answer(join(request, context), request.memberId, context),
+  { sideBySide: true, waits: true },
+)
+
+/** A join may wait for minutes: nothing from here on knows the request, whose memory is free meanwhile. */
+async function answer(joined: Promise<JoinResponse>, memberId: string, context: RequestContext) {
   try {
-    return { body: bodyOf(await join(request, context), context) }
+    return { body: bodyOf(await joined, context) }
   } catch (error) {
     const { errorCode } = toKafkaError(error, context.broker.log)
-    return { body: bodyOf({ errorCode, memberId: request.memberId }, context) }
+    return { body: bodyOf({ errorCode, memberId }, context) }
   }
-})
+}
 
 async function join(request: JoinGroupRequest, context: RequestContext): Promise<JoinResponse> {
   const { groupId, memberId, sessionTimeoutMs } = request
@@ -39,6 +47,16 @@ async function join(request: JoinGroupRequest, context: RequestContext): Promise
   const isNobodys = found === undefined || (found.type === 'consumer' && found.isEmpty)
   if (memberId !== '' && isNobodys) return { errorCode: ErrorCode.UNKNOWN_MEMBER_ID, memberId }
   const entry = shard.ensureClassic(groupId)
+  return joined(shard, entry, requestOf(request, context), clientOf(context))
+}
+
+function joined(
+  shard: Shard,
+  entry: ReturnType<Shard['ensureClassic']>,
+  asked: JoinRequest,
+  client: ClientInfo,
+): Promise<JoinResponse> {
+  const { memberId } = asked
   return new Promise((resolve, reject) => {
     const reply = (response: JoinResponse): void => {
       const send = (failure: ErrorCode): JoinResponse =>
@@ -46,9 +64,7 @@ async function join(request: JoinGroupRequest, context: RequestContext): Promise
       shard.answer(entry, send).then(resolve)
     }
     try {
-      shard.run(entry, () =>
-        entry.group.join(requestOf(request, context), clientOf(context), reply),
-      )
+      shard.run(entry, () => entry.group.join(asked, client, reply))
     } catch (error) {
       reject(error)
     }

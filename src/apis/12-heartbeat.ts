@@ -5,13 +5,17 @@ import { type HeartbeatRequest, heartbeatApi } from '../protocol/messages/12-hea
 import { checkGroupId } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 
-export const heartbeat = defineApi(heartbeatApi, (request, { broker }) => {
-  try {
-    return { body: { errorCode: beat(request, broker) } }
-  } catch (error) {
-    return { body: { errorCode: toKafkaError(error, broker.log).errorCode } }
-  }
-})
+export const heartbeat = defineApi(
+  heartbeatApi,
+  (request, { broker }) => {
+    try {
+      return { body: { errorCode: beat(request, broker) } }
+    } catch (error) {
+      return { body: { errorCode: toKafkaError(error, broker.log).errorCode } }
+    }
+  },
+  { sideBySide: true },
+)
 
 function beat(request: HeartbeatRequest, broker: RequestContext['broker']): ErrorCode {
   const { groupId, memberId, groupInstanceId, generationId } = request

@@ -11,13 +11,17 @@ import { defineApi, type RequestContext } from './handler.ts'
 /** From here on type and name must be given (KIP-559). */
 const PROTOCOL_SINCE = 5
 
-export const syncGroup = defineApi(syncGroupApi, async (request, context) => {
-  try {
-    return { body: await sync(request, context) }
-  } catch (error) {
-    return { body: { errorCode: toKafkaError(error, context.broker.log).errorCode } }
-  }
-})
+export const syncGroup = defineApi(
+  syncGroupApi,
+  async (request, context) => {
+    try {
+      return { body: await sync(request, context) }
+    } catch (error) {
+      return { body: { errorCode: toKafkaError(error, context.broker.log).errorCode } }
+    }
+  },
+  { sideBySide: true, waits: true },
+)
 
 async function sync(request: SyncGroupRequest, context: RequestContext): Promise<SyncResponse> {
   const { groupId, protocolType, protocolName } = request

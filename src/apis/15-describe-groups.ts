@@ -10,13 +10,18 @@ import { describeGroupsApi } from '../protocol/messages/15-describe-groups.ts'
 import { GROUP_OPERATIONS, OPERATIONS_NOT_ASKED } from './authorized-operations.ts'
 import { checkGroupId } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 import { NO_ERROR } from './topic-checks.ts'
 
 const NOT_FOUND_SINCE = 6
 
 export const describeGroups = defineApi(describeGroupsApi, async (request, context) => {
-  const groups = await Promise.all(
-    request.groups.map(groupId => describe(groupId, request.includeAuthorizedOperations, context)),
+  const once = new Once()
+  const groups = await eachPaced(
+    request.groups,
+    context.pace,
+    groupId => describe(groupId, request.includeAuthorizedOperations, context),
+    groupId => once.isFirst(groupId),
   )
   return { body: { groups } }
 })

@@ -1,15 +1,13 @@
 /** ListGroups (16), versions 0-5: all groups, from v4 those in some states, from v5 those of some types; case does not matter. */
 import { listGroupsApi } from '../protocol/messages/16-list-groups.ts'
 import { defineApi } from './handler.ts'
-import { Pace } from './pace.ts'
 
 /** How many groups are looked at between two looks at the time. */
 const PACED_GROUPS = 1000
 
-export const listGroups = defineApi(listGroupsApi, async (request, { broker }) => {
+export const listGroups = defineApi(listGroupsApi, async (request, { broker, pace }) => {
   const states = new Set(request.statesFilter.map(state => state.trim().toLowerCase()))
   const types = new Set(request.typesFilter.map(type => type.trim().toLowerCase()))
-  const pace = new Pace()
   const groups = []
   for (const shard of broker.groups.shards) {
     let count = 0

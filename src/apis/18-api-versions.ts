@@ -12,22 +12,26 @@ const PRODUCE_KEY = 0
 const SOFTWARE_SINCE = 3
 const CLUSTER_SINCE = 5
 
-export const apiVersions = defineApi(apiVersionsApi, (request, { version, broker }) => {
-  const named =
-    version < SOFTWARE_SINCE ||
-    (SOFTWARE.test(request.clientSoftwareName) && SOFTWARE.test(request.clientSoftwareVersion))
-  if (!named) return { body: { errorCode: ErrorCode.INVALID_REQUEST } }
-  if (version >= CLUSTER_SINCE && isForAnother(request, broker)) {
-    return { body: { errorCode: ErrorCode.REBOOTSTRAP_REQUIRED } }
-  }
-  const served = Object.values(broker.apis) as ApiHandler[]
-  const apiKeys = served.map(({ request: { apiKey }, min, max }) => ({
-    apiKey,
-    minVersion: apiKey === PRODUCE_KEY ? 0 : min,
-    maxVersion: max,
-  }))
-  return { body: { errorCode: ErrorCode.NONE, apiKeys } }
-})
+export const apiVersions = defineApi(
+  apiVersionsApi,
+  (request, { version, broker }) => {
+    const named =
+      version < SOFTWARE_SINCE ||
+      (SOFTWARE.test(request.clientSoftwareName) && SOFTWARE.test(request.clientSoftwareVersion))
+    if (!named) return { body: { errorCode: ErrorCode.INVALID_REQUEST } }
+    if (version >= CLUSTER_SINCE && isForAnother(request, broker)) {
+      return { body: { errorCode: ErrorCode.REBOOTSTRAP_REQUIRED } }
+    }
+    const served = Object.values(broker.apis) as ApiHandler[]
+    const apiKeys = served.map(({ request: { apiKey }, min, max }) => ({
+      apiKey,
+      minVersion: apiKey === PRODUCE_KEY ? 0 : min,
+      maxVersion: max,
+    }))
+    return { body: { errorCode: ErrorCode.NONE, apiKeys } }
+  },
+  { sideBySide: true },
+)
 
 /** A client that was told another cluster or node lives here (KIP-1242). */
 function isForAnother(

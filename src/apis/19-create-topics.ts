@@ -8,7 +8,9 @@ import { brokerValue, validateTopicConfigs } from '../configs/values.ts'
 import { BrokerError, toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type CreateTopicsRequest, createTopicsApi } from '../protocol/messages/19-create-topics.ts'
+import { checkConfigCount } from './config-resources.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced } from './pace.ts'
 import { checkCreatedPartitions, checkReplicas, duplicatesOf } from './topic-checks.ts'
 
 type CreatableTopic = CreateTopicsRequest['topics'][number]
@@ -20,12 +22,18 @@ const METADATA_TOPIC = '__cluster_metadata'
 
 const invalidRequest = (message: string) => new BrokerError(ErrorCode.INVALID_REQUEST, message)
 
-export const createTopics = defineApi(createTopicsApi, async (request, { broker }) => {
-  const twice = duplicatesOf(request.topics.map(({ name }) => name))
-  const once = request.topics.filter(({ name }) => !twice.has(name))
+export const createTopics = defineApi(createTopicsApi, async (request, { broker, pace }) => {
+  const twice = await duplicatesOf(request.topics, pace, ({ name }) => name)
+  const once = await eachPaced(
+    request.topics,
+    pace,
+    topic => topic,
+    ({ name }) => !twice.has(name),
+  )
   const total = once.reduce((sum, topic) => sum + askedPartitions(topic, broker), 0)
   const topics = []
   for (const topic of once) {
+    if (pace.isDue) await pace.rest()
     try {
       checkCreatedPartitions(total)
       topics.push(await createOne(topic, request.validateOnly, broker))
@@ -34,6 +42,7 @@ export const createTopics = defineApi(createTopicsApi, async (request, { broker 
     }
   }
   for (const name of twice) {
+    if (pace.isDue) await pace.rest()
     const error = invalidRequest(`Topic '${name}' is in the request more than once.`)
     topics.push({ name, ...toKafkaError(error, broker.log), configs: [] })
   }
@@ -69,6 +78,7 @@ function askedPartitions(topic: CreatableTopic, broker: Broker): number {
 
 /** The configs of the new topic; one given twice has its last value, as in Kafka. */
 function checkConfigs(topic: CreatableTopic, broker: Broker): Record<string, string> {
+  checkConfigCount(topic.configs)
   const given = topic.configs.map(({ name, value }): [string, string] => {
     if (value !== null) return [name, value]
     throw new BrokerError(ErrorCode.INVALID_CONFIG, `The config ${name} has no value.`)

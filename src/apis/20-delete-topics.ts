@@ -9,6 +9,7 @@ import { ZERO_UUID } from '../protocol/fields.ts'
 import { type DeleteTopicsRequest, deleteTopicsApi } from '../protocol/messages/20-delete-topics.ts'
 import type { Topic } from '../topics/registry.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 import { duplicatesOf, outcomeOf } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
@@ -20,30 +21,40 @@ const DISABLED_SINCE = 3
 
 const invalidRequest = (message: string) => new BrokerError(ErrorCode.INVALID_REQUEST, message)
 
-export const deleteTopics = defineApi(deleteTopicsApi, async (request, { broker, version }) => {
-  const asked: readonly Asked[] =
-    version >= IDS_SINCE
-      ? request.topics
-      : request.topicNames.map(name => ({ name, topicId: ZERO_UUID }))
-  const unique = [...new Map(asked.map(one => [keyOf(one), one])).values()]
-  const repeated = duplicatesOf(asked.map(keyOf))
-  const namedTwice = duplicatesOf(unique.map(one => topicOf(one, broker)))
-  const responses = []
-  for (const one of unique) {
-    const topic = topicOf(one, broker)
-    const outcome = await outcomeOf(() => {
-      checkEnabled(version, broker)
-      if (repeated.has(keyOf(one))) throw invalidRequest('The topic is in the request twice.')
-      checkIdentity(one)
-      if (topic === undefined) throw unknownTopic(one)
-      if (namedTwice.has(topic)) throw invalidRequest('The topic is given by name and by id.')
-      return broker.registry.delete(topic)
-    }, broker)
-    const topicId = one.topicId === ZERO_UUID ? topic?.id : one.topicId
-    responses.push({ name: one.name ?? topic?.name ?? null, topicId, ...outcome })
-  }
-  return { body: { responses } }
-})
+export const deleteTopics = defineApi(
+  deleteTopicsApi,
+  async (request, { broker, version, pace }) => {
+    const asked: readonly Asked[] =
+      version >= IDS_SINCE
+        ? request.topics
+        : await eachPaced(request.topicNames, pace, name => ({ name, topicId: ZERO_UUID }))
+    const repeated = await duplicatesOf(asked, pace, keyOf)
+    const once = new Once()
+    const unique = await eachPaced(
+      asked,
+      pace,
+      one => one,
+      one => once.isFirst(keyOf(one)),
+    )
+    const namedTwice = await duplicatesOf(unique, pace, one => topicOf(one, broker))
+    const responses = []
+    for (const one of unique) {
+      if (pace.isDue) await pace.rest()
+      const topic = topicOf(one, broker)
+      const outcome = await outcomeOf(() => {
+        checkEnabled(version, broker)
+        if (repeated.has(keyOf(one))) throw invalidRequest('The topic is in the request twice.')
+        checkIdentity(one)
+        if (topic === undefined) throw unknownTopic(one)
+        if (namedTwice.has(topic)) throw invalidRequest('The topic is given by name and by id.')
+        return broker.registry.delete(topic)
+      }, broker)
+      const topicId = one.topicId === ZERO_UUID ? topic?.id : one.topicId
+      responses.push({ name: one.name ?? topic?.name ?? null, topicId, ...outcome })
+    }
+    return { body: { responses } }
+  },
+)
 
 const keyOf = ({ name, topicId }: Asked): string => `${topicId} ${name ?? ''}`
 

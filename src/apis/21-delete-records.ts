@@ -7,6 +7,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { deleteRecordsApi } from '../protocol/messages/21-delete-records.ts'
 import type { Partition } from '../topics/partition.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 import { onlinePartition, onWorker } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
@@ -14,17 +15,17 @@ type Broker = RequestContext['broker']
 const TO_HIGH_WATERMARK = -1
 const UNKNOWN = -1
 
-export const deleteRecords = defineApi(deleteRecordsApi, async (request, { broker }) => {
-  const topics = await Promise.all(
-    request.topics.map(async ({ name, partitions }) => ({
-      name,
-      partitions: await Promise.all(
-        partitions.map(({ partitionIndex, offset }) =>
-          deleteBefore(name, partitionIndex, offset, broker),
-        ),
-      ),
-    })),
-  )
+export const deleteRecords = defineApi(deleteRecordsApi, async (request, { broker, pace }) => {
+  const once = new Once()
+  const topics = await eachPaced(request.topics, pace, async ({ name, partitions }) => ({
+    name,
+    partitions: await eachPaced(
+      partitions,
+      pace,
+      ({ partitionIndex, offset }) => deleteBefore(name, partitionIndex, offset, broker),
+      ({ partitionIndex }) => once.isFirst(`${name} ${partitionIndex}`),
+    ),
+  }))
   return { body: { topics } }
 })
 

@@ -10,18 +10,22 @@ import { defineApi, type RequestContext } from './handler.ts'
 
 const NONE = -1
 
-export const initProducerId = defineApi(initProducerIdApi, async (request, { broker }) => {
-  const { transactionalId, producerId, producerEpoch } = request
-  const isHalf = (producerId === NONE) !== (producerEpoch === NONE)
-  if (transactionalId === '' || isHalf) return refusal(ErrorCode.INVALID_REQUEST)
-  if (transactionalId !== null) return refusal(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-  try {
-    const id = await broker.producerIds.next()
-    return { body: { errorCode: ErrorCode.NONE, producerId: id, producerEpoch: 0 } }
-  } catch (error) {
-    return refusal(retriableCode(error, broker))
-  }
-})
+export const initProducerId = defineApi(
+  initProducerIdApi,
+  async (request, { broker }) => {
+    const { transactionalId, producerId, producerEpoch } = request
+    const isHalf = (producerId === NONE) !== (producerEpoch === NONE)
+    if (transactionalId === '' || isHalf) return refusal(ErrorCode.INVALID_REQUEST)
+    if (transactionalId !== null) return refusal(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    try {
+      const id = await broker.producerIds.next()
+      return { body: { errorCode: ErrorCode.NONE, producerId: id, producerEpoch: 0 } }
+    } catch (error) {
+      return refusal(retriableCode(error, broker))
+    }
+  },
+  { sideBySide: true },
+)
 
 const refusal = (errorCode: ErrorCode) => ({
   body: { errorCode, producerId: NONE, producerEpoch: NONE },

@@ -10,6 +10,7 @@ import {
 } from '../protocol/messages/23-offset-for-leader-epoch.ts'
 import type { Partition } from '../topics/partition.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced } from './pace.ts'
 import { onlinePartition } from './topic-checks.ts'
 
 type Asked = OffsetForLeaderEpochRequest['topics'][number]['partitions'][number]
@@ -17,13 +18,16 @@ type Asked = OffsetForLeaderEpochRequest['topics'][number]['partitions'][number]
 const NOT_CHECKED = -1
 const UNKNOWN = { leaderEpoch: -1, endOffset: -1 }
 
-export const offsetForLeaderEpoch = defineApi(offsetForLeaderEpochApi, (request, { broker }) => {
-  const topics = request.topics.map(({ topic, partitions }) => ({
-    topic,
-    partitions: partitions.map(asked => endOffset(topic, asked, broker)),
-  }))
-  return { body: { topics } }
-})
+export const offsetForLeaderEpoch = defineApi(
+  offsetForLeaderEpochApi,
+  async (request, { broker, pace }) => {
+    const topics = await eachPaced(request.topics, pace, async ({ topic, partitions }) => ({
+      topic,
+      partitions: await eachPaced(partitions, pace, asked => endOffset(topic, asked, broker)),
+    }))
+    return { body: { topics } }
+  },
+)
 
 function endOffset(topic: string, asked: Asked, broker: RequestContext['broker']) {
   const { partition, currentLeaderEpoch, leaderEpoch } = asked

@@ -19,15 +19,13 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { describeConfigsApi } from '../protocol/messages/32-describe-configs.ts'
 import { type Resource, targetOf } from './config-resources.ts'
 import { defineApi, type RequestContext } from './handler.ts'
-import { Pace } from './pace.ts'
 import { NO_ERROR } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
 
-export const describeConfigs = defineApi(describeConfigsApi, async (request, { broker }) => {
+export const describeConfigs = defineApi(describeConfigsApi, async (request, { broker, pace }) => {
   const { includeSynonyms, includeDocumentation } = request
   const seen = new Set<string>()
-  const pace = new Pace()
   const results = []
   for (const { resourceType, resourceName, configurationKeys } of request.resources) {
     const resource = { resourceType, resourceName }

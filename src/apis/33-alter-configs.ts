@@ -8,26 +8,25 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { type AlterConfigsRequest, alterConfigsApi } from '../protocol/messages/33-alter-configs.ts'
 import { alterResources, type Change } from './config-resources.ts'
 import { defineApi } from './handler.ts'
-import { duplicatesOf } from './topic-checks.ts'
 
 type Config = AlterConfigsRequest['resources'][number]['configs'][number]
 
 const invalidRequest = (message: string) => new BrokerError(ErrorCode.INVALID_REQUEST, message)
 
-export const alterConfigs = defineApi(alterConfigsApi, async (request, { broker }) => {
+export const alterConfigs = defineApi(alterConfigsApi, async (request, context) => {
   const { resources, validateOnly } = request
   const change = ({ configs }: { configs: readonly Config[] }) => replacement(configs)
-  return { body: { responses: await alterResources(resources, change, validateOnly, broker) } }
+  return { body: { responses: await alterResources(resources, change, validateOnly, context) } }
 })
 
 function replacement(configs: readonly Config[]): Change {
   return () => {
-    const [twice] = duplicatesOf(configs.map(({ name }) => name))
-    if (twice !== undefined) throw invalidRequest(`The config ${twice} is given twice.`)
-    const given = configs.map(({ name, value }): [string, string] => {
+    const given = new Map<string, string>()
+    for (const { name, value } of configs) {
+      if (given.has(name)) throw invalidRequest(`The config ${name} is given twice.`)
       if (value === null) throw invalidRequest(`The config ${name} has no value.`)
-      return [name, value]
-    })
+      given.set(name, value)
+    }
     return Object.fromEntries(given)
   }
 }

@@ -10,35 +10,38 @@ import {
 } from '../protocol/messages/35-describe-log-dirs.ts'
 import type { Partition } from '../topics/partition.ts'
 import { defineApi, type RequestContext } from './handler.ts'
-import { Pace } from './pace.ts'
+import { eachPaced } from './pace.ts'
 
 type Broker = RequestContext['broker']
 
-export const describeLogDirs = defineApi(describeLogDirsApi, async (request, { broker }) => {
+export const describeLogDirs = defineApi(describeLogDirsApi, async (request, context) => {
+  const { broker, pace } = context
   const topics = []
-  const pace = new Pace()
-  for (const [name, partitions] of partitionsAsked(request, broker)) {
-    topics.push({ name, partitions: [...partitions].map(describe) })
-    await pace.rest()
+  for (const [name, found] of await partitionsAsked(request, context)) {
+    topics.push({ name, partitions: await eachPaced([...found], pace, describe) })
   }
   const result = { ...(await space(broker)), logDir: broker.dataDir, topics }
   return { body: { errorCode: ErrorCode.NONE, results: [result] } }
 })
 
 /** The partitions to describe, each once, by topic. */
-function partitionsAsked(
+async function partitionsAsked(
   { topics }: DescribeLogDirsRequest,
-  { registry }: Broker,
-): Map<string, Set<Partition>> {
+  { broker: { registry }, pace }: RequestContext,
+): Promise<Map<string, Set<Partition>>> {
   const asked = new Map<string, Set<Partition>>()
   if (topics === null) {
     for (const { name, partitions } of registry.topics) asked.set(name, new Set(partitions))
     return asked
   }
   for (const { topic, partitions } of topics) {
-    const found = partitions.flatMap(index => registry.partition(topic, index) ?? [])
-    if (found.length === 0) continue
-    asked.set(topic, new Set([...(asked.get(topic) ?? []), ...found]))
+    await eachPaced(partitions, pace, index => {
+      const partition = registry.partition(topic, index)
+      if (partition === undefined) return
+      const found = asked.get(topic)
+      if (found === undefined) asked.set(topic, new Set([partition]))
+      else found.add(partition)
+    })
   }
   return asked
 }

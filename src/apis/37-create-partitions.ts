@@ -11,32 +11,43 @@ import {
 } from '../protocol/messages/37-create-partitions.ts'
 import { PARTITIONS_MAX, type Topic } from '../topics/registry.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 import { checkCreatedPartitions, checkReplicas, duplicatesOf, outcomeOf } from './topic-checks.ts'
 
 type Asked = CreatePartitionsRequest['topics'][number]
 type Broker = RequestContext['broker']
 
-export const createPartitions = defineApi(createPartitionsApi, async (request, { broker }) => {
-  const { topics, validateOnly } = request
-  const unique = [...new Map(topics.map(asked => [asked.name, asked])).values()]
-  const twice = duplicatesOf(topics.map(({ name }) => name))
-  const total = unique.reduce((sum, asked) => sum + added(asked, broker), 0)
-  const results = []
-  for (const asked of unique) {
-    const { name } = asked
-    const outcome = await outcomeOf(() => {
-      if (twice.has(name)) {
-        const message = `Topic '${name}' is in the request more than once.`
-        throw new BrokerError(ErrorCode.INVALID_REQUEST, message)
-      }
-      const topic = checkOne(asked, broker)
-      checkCreatedPartitions(total)
-      return validateOnly ? undefined : broker.registry.addPartitions(topic, asked.count)
-    }, broker)
-    results.push({ name, ...outcome })
-  }
-  return { body: { results } }
-})
+export const createPartitions = defineApi(
+  createPartitionsApi,
+  async (request, { broker, pace }) => {
+    const { topics, validateOnly } = request
+    const twice = await duplicatesOf(topics, pace, ({ name }) => name)
+    const once = new Once()
+    const unique = await eachPaced(
+      topics,
+      pace,
+      asked => asked,
+      ({ name }) => once.isFirst(name),
+    )
+    const total = unique.reduce((sum, asked) => sum + added(asked, broker), 0)
+    const results = []
+    for (const asked of unique) {
+      if (pace.isDue) await pace.rest()
+      const { name } = asked
+      const outcome = await outcomeOf(() => {
+        if (twice.has(name)) {
+          const message = `Topic '${name}' is in the request more than once.`
+          throw new BrokerError(ErrorCode.INVALID_REQUEST, message)
+        }
+        const topic = checkOne(asked, broker)
+        checkCreatedPartitions(total)
+        return validateOnly ? undefined : broker.registry.addPartitions(topic, asked.count)
+      }, broker)
+      results.push({ name, ...outcome })
+    }
+    return { body: { results } }
+  },
+)
 
 function added({ name, count }: Asked, { registry }: Broker): number {
   const topic = registry.topic(name)

@@ -4,11 +4,15 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { deleteGroupsApi } from '../protocol/messages/42-delete-groups.ts'
 import { unknownGroup } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 
-export const deleteGroups = defineApi(deleteGroupsApi, async (request, { broker }) => {
-  const names = [...new Set(request.groupsNames)]
-  const results = await Promise.all(
-    names.map(async groupId => ({ groupId, errorCode: await remove(groupId, broker) })),
+export const deleteGroups = defineApi(deleteGroupsApi, async (request, { broker, pace }) => {
+  const once = new Once()
+  const results = await eachPaced(
+    request.groupsNames,
+    pace,
+    async groupId => ({ groupId, errorCode: await remove(groupId, broker) }),
+    groupId => once.isFirst(groupId),
   )
   return { body: { results } }
 })

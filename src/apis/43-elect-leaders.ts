@@ -6,36 +6,42 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { type ElectLeadersRequest, electLeadersApi } from '../protocol/messages/43-elect-leaders.ts'
 import type { Partition } from '../topics/partition.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 
 const PREFERRED = 0
 const UNCLEAN = 1
 
-export const electLeaders = defineApi(electLeadersApi, (request, context) => {
+export const electLeaders = defineApi(electLeadersApi, async (request, context) => {
   const { electionType } = request
   const isKnown = electionType === PREFERRED || electionType === UNCLEAN
   // The oldest version has neither a type nor a place to refuse one.
   const errorCode = isKnown ? ErrorCode.NONE : ErrorCode.INVALID_REQUEST
-  const replicaElectionResults = isKnown ? results(request, context) : []
+  const replicaElectionResults = isKnown ? await results(request, context) : []
   const body = { replicaElectionResults }
   return { body: context.version === 0 ? body : { ...body, errorCode } }
 })
 
 /** Of all partitions, if none are named, those that have an error: the others need no election. */
-function results(
+async function results(
   { topicPartitions, electionType }: ElectLeadersRequest,
-  { broker: { registry } }: RequestContext,
+  { broker: { registry }, pace }: RequestContext,
 ) {
   if (topicPartitions === null) {
-    return [...registry.topics].flatMap(({ name, partitions }) => {
+    const all = await eachPaced([...registry.topics], pace, ({ name, partitions }) => {
       const offline = partitions.filter(partition => partition.offline !== null)
       const partitionResult = offline.map(p => resultOf(name, p.index, p, electionType))
-      return partitionResult.length === 0 ? [] : [{ topic: name, partitionResult }]
+      return { topic: name, partitionResult }
     })
+    return all.filter(({ partitionResult }) => partitionResult.length > 0)
   }
-  return topicPartitions.map(({ topic, partitions }) => ({
+  const once = new Once()
+  return eachPaced(topicPartitions, pace, async ({ topic, partitions }) => ({
     topic,
-    partitionResult: partitions.map(index =>
-      resultOf(topic, index, registry.partition(topic, index), electionType),
+    partitionResult: await eachPaced(
+      partitions,
+      pace,
+      index => resultOf(topic, index, registry.partition(topic, index), electionType),
+      index => once.isFirst(`${topic} ${index}`),
     ),
   }))
 }

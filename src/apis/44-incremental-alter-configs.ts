@@ -11,7 +11,7 @@ import { defineApi } from './handler.ts'
 
 export const incrementalAlterConfigs = defineApi(
   incrementalAlterConfigsApi,
-  async (request, { broker }) => {
+  async (request, context) => {
     const { resources, validateOnly } = request
     const responses = await alterResources(
       resources,
@@ -24,7 +24,7 @@ export const incrementalAlterConfigs = defineApi(
         return (current, definitions) => applyIncremental(current, operations, definitions)
       },
       validateOnly,
-      broker,
+      context,
     )
     return { body: { responses } }
   },

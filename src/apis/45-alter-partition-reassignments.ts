@@ -5,14 +5,18 @@
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { alterPartitionReassignmentsApi } from '../protocol/messages/45-alter-partition-reassignments.ts'
 import { defineApi } from './handler.ts'
+import { eachPaced } from './pace.ts'
 import { NO_ERROR } from './topic-checks.ts'
+
+/** Replicas that an error message names. */
+const SHOWN_MAX = 20
 
 export const alterPartitionReassignments = defineApi(
   alterPartitionReassignmentsApi,
-  ({ allowReplicationFactorChange, topics }, { broker }) => {
-    const responses = topics.map(({ name, partitions }) => ({
+  async ({ allowReplicationFactorChange, topics }, { broker, pace }) => {
+    const responses = await eachPaced(topics, pace, async ({ name, partitions }) => ({
       name,
-      partitions: partitions.map(({ partitionIndex, replicas }) => {
+      partitions: await eachPaced(partitions, pace, ({ partitionIndex, replicas }) => {
         const isKnown = broker.registry.partition(name, partitionIndex) !== undefined
         return { partitionIndex, ...outcome(isKnown, replicas, broker.nodeId) }
       }),
@@ -31,6 +35,7 @@ function outcome(isKnown: boolean, replicas: readonly number[] | null, nodeId: n
     return { errorCode: ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, errorMessage }
   }
   if (replicas.length === 1 && replicas[0] === nodeId) return NO_ERROR
-  const errorMessage = `The only broker is ${nodeId}: replicas can be [${nodeId}], not [${replicas}].`
+  const asked = replicas.slice(0, SHOWN_MAX).join()
+  const errorMessage = `The only broker is ${nodeId}: replicas can be [${nodeId}], not [${asked}].`
   return { errorCode: ErrorCode.INVALID_REPLICA_ASSIGNMENT, errorMessage }
 }

@@ -5,11 +5,12 @@ import type { GroupEntry } from '../groups/entry.ts'
 import { CONSUMER_PROTOCOL_TYPE } from '../groups/group.ts'
 import type { RecordOf } from '../groups/records.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
-import { type OffsetDeleteRequest, offsetDeleteApi } from '../protocol/messages/47-offset-delete.ts'
+import { offsetDeleteApi } from '../protocol/messages/47-offset-delete.ts'
 import { checkGroupId, unknownGroup } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 
-export const offsetDelete = defineApi(offsetDeleteApi, async (request, { broker }) => {
+export const offsetDelete = defineApi(offsetDeleteApi, async (request, { broker, pace }) => {
   try {
     const { groupId } = request
     checkGroupId(groupId)
@@ -19,7 +20,16 @@ export const offsetDelete = defineApi(offsetDeleteApi, async (request, { broker 
     shard.log.throwIfClosed()
     checkDeletable(entry)
     const records: RecordOf<'offsetCommit'>[] = []
-    const topics = request.topics.map(topic => plan(topic, entry, broker, records))
+    const once = new Once()
+    const topics = await eachPaced(request.topics, pace, async ({ name, partitions }) => ({
+      name,
+      partitions: await eachPaced(
+        partitions,
+        pace,
+        ({ partitionIndex }) => plan(name, partitionIndex, entry, broker, records),
+        ({ partitionIndex }) => once.isFirst(`${name} ${partitionIndex}`),
+      ),
+    }))
     shard.commit(entry, records)
     await shard.settled(entry)
     return { body: { errorCode: ErrorCode.NONE, topics } }
@@ -36,24 +46,20 @@ function checkDeletable({ id, group }: GroupEntry): void {
 }
 
 function plan(
-  { name, partitions }: OffsetDeleteRequest['topics'][number],
+  name: string,
+  partitionIndex: number,
   { group, offsets }: GroupEntry,
   { registry }: RequestContext['broker'],
   records: RecordOf<'offsetCommit'>[],
 ) {
-  return {
-    name,
-    partitions: partitions.map(({ partitionIndex }) => {
-      if (registry.partition(name, partitionIndex) === undefined) {
-        return { partitionIndex, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
-      }
-      if (group.isSubscribedTo(name)) {
-        return { partitionIndex, errorCode: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC }
-      }
-      if (offsets.get(name, partitionIndex) !== undefined) {
-        records.push(offsets.record(name, partitionIndex, null))
-      }
-      return { partitionIndex, errorCode: ErrorCode.NONE }
-    }),
+  if (registry.partition(name, partitionIndex) === undefined) {
+    return { partitionIndex, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
   }
+  if (group.isSubscribedTo(name)) {
+    return { partitionIndex, errorCode: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC }
+  }
+  if (offsets.get(name, partitionIndex) !== undefined) {
+    records.push(offsets.record(name, partitionIndex, null))
+  }
+  return { partitionIndex, errorCode: ErrorCode.NONE }
 }

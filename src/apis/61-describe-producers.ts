@@ -5,21 +5,29 @@
 import { toKafkaError } from '../errors.ts'
 import { describeProducersApi } from '../protocol/messages/61-describe-producers.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 import { checkTopicName, NO_ERROR, onlinePartition, onWorker } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
 
 const NO_TRANSACTION = { coordinatorEpoch: -1, currentTxnStartOffset: -1 }
 
-export const describeProducers = defineApi(describeProducersApi, async (request, { broker }) => {
-  const topics = await Promise.all(
-    request.topics.map(async ({ name, partitionIndexes }) => ({
+export const describeProducers = defineApi(
+  describeProducersApi,
+  async (request, { broker, pace }) => {
+    const once = new Once()
+    const topics = await eachPaced(request.topics, pace, async ({ name, partitionIndexes }) => ({
       name,
-      partitions: await Promise.all(partitionIndexes.map(index => describe(name, index, broker))),
-    })),
-  )
-  return { body: { topics } }
-})
+      partitions: await eachPaced(
+        partitionIndexes,
+        pace,
+        index => describe(name, index, broker),
+        index => once.isFirst(`${name} ${index}`),
+      ),
+    }))
+    return { body: { topics } }
+  },
+)
 
 async function describe(topic: string, partitionIndex: number, broker: Broker) {
   try {

@@ -17,4 +17,5 @@ export const consumerGroupHeartbeat = defineApi(
       return { body: toKafkaError(error, log) }
     }
   },
+  { sideBySide: true },
 )

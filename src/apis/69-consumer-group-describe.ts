@@ -6,18 +6,23 @@ import { consumerGroupDescribeApi } from '../protocol/messages/69-consumer-group
 import { GROUP_OPERATIONS, OPERATIONS_NOT_ASKED } from './authorized-operations.ts'
 import { checkGroupId } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, Once } from './pace.ts'
 import { NO_ERROR } from './topic-checks.ts'
 
 export const consumerGroupDescribe = defineApi(
   consumerGroupDescribeApi,
   async ({ groupIds, includeAuthorizedOperations }, context) => {
-    const groups = await Promise.all(
-      groupIds.map(async groupId => {
+    const once = new Once()
+    const groups = await eachPaced(
+      groupIds,
+      context.pace,
+      async groupId => {
         const shown = await describe(groupId, context)
         const isShown = includeAuthorizedOperations && shown.errorCode === ErrorCode.NONE
         const authorizedOperations = isShown ? GROUP_OPERATIONS : OPERATIONS_NOT_ASKED
         return { ...shown, groupId, authorizedOperations }
-      }),
+      },
+      groupId => once.isFirst(groupId),
     )
     return { body: { groups } }
   },

@@ -14,6 +14,7 @@ import type { Topic } from '../topics/registry.ts'
 import { isInternalTopic } from '../topics/topic-names.ts'
 import { TOPIC_OPERATIONS } from './authorized-operations.ts'
 import { defineApi, type RequestContext } from './handler.ts'
+import { eachPaced, type Pace, sortPaced } from './pace.ts'
 import { checkTopicName } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
@@ -21,39 +22,42 @@ type Request = DescribeTopicPartitionsRequest
 
 export const describeTopicPartitions = defineApi(
   describeTopicPartitionsApi,
-  (request, { broker }) => {
-    const names = [...new Set(request.topics.map(({ name }) => name))]
+  async (request, { broker, pace }) => {
+    const names = new Set<string>()
+    await eachPaced(request.topics, pace, ({ name }) => names.add(name))
     try {
       checkCursor(request, names)
     } catch (error) {
       const { errorCode } = toKafkaError(error, broker.log)
-      return { body: { topics: names.map(name => ({ errorCode, name })) } }
+      return { body: { topics: await eachPaced([...names], pace, name => ({ errorCode, name })) } }
     }
-    return { body: page(request, names, broker) }
+    const asked =
+      names.size === 0 ? [...broker.registry.topics].map(({ name }) => name) : [...names]
+    return { body: await page(request, await sortPaced(asked, pace), broker, pace) }
   },
 )
 
-function checkCursor({ cursor }: Request, names: readonly string[]): void {
+function checkCursor({ cursor }: Request, names: ReadonlySet<string>): void {
   if (cursor === null) return
   const refuse = (message: string): never => {
     throw new BrokerError(ErrorCode.INVALID_REQUEST, message)
   }
   if (cursor.partitionIndex < 0) refuse('The cursor stands before the first partition.')
-  if (names.length > 0 && !names.includes(cursor.topicName)) {
+  if (names.size > 0 && !names.has(cursor.topicName)) {
     refuse('The topic of the cursor is not in the request.')
   }
 }
 
-function page(request: Request, asked: readonly string[], broker: Broker) {
+async function page(request: Request, names: readonly string[], broker: Broker, pace: Pace) {
   const { cursor, responsePartitionLimit } = request
-  const all = asked.length === 0 ? [...broker.registry.topics].map(({ name }) => name) : asked
-  const names = all.filter(name => cursor === null || name >= cursor.topicName).sort()
   let left = Math.min(
     Math.max(1, responsePartitionLimit),
     broker.options.limits.describedPartitionsMax,
   )
   const topics = []
   for (const name of names) {
+    if (cursor !== null && name < cursor.topicName) continue
+    if (pace.isDue) await pace.rest()
     if (left === 0) return { topics, nextCursor: { topicName: name, partitionIndex: 0 } }
     const topic = broker.registry.topic(name)
     if (topic === undefined) {

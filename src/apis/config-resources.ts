@@ -27,6 +27,17 @@ export interface Resource {
   readonly resourceName: string
 }
 
+/** Configs that a request may give for one resource: more than there are of any kind. */
+const CONFIGS_MAX = 1_000
+
+/** @throws BrokerError INVALID_REQUEST */
+export function checkConfigCount(configs: readonly unknown[]): void {
+  if (configs.length <= CONFIGS_MAX) return
+  throw invalidRequest(
+    `${configs.length} configs are given; ${CONFIGS_MAX} are more than there are.`,
+  )
+}
+
 /** The values to be, from the ones that are; throws BrokerError if they cannot be made. */
 export type Change = (current: ConfigValues, definitions: Definitions) => ConfigValues
 
@@ -81,17 +92,19 @@ function checkBrokerName(name: string, nodeId: number): string {
  * Changes the configs of every resource, one after the other. A resource takes its change as a whole or not at all;
  * what is wrong with one does not stop the others. A resource given twice is refused each time.
  */
-export async function alterResources<R extends Resource>(
+export async function alterResources<R extends Resource & { readonly configs: readonly unknown[] }>(
   resources: readonly R[],
   changeOf: (resource: R) => Change,
   validateOnly: boolean,
-  broker: Broker,
+  { broker, pace }: RequestContext,
 ) {
-  const twice = duplicatesOf(resources.map(keyOf))
+  const twice = await duplicatesOf(resources, pace, keyOf)
   const responses = []
   for (const resource of resources) {
+    if (pace.isDue) await pace.rest()
     const outcome = await outcomeOf(() => {
       if (twice.has(keyOf(resource))) throw invalidRequest('The resource is given twice.')
+      checkConfigCount(resource.configs)
       return alter(resource, changeOf(resource), validateOnly, broker)
     }, broker)
     const { resourceType, resourceName } = resource

@@ -1,6 +1,7 @@
 import type { BrokerContext } from '../broker-context.ts'
 import type { Fields } from '../protocol/fields.ts'
 import type { Api, Decoded, Encodable, Message } from '../protocol/schema.ts'
+import type { Pace } from './pace.ts'
 
 /** What a handler may know of the request besides its body. */
 export interface RequestContext {
@@ -16,8 +17,10 @@ export interface RequestContext {
    * valid that long.
    */
   hold(until: Promise<void>): void
-  /** Aborted when the connection is gone: waiting for its answer is pointless then. */
+  /** Aborted when the client sends nothing more, or the connection is gone: what waits for something is answered now. */
   readonly gone: AbortSignal
+  /** For loops over what the request names, or over what there is. */
+  readonly pace: Pace
 }
 
 /** Instead of an answer: none is sent (acks=0). */
@@ -39,8 +42,13 @@ export interface ApiHandler {
   readonly response: Message
   readonly min: number
   readonly max: number
-  /** Runs only once everything before it on the connection is answered: for answers that hold much memory. */
-  readonly inTurn: boolean
+  /**
+   * Handled beside the requests before and behind it on its connection; others are read once everything before them is
+   * answered. Only for answers that are not much larger than the request, or a connection could ask for any amount of memory.
+   */
+  readonly sideBySide: boolean
+  /** Its answer may wait for others: what it keeps meanwhile is bounded where it is kept, not as a request under way. */
+  readonly waits: boolean
   handle(request: never, context: RequestContext): Outcome<never> | Promise<Outcome<never>>
 }
 
@@ -57,7 +65,7 @@ export function defineApi<Q extends Fields, R extends Fields>(
     request: Decoded<Message<Q>>,
     context: RequestContext,
   ) => Outcome<Encodable<Message<R>>> | Promise<Outcome<Encodable<Message<R>>>>,
-  options: { inTurn?: boolean } = {},
+  options: { sideBySide?: boolean; waits?: boolean } = {},
 ): ApiHandler {
   const { request, response } = api
   const unstable = request.latestVersionUnstable ? 1 : 0
@@ -66,7 +74,8 @@ export function defineApi<Q extends Fields, R extends Fields>(
     response: response as unknown as Message,
     min: request.versions.min,
     max: request.versions.max - unstable,
-    inTurn: options.inTurn ?? false,
+    sideBySide: options.sideBySide ?? false,
+    waits: options.waits ?? false,
     handle: handle as ApiHandler['handle'],
   }
 }

@@ -3,6 +3,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Partition } from '../topics/partition.ts'
 import { topicNameProblem } from '../topics/topic-names.ts'
 import type { RequestContext } from './handler.ts'
+import { eachPaced, Once, type Pace } from './pace.ts'
 
 type Broker = RequestContext['broker']
 
@@ -11,14 +12,18 @@ export const CREATED_PARTITIONS_MAX = 10_000
 
 export const NO_ERROR = { errorCode: ErrorCode.NONE, errorMessage: null } as const
 
-/** The values that occur more than once. */
-export function duplicatesOf<T>(values: Iterable<T>): Set<T> {
-  const seen = new Set<T>()
-  const twice = new Set<T>()
-  for (const value of values) {
-    if (seen.has(value)) twice.add(value)
-    seen.add(value)
-  }
+/** The keys that more than one of the items has. */
+export async function duplicatesOf<T, K>(
+  items: readonly T[],
+  pace: Pace,
+  keyOf: (item: T) => K,
+): Promise<Set<K>> {
+  const once = new Once()
+  const twice = new Set<K>()
+  await eachPaced(items, pace, item => {
+    const key = keyOf(item)
+    if (!once.isFirst(key)) twice.add(key)
+  })
   return twice
 }
 

@@ -24,9 +24,11 @@ const invalidConfig = (message: string) => new BrokerError(ErrorCode.INVALID_CON
 function changedList(old: readonly string[], op: AlterOp, value: string): string {
   const values = splitList(value)
   if (op.operation === AlterOperation.SUBTRACT) {
-    return old.filter(one => !values.includes(one)).join(',')
+    const subtracted = new Set(values)
+    return old.filter(one => !subtracted.has(one)).join(',')
   }
-  return [...old, ...values.filter(one => !old.includes(one))].join(',')
+  const known = new Set(old)
+  return [...old, ...values.filter(one => !known.has(one))].join(',')
 }
 
 function applyOne(next: Map<string, string>, op: AlterOp, definitions: Definitions): void {

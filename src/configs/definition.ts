@@ -291,8 +291,15 @@ export function shownText(definition: Definition<unknown>, text: string): string
   return definition.type === ConfigType.PASSWORD ? '(hidden)' : text
 }
 
+/** The longest string of Kafka's protocol: what is longer could be set in pieces, but never be described. */
+const CONFIG_BYTES_MAX = 0x7fff
+
 /** Null, or one sentence that names the key, the value and what is allowed. */
 export function problemWith(name: string, definition: Definition<unknown>, text: string) {
+  const bytes = Buffer.byteLength(text)
+  if (bytes > CONFIG_BYTES_MAX) {
+    return `The value for ${name} has ${bytes} bytes: at most ${CONFIG_BYTES_MAX} can be told to a client.`
+  }
   if (definition.parse(text) !== undefined) return null
   return `Invalid value ${shownText(definition, text)} for ${name}: it must be ${definition.allowed}.`
 }

@@ -1,85 +1,107 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
-import {
-  type ApiHandler,
-  CLOSE,
-  NO_ANSWER,
-  type Outcome,
-  type RequestContext,
-} from '../apis/handler.ts'
+import { type ApiHandler, CLOSE, NO_ANSWER, type Outcome } from '../apis/handler.ts'
 import type { BrokerContext } from '../broker-context.ts'
 import { FrameCutter, type FrameProblem } from '../protocol/frame-cutter.ts'
-import { encodeResponseHeader, type RequestHeader } from '../protocol/header.ts'
-import { MalformedFrame, Reader } from '../protocol/reader.ts'
-import { Writer } from '../protocol/writer.ts'
-import { RequestRejected, readRequest } from './request.ts'
+import type { RequestHeader } from '../protocol/header.ts'
+import { MalformedFrame } from '../protocol/reader.ts'
+import { inOwnTurn, isTurnOver } from '../turns.ts'
+import { AnswerSender } from './answer-sender.ts'
+import { Call } from './call.ts'
+import { CpuShare } from './cpu-share.ts'
+import {
+  type IncomingRequest,
+  isInTurn,
+  RequestRejected,
+  readLongRequest,
+  readRequest,
+} from './request.ts'
+import { type RequestMemory, requestCost } from './request-memory.ts'
+import type { UnsentAnswers } from './unsent-answers.ts'
 
 /** While this much is waiting in the socket for a slow client, nothing more is read from it. */
 const UNSENT_BYTES_MAX = 1024 * 1024
 
-/** One for all connections: answers are encoded and handed to the socket in one go. */
-const writer = new Writer()
+/** What all connections of a broker share. */
+export interface ConnectionContext {
+  readonly broker: BrokerContext
+  readonly requests: RequestMemory
+  readonly unsent: UnsentAnswers
+}
 
 /** The place of one request in the order of answers. */
 interface Slot {
   readonly handler: ApiHandler
   readonly header: RequestHeader
+  readonly call: Call
+  /** What it takes in memory. */
+  cost: number
   /** Set once the handler is done; `undefined` while it runs. */
   outcome: Outcome<never> | undefined
-  /** Starts a request that waits for its turn. */
-  start: (() => void) | null
 }
 
 /**
  * One client's connection: cuts frames, runs their handlers side by side, and sends the answers in the order of the
- * requests, as clients expect. Reading pauses while requests, unsent answers or the ring are at their bounds.
+ * requests, as clients expect. Reading pauses while requests, unsent answers, memory or the ring are at their bounds,
+ * and while others have their turn. Answers that are owed are sent even if the client will send nothing more, or has
+ * sent what is no request.
  */
 export class Connection {
   readonly peer: string
   readonly ip: string
-  /** ms since the epoch of the last byte received or sent. */
-  lastActive: number
+  /** When bytes were last received or taken by the client, in ms of the monotonic clock. */
+  lastActive = performance.now()
   readonly #socket: Socket
-  readonly #broker: BrokerContext
+  readonly #shared: ConnectionContext
   readonly #listener: string
   readonly #log: Logger
   readonly #cutter: FrameCutter
+  readonly #answers: AnswerSender
   readonly #gone = new AbortController()
+  readonly #cpu = new CpuShare()
   /** Requests under way, oldest first. */
   #slots: Slot[] = []
+  #heldBytes = 0
+  #partialBytes = 0
   #holds = 0
-  #paused = false
-  #draining = false
-  #flushScheduled = false
+  /** A long request is being decoded. */
+  #isDecoding = false
+  /** A long answer is being encoded: the ones behind it wait. */
+  #isEncoding = false
+  #isPaused = false
+  #isInLine = false
+  #hasEnded = false
+  /** Nothing more is taken from it: it is closed when the answers that it is owed are sent. */
+  #isClosing = false
+  #isFlushScheduled = false
   readonly #onClose: (connection: Connection) => void
 
   constructor(
     socket: Socket,
-    broker: BrokerContext,
+    shared: ConnectionContext,
     listener: string,
     onClose: (connection: Connection) => void,
   ) {
     this.#socket = socket
-    this.#broker = broker
+    this.#shared = shared
     this.#listener = listener
     this.ip = socket.remoteAddress ?? 'unknown'
     this.peer = `${this.ip}:${socket.remotePort ?? 0}`
-    this.#log = broker.log
-    this.lastActive = Date.now()
+    this.#log = shared.broker.log
     this.#onClose = onClose
-    const { frameBytesMax } = broker.options.limits
+    this.#answers = new AnswerSender(socket)
     this.#cutter = new FrameCutter({
-      frameBytesMax,
+      frameBytesMax: shared.broker.options.limits.frameBytesMax,
       reusesBuffer: true,
+      isWanted: (frame, start, end) => this.#isWanted(frame, start, end),
+      onPartial: bytes => this.#onPartial(bytes),
       onFrame: (frame, start, end) => this.#onFrame(frame, start, end),
       onProblem: problem => this.#refuse(problem),
     })
     socket.setNoDelay(true)
     socket.on('data', chunk => this.#onData(chunk))
-    socket.on('drain', () => {
-      this.#startNext()
-      this.#resume()
-    })
+    socket.on('end', () => this.#onEnd())
+    socket.on('drain', () => this.#onDrain())
     socket.on('error', error => this.#log.debug({ peer: this.peer, err: error }, 'socket error'))
     socket.on('close', () => this.#closed())
   }
@@ -88,86 +110,189 @@ export class Connection {
     return this.#slots.length === 0
   }
 
+  /** Bytes that its requests take in memory. */
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  /** Whether it holds memory for a request that does not go on arriving. */
+  get isStalled(): boolean {
+    return this.#partialBytes > 0 && !this.#isPaused
+  }
+
   /** Ends the connection once the answers under way are sent. */
   drain(): void {
-    this.#draining = true
-    this.#socket.pause()
-    this.#flush()
+    this.#endReading()
   }
 
   destroy(): void {
     this.#socket.destroy()
   }
 
-  #closed(): void {
-    this.#gone.abort()
-    for (const { outcome } of this.#slots) release(outcome)
-    this.#slots = []
-    this.#onClose(this)
-  }
-
-  #refuse(problem: FrameProblem): void {
-    this.#log.warn({ peer: this.peer, listener: this.#listener, problem }, 'connection refused')
+  /** Its client takes nothing, and others need the room. */
+  giveUp(): void {
+    this.#log.warn({ peer: this.peer }, 'a client that does not take its answers is disconnected')
     this.#socket.destroy()
   }
 
+  /** There is memory for its requests again. */
+  onMemory(): void {
+    this.#resume()
+  }
+
+  #closed(): void {
+    this.#gone.abort()
+    const { requests, unsent } = this.#shared
+    for (const { outcome, call } of this.#slots) {
+      release(outcome)
+      call.pace.leave()
+    }
+    this.#slots = []
+    this.#hold(-this.#heldBytes)
+    requests.leave(this)
+    unsent.set(this, 0)
+    this.#onClose(this)
+  }
+
+  /** What it sends is no request: what it is owed is sent, then it is closed. */
+  #refuse(problem: FrameProblem): void {
+    this.#log.warn({ peer: this.peer, listener: this.#listener, problem }, 'connection refused')
+    this.#endReading()
+  }
+
+  #endReading(): void {
+    this.#isClosing = true
+    this.#socket.pause()
+    this.#gone.abort()
+    this.#flush()
+  }
+
+  /** The client will send nothing more, but may wait for answers: those that wait for something are given now. */
+  #onEnd(): void {
+    this.#hasEnded = true
+    this.#gone.abort()
+    this.#flush()
+  }
+
+  #onDrain(): void {
+    this.lastActive = performance.now()
+    this.#shared.unsent.set(this, this.#socket.writableLength)
+    this.#resume()
+  }
+
   #onData(chunk: Buffer): void {
-    this.lastActive = Date.now()
+    const now = performance.now()
+    this.lastActive = now
+    this.#cpu.start(now)
     this.#cutter.push(chunk)
+    // Also a frame that is not whole yet takes time to put together.
+    if (!this.#isPaused && !this.#cpu.isSmall && isTurnOver()) this.#waitInLine()
+    this.#cpu.stop()
+  }
+
+  #onPartial(bytes: number): void {
+    this.#hold(bytes - this.#partialBytes)
+    this.#partialBytes = bytes
+    this.#shouldPause()
+  }
+
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes
+    this.#shared.requests.add(bytes)
+  }
+
+  /** Whether the next frame may be taken now. */
+  #isWanted(frame: Buffer, start: number, end: number): boolean {
+    if (this.#shouldPause()) return false
+    if (!this.#cpu.isSmall && isTurnOver()) {
+      this.#waitInLine()
+      return false
+    }
+    if (this.#slots.length === 0 || !isInTurn(frame, start, end, this.#shared.broker.apis))
+      return true
+    this.#pause()
+    return false
+  }
+
+  #waitInLine(): void {
+    this.#pause()
+    if (this.#isInLine) return
+    this.#isInLine = true
+    inOwnTurn(() => {
+      this.#isInLine = false
+      this.#resume()
+    })
   }
 
   /** @returns whether the next frame may be cut. */
   #onFrame(frame: Buffer, start: number, end: number): boolean {
-    const reader = new Reader(frame, start, end)
     try {
-      const { handler, header, request } = readRequest(reader, this.#broker.apis)
-      this.#run(handler, header, request)
+      const incoming = readRequest(frame, start, end, this.#shared.broker.apis)
+      if (incoming === null) this.#decodeInPieces(frame, start, end)
+      else this.#run(incoming, end - start)
     } catch (error) {
-      if (!(error instanceof MalformedFrame) && !(error instanceof RequestRejected)) throw error
-      this.#refuse(error.message)
+      this.#onBadRequest(error)
       return false
     }
     return !this.#shouldPause()
   }
 
-  #run(handler: ApiHandler, header: RequestHeader, request: unknown): void {
-    const slot: Slot = { handler, header, outcome: undefined, start: null }
-    this.#slots.push(slot)
-    const start = (): void => {
-      let result: Outcome<never> | Promise<Outcome<never>>
-      try {
-        result = handler.handle(request as never, this.#contextOf(header))
-      } catch (error) {
-        this.#bug(header, error)
-        return
-      }
-      if (result instanceof Promise) {
-        result.then(
-          outcome => this.#finish(slot, outcome),
-          error => this.#bug(header, error),
-        )
-      } else {
-        this.#finish(slot, result)
-      }
-    }
-    if (handler.inTurn && this.#slots.length > 1) slot.start = start
-    else start()
+  #onBadRequest(error: unknown): void {
+    if (!(error instanceof MalformedFrame) && !(error instanceof RequestRejected)) throw error
+    this.#refuse(error.message)
   }
 
-  #contextOf(header: RequestHeader): RequestContext {
-    return {
-      broker: this.#broker,
-      version: header.apiVersion,
-      clientId: header.clientId,
-      listener: this.#listener,
-      peer: this.peer,
-      hold: until => this.#hold(until),
-      gone: this.#gone.signal,
+  /** The frame stays where it is until then: nothing more is cut. */
+  async #decodeInPieces(frame: Buffer, start: number, end: number): Promise<void> {
+    this.#isDecoding = true
+    try {
+      const incoming = await readLongRequest(frame, start, end, this.#shared.broker.apis)
+      if (!this.#socket.destroyed) this.#run(incoming, end - start)
+    } catch (error) {
+      this.#onBadRequest(error)
+    } finally {
+      this.#isDecoding = false
+      this.#resume()
     }
+  }
+
+  #run({ handler, header, request, elements }: IncomingRequest, frameBytes: number): void {
+    const call = new Call(this.#shared.broker, header, this.#listener, this.peer, {
+      gone: this.#gone.signal,
+      hold: until => this.#holdUntil(until),
+    })
+    const cost = requestCost(frameBytes, elements)
+    const slot: Slot = { handler, header, call, cost, outcome: undefined }
+    this.#slots.push(slot)
+    this.#hold(cost)
+    let result: Outcome<never> | Promise<Outcome<never>>
+    try {
+      result = handler.handle(request as never, call)
+    } catch (error) {
+      this.#bug(slot, error)
+      return
+    }
+    if (!(result instanceof Promise)) {
+      this.#finish(slot, result)
+      return
+    }
+    result.then(
+      outcome => this.#finish(slot, outcome),
+      error => this.#bug(slot, error),
+    )
+    if (handler.waits) this.#giveBack(slot)
+  }
+
+  /** What it takes in memory from now on is counted elsewhere, or not there any more. */
+  #giveBack(slot: Slot): void {
+    if (slot.cost === 0) return
+    this.#hold(-slot.cost)
+    slot.cost = 0
   }
 
   /** A handler failed in a way that it does not know: no answer would be true, so the client has to look anew. */
-  #bug(header: RequestHeader, error: unknown): void {
+  #bug({ header, call }: Slot, error: unknown): void {
+    call.pace.leave()
     if (this.#socket.destroyed) return
     this.#log.error({ err: error, peer: this.peer, api: header.apiKey }, 'bug: a request failed')
     this.#socket.destroy()
@@ -176,6 +301,7 @@ export class Connection {
   #finish(slot: Slot, outcome: Outcome<never>): void {
     if (this.#socket.destroyed) {
       release(outcome)
+      slot.call.pace.leave()
       return
     }
     slot.outcome = outcome
@@ -184,109 +310,126 @@ export class Connection {
 
   /** Answers that become ready in the same turn of the event loop go out in one write. */
   #flushSoon(): void {
-    if (this.#flushScheduled) return
-    this.#flushScheduled = true
+    if (this.#isFlushScheduled) return
+    this.#isFlushScheduled = true
     process.nextTick(() => {
-      this.#flushScheduled = false
+      this.#isFlushScheduled = false
       this.#flush()
     })
   }
 
   #flush(): void {
-    if (this.#socket.destroyed) return
-    const sent: (() => void)[] = []
+    if (this.#socket.destroyed || this.#isEncoding) return
     let done = 0
-    let close = false
-    for (; done < this.#slots.length && !close; done++) {
+    for (; done < this.#slots.length && !this.#isEncoding; done++) {
       const slot = this.#slots[done]!
       if (slot.outcome === undefined) break
-      if (slot.outcome === CLOSE) close = true
-      else if (slot.outcome !== NO_ANSWER) close = !this.#encode(slot, sent)
+      if (slot.outcome === CLOSE) this.#isClosing = true
+      else if (slot.outcome !== NO_ANSWER) this.#encode(slot)
+      this.#giveBack(slot)
+      if (slot.outcome === CLOSE) this.#dropFrom(done + 1)
     }
     if (done > 0) this.#slots = this.#slots.slice(done)
-    this.#send(sent)
-    if (close || (this.#draining && this.#slots.length === 0)) {
-      this.#socket.end(() => this.#socket.destroy())
+    this.#send()
+    if (this.#isDone()) this.#socket.end(() => this.#socket.destroy())
+    else this.#resume()
+  }
+
+  /** Requests behind one that closes the connection are not answered. */
+  #dropFrom(index: number): void {
+    for (const { outcome, call } of this.#slots.splice(index)) {
+      release(outcome)
+      call.pace.leave()
+    }
+  }
+
+  #isDone(): boolean {
+    if (this.#slots.length > 0 || this.#isEncoding || this.#isDecoding) return false
+    return this.#isClosing || (this.#hasEnded && !this.#cutter.isStopped)
+  }
+
+  #encode({ handler, header, outcome, call }: Slot): void {
+    const outgoing = { handler, header, answer: outcome as { body: never }, pace: call.pace }
+    try {
+      if (this.#answers.encode(outgoing)) {
+        call.pace.leave()
+        return
+      }
+    } catch (error) {
+      this.#cannotEncode(error, header, outcome)
+      call.pace.leave()
       return
     }
-    this.#startNext()
-    this.#resume()
-  }
-
-  /** Starts the request whose turn it is, unless the client is slow to take what it was sent: `drain` comes back to it. */
-  #startNext(): void {
-    const next = this.#slots[0]
-    if (next === undefined || next.start === null) return
-    if (this.#socket.writableLength > UNSENT_BYTES_MAX) return
-    const { start } = next
-    next.start = null
-    start()
-  }
-
-  /** @returns false if the answer cannot be encoded, which is a bug. */
-  #encode(slot: Slot, sent: (() => void)[]): boolean {
-    const { header, handler } = slot
-    const outcome = slot.outcome as { body: never; onSent?: () => void }
-    const mark = writer.startFrame()
-    try {
-      encodeResponseHeader(writer, handler.response, header.apiVersion, header.correlationId)
-      handler.response.encode(writer, header.apiVersion, outcome.body)
-      writer.endFrame(mark)
-      if (outcome.onSent !== undefined) sent.push(outcome.onSent)
-      return true
-    } catch (error) {
-      writer.abortFrame(mark)
-      outcome.onSent?.()
-      this.#log.error({ err: error, api: header.apiKey }, 'bug: an answer cannot be encoded')
-      return false
-    }
-  }
-
-  #send(sent: readonly (() => void)[]): void {
-    if (writer.byteLength === 0) return
-    const chunks = writer.chunks()
-    writer.clear()
-    this.lastActive = Date.now()
-    const socket = this.#socket
-    if (chunks.length > 1) socket.cork()
-    const last = chunks.length - 1
-    for (let i = 0; i < last; i++) socket.write(chunks[i]!)
-    if (sent.length === 0) {
-      socket.write(chunks[last]!)
-    } else {
-      socket.write(chunks[last]!, () => {
-        for (const done of sent) done()
+    this.#isEncoding = true
+    this.#send()
+    this.#answers
+      .encodeInPieces(outgoing)
+      .catch(error => this.#cannotEncode(error, header, outcome))
+      .finally(() => {
+        call.pace.leave()
+        this.#isEncoding = false
+        this.#noteUnsent()
+        this.#flush()
       })
-    }
-    if (chunks.length > 1) socket.uncork()
   }
 
-  #hold(until: Promise<void>): void {
+  #cannotEncode(error: unknown, header: RequestHeader, outcome: Outcome<never> | undefined): void {
+    release(outcome)
+    this.#log.error({ err: error, api: header.apiKey }, 'bug: an answer cannot be encoded')
+    this.#isClosing = true
+  }
+
+  #send(): void {
+    if (!this.#answers.send()) return
+    this.lastActive = performance.now()
+    this.#noteUnsent()
+  }
+
+  #noteUnsent(): void {
+    this.#shared.unsent.set(this, this.#socket.writableLength)
+  }
+
+  #holdUntil(until: Promise<void>): void {
     this.#holds++
-    until.finally(() => {
+    const go = (): void => {
       this.#holds--
       this.#resume()
-    })
+    }
+    until.then(go, go)
   }
 
   #shouldPause(): boolean {
-    const pause =
+    const { broker, requests, unsent } = this.#shared
+    const { writableLength } = this.#socket
+    const { connectionRequestsMax, connectionRequestBytesMax } = broker.options.limits
+    const mustPause =
       this.#holds > 0 ||
-      this.#draining ||
-      this.#slots.length >= this.#broker.options.limits.connectionRequestsMax ||
-      this.#socket.writableLength > UNSENT_BYTES_MAX
-    if (pause && !this.#paused) {
-      this.#paused = true
-      this.#socket.pause()
-    }
-    return pause
+      this.#isDecoding ||
+      this.#isClosing ||
+      this.#slots.length >= connectionRequestsMax ||
+      (this.#slots.length > 0 && this.#heldBytes > connectionRequestBytesMax) ||
+      writableLength > UNSENT_BYTES_MAX ||
+      unsent.isTooMuch(writableLength) ||
+      !requests.mayRead(this)
+    if (mustPause) this.#pause()
+    return mustPause
+  }
+
+  #pause(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    this.#socket.pause()
   }
 
   #resume(): void {
-    if (!this.#paused || this.#socket.destroyed || this.#shouldPause()) return
-    this.#paused = false
+    if (!this.#isPaused || this.#socket.destroyed || this.#shouldPause()) return
+    this.#isPaused = false
+    this.#cpu.start(performance.now())
     this.#cutter.resume()
-    if (!this.#paused) this.#socket.resume()
+    this.#cpu.stop()
+    if (this.#isPaused) return
+    if (this.#isDone()) this.#flush()
+    else this.#socket.resume()
   }
 }
 

@@ -5,11 +5,17 @@ import type { BrokerContext } from '../broker-context.ts'
 import { plainAddress } from '../configs/ip-overrides.ts'
 import type { Listener } from '../configs/listeners.ts'
 import { ListenError } from '../errors.ts'
-import { Connection } from './connection.ts'
+import { Connection, type ConnectionContext } from './connection.ts'
 import { ConnectionBounds } from './connection-bounds.ts'
+import { RequestMemory } from './request-memory.ts'
+import { UnsentAnswers } from './unsent-answers.ts'
 
-/** Idle connections are looked for this often. */
-const SWEEP_MS = 10_000
+/** Connections that are idle, or hold up others, are looked for this often. */
+const SWEEP_MS = 1_000
+/** Idle ones every so many times. */
+const IDLE_SWEEPS = 10
+/** While others wait for memory, a request must go on arriving: a pause of this length closes its connection. */
+const STALLED_MS_MAX = 10_000
 /** After this long without success, a stop ends connections that still have requests under way. */
 const DRAIN_MS_MAX = 500
 
@@ -24,13 +30,21 @@ export class NetServer {
   readonly #held = new Set<Socket>()
   readonly #perIp = new Map<string, number>()
   readonly #bounds: ConnectionBounds
+  readonly #shared: ConnectionContext
   readonly #sweep: NodeJS.Timeout
+  #sweeps = 0
   #onEmpty: (() => void) | null = null
 
   constructor(broker: BrokerContext) {
     this.#broker = broker
     this.#bounds = new ConnectionBounds(broker.configs)
-    this.#sweep = setInterval(() => this.#closeIdle(), SWEEP_MS)
+    const { requestBytesMax, unsentBytesMax } = broker.options.limits
+    this.#shared = {
+      broker,
+      requests: new RequestMemory(requestBytesMax),
+      unsent: new UnsentAnswers(unsentBytesMax),
+    }
+    this.#sweep = setInterval(() => this.#look(), SWEEP_MS)
     this.#sweep.unref()
   }
 
@@ -41,7 +55,7 @@ export class NetServer {
   /** Opens a listener. @returns the port it got */
   async listen(listener: Listener): Promise<number> {
     const { name, host, port } = listener
-    const server = createServer({ pauseOnConnect: false }, socket => this.#accept(socket, name))
+    const server = createServer({ allowHalfOpen: true }, socket => this.#accept(socket, name))
     this.#servers.set(name, server)
     const backlog = this.#broker.options.settings.socketListenBacklogSize
     await new Promise<void>((resolve, reject) => {
@@ -75,7 +89,7 @@ export class NetServer {
   }
 
   #serve(socket: Socket, listener: string, ip: string): void {
-    const connection = new Connection(socket, this.#broker, listener, c => {
+    const connection = new Connection(socket, this.#shared, listener, c => {
       this.#connections.delete(c)
       this.#forget(ip)
     })
@@ -108,10 +122,26 @@ export class NetServer {
     if (this.#connections.size === 0) this.#onEmpty?.()
   }
 
+  #look(): void {
+    this.#shared.unsent.sweep()
+    if (this.#shared.requests.isFull) this.#closeStalled()
+    if (++this.#sweeps % IDLE_SWEEPS === 0) this.#closeIdle()
+  }
+
+  #closeStalled(): void {
+    const before = performance.now() - STALLED_MS_MAX
+    for (const connection of this.#connections) {
+      if (!connection.isStalled || connection.lastActive >= before) continue
+      const problem = `its request has not gone on for ${STALLED_MS_MAX} ms while others wait for memory`
+      this.#broker.log.warn({ peer: connection.peer, problem }, 'connection closed')
+      connection.destroy()
+    }
+  }
+
   #closeIdle(): void {
     const { connectionIdleMsMax } = this.#broker.options.limits
     if (connectionIdleMsMax < 0) return
-    const before = Date.now() - connectionIdleMsMax
+    const before = performance.now() - connectionIdleMsMax
     for (const connection of this.#connections) {
       if (connection.isIdle && connection.lastActive < before) connection.destroy()
     }

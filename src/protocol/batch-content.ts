@@ -22,14 +22,14 @@ export class BatchOpener {
    * The records of one whole batch.
    * @throws MalformedBatch, DecompressionError
    */
-  open(bytes: Buffer): RawRecords {
+  open(bytes: Buffer, contentBytesMax = this.#contentBytesMax): RawRecords {
     const number = batch.codec(batch.attributes(bytes))
     const stored = bytes.subarray(batch.BATCH_HEADER_BYTES)
     const count = batch.recordsCount(bytes)
     if (number === CODEC_NONE || count === 0) return new RawRecords(stored, count)
     const codec = this.#codecs.get(number)
     if (codec === undefined) throw new MalformedBatch(`there is no codec ${number}`)
-    return new RawRecords(decompressWith(codec, number, stored, this.#contentBytesMax), count)
+    return new RawRecords(decompressWith(codec, number, stored, contentBytesMax), count)
   }
 
   /** As the batch's codec has it. */

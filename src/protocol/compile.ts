@@ -18,30 +18,61 @@ export interface Table {
 interface Unit {
   readonly version: number
   readonly flexible: boolean
+  /** Whether functions with arrays in them are generators that stop for a moment every PIECE elements. */
+  readonly inPieces: boolean
   readonly functions: string[]
 }
+
+/** Elements between two places where a generator may be left alone for a while: some tens of microseconds. */
+const PIECE = 128
 
 const EMPTY_ARRAY: readonly never[] = Object.freeze([])
 const EMPTY_STRUCT = Object.freeze({})
 const EMPTY_BYTES = Buffer.alloc(0)
 
 export function compileDecoder<T>(table: Table, version: number): (reader: Reader) => T {
-  const unit = newUnit(table, version)
+  const unit = newUnit(table, version, false)
   const entry = structDecoder(unit, table.fields, table.name)
   return link(unit, entry) as (reader: Reader) => T
+}
+
+/** The same for messages so long that they are decoded piece by piece. */
+export function compilePiecewiseDecoder<T>(
+  table: Table,
+  version: number,
+): (reader: Reader) => Generator<void, T> {
+  const unit = newUnit(table, version, true)
+  const entry = structDecoder(unit, table.fields, table.name)
+  return link(unit, generatorOf(unit, table.fields, entry, 'r')) as never
 }
 
 export function compileEncoder<T>(
   table: Table,
   version: number,
 ): (writer: Writer, value: T) => void {
-  const unit = newUnit(table, version)
+  const unit = newUnit(table, version, false)
   const entry = structEncoder(unit, table.fields, table.name)
   return link(unit, entry) as (writer: Writer, value: T) => void
 }
 
-function newUnit(table: Table, version: number): Unit {
-  return { version, flexible: includes(table.flexible, version), functions: [] }
+/** The same for messages so long that they are encoded piece by piece. */
+export function compilePiecewiseEncoder<T>(
+  table: Table,
+  version: number,
+): (writer: Writer, value: T) => Generator<void, void> {
+  const unit = newUnit(table, version, true)
+  const entry = structEncoder(unit, table.fields, table.name)
+  return link(unit, generatorOf(unit, table.fields, entry, 'w, v')) as never
+}
+
+function newUnit(table: Table, version: number, inPieces: boolean): Unit {
+  return { version, flexible: includes(table.flexible, version), inPieces, functions: [] }
+}
+
+/** A message without arrays was compiled to a plain function: it is one piece. */
+function generatorOf(unit: Unit, fields: Fields, entry: string, parameters: string): string {
+  if (stops(unit, fields)) return entry
+  return `function* (${parameters}) { return ${entry}(${parameters}) }`
 }
 
 function link(unit: Unit, entry: string): unknown {
@@ -55,10 +86,31 @@ function refuse(field: string, version: number, what: string): never {
 }
 
 /** Adds a function to the unit and returns its name. */
-function define(unit: Unit, parameters: string, body: string): string {
+function define(unit: Unit, parameters: string, body: string, isGenerator = false): string {
   const name = `f${unit.functions.length}`
-  unit.functions.push(`function ${name}(${parameters}) {\n${body}\n}`)
+  unit.functions.push(`function${isGenerator ? '*' : ''} ${name}(${parameters}) {\n${body}\n}`)
   return name
+}
+
+/** Whether code for these fields stops between pieces: if there is an array among them, at whatever depth. */
+function stops(unit: Unit, fields: Fields): boolean {
+  if (!unit.inPieces) return false
+  return Object.values(fields).some(
+    field =>
+      includes(field.versions, unit.version) &&
+      (field.kind === 'array' || (field.kind === 'struct' && stops(unit, field.fields ?? {}))),
+  )
+}
+
+/** A call of a function that may be a generator: a statement, or in parentheses an expression. */
+function call(unit: Unit, fields: Fields, source: string): string {
+  return stops(unit, fields) ? `yield* ${source}` : source
+}
+
+/** The head of a loop over an array's elements; in pieces it stops now and then. */
+function loopHead(unit: Unit, length: string): string {
+  const pause = unit.inPieces ? ` if (i % ${PIECE} === ${PIECE - 1}) yield;` : ''
+  return `for (let i = 0; i < ${length}; i++) {${pause}`
 }
 
 function entries(fields: Fields): [string, Field][] {
@@ -132,7 +184,7 @@ function structDecoder(unit: Unit, fields: Fields, path: string): string {
   if (unit.flexible) lines.push(...decodeTags(unit, fields, path))
   const members = entries(fields).map(([name]) => `${name}: $${name}`)
   lines.push(`return { ${members.join(', ')} }`)
-  return define(unit, 'r', lines.join('\n'))
+  return define(unit, 'r', lines.join('\n'), stops(unit, fields))
 }
 
 function decodeTags(unit: Unit, fields: Fields, path: string): string[] {
@@ -154,7 +206,8 @@ function decodeTags(unit: Unit, fields: Fields, path: string): string[] {
 /** Kafka marks a null struct by another type here than elsewhere: a uvarint. */
 function decodeTagged(unit: Unit, field: Field, path: string): string {
   if (field.kind !== 'struct' || !isNullable(unit, field)) return decodeValue(unit, field, path)
-  const present = `${structDecoder(unit, field.fields ?? {}, path)}(r)`
+  const fields = field.fields ?? {}
+  const present = `(${call(unit, fields, `${structDecoder(unit, fields, path)}(r)`)})`
   return `r.uvarint(${JSON.stringify(path)}) === 0 ? null : ${present}`
 }
 
@@ -164,13 +217,17 @@ function decodeValue(unit: Unit, field: Field, path: string): string {
   const { kind } = field
   if (FIXED_BYTES[kind] !== undefined) return `r.${kind}(${where})`
   if (kind === 'struct') {
-    const value = `${structDecoder(unit, field.fields ?? {}, path)}(r)`
+    const fields = field.fields ?? {}
+    const value = `(${call(unit, fields, `${structDecoder(unit, fields, path)}(r)`)})`
     return isNullable(unit, field) ? `r.int8(${where}) < 0 ? null : ${value}` : value
   }
   const width = kind === 'string' ? 'length16' : 'length32'
   const length = `r.${unit.flexible ? 'compactLength' : width}(${where})`
   const reading = (n: string) => {
-    if (kind === 'array') return `${arrayDecoder(unit, field, path)}(r, ${n})`
+    if (kind === 'array') {
+      const all = `${arrayDecoder(unit, field, path)}(r, ${n})`
+      return unit.inPieces ? `(yield* ${all})` : all
+    }
     const method = kind === 'string' ? 'text' : kind === 'bytes' ? 'bytes' : 'view'
     return `r.${method}(${n}, ${where})`
   }
@@ -186,10 +243,10 @@ function arrayDecoder(unit: Unit, field: Field, path: string): string {
   const body = [
     `const out = new Array(r.count(length, ${least}, ${JSON.stringify(path)}))`,
     'let n',
-    `for (let i = 0; i < length; i++) out[i] = ${decodeValue(unit, element, path)}`,
+    `${loopHead(unit, 'length')} out[i] = ${decodeValue(unit, element, path)} }`,
     'return out',
   ]
-  return define(unit, 'r, length', body.join('\n'))
+  return define(unit, 'r, length', body.join('\n'), unit.inPieces)
 }
 
 // Encoding
@@ -210,7 +267,7 @@ function structEncoder(unit: Unit, fields: Fields, path: string): string {
     }
   }
   if (unit.flexible) lines.push(...encodeTags(unit, fields, path))
-  return define(unit, 'w, v', lines.join('\n'))
+  return define(unit, 'w, v', lines.join('\n'), stops(unit, fields))
 }
 
 /** What is written for an omitted field: never changed, so it may be shared. */
@@ -245,10 +302,11 @@ function encodeTags(unit: Unit, fields: Fields, path: string): string[] {
   }
   lines.push('w.uvarint(tags)')
   for (const [name, field] of tagged) {
-    const write = define(unit, 'w, x', encodeTagged(unit, field, `${path}.${name}`))
-    lines.push(
-      `if (has_${name}) { ${write}(w.startTagged(), v.${name}); w.endTagged(${field.tag}) }`,
-    )
+    const one = { [name]: field }
+    const body = encodeTagged(unit, field, `${path}.${name}`)
+    const write = define(unit, 'w, x', body, stops(unit, one))
+    const written = call(unit, one, `${write}(w.startTagged(), v.${name})`)
+    lines.push(`if (has_${name}) { ${written}; w.endTagged(${field.tag}) }`)
   }
   return lines
 }
@@ -276,16 +334,20 @@ function encodeValue(unit: Unit, field: Field, path: string): string {
 function encodePresent(unit: Unit, field: Field, path: string): string {
   const where = JSON.stringify(path)
   const { kind, element } = field
-  if (kind === 'struct') return `${structEncoder(unit, field.fields ?? {}, path)}(w, x)`
+  if (kind === 'struct') {
+    const fields = field.fields ?? {}
+    return call(unit, fields, `${structEncoder(unit, fields, path)}(w, x)`)
+  }
   if (kind === 'array') {
     assert(element !== undefined, `${path} has no element`)
     const body = [
       unit.flexible ? 'w.uvarint(all.length + 1)' : 'w.int32(all.length)',
-      `for (let i = 0; i < all.length; i++) { const x = all[i]`,
+      `${loopHead(unit, 'all.length')} const x = all[i]`,
       encodeValue(unit, element, path),
       '}',
     ]
-    return `${define(unit, 'w, all', body.join('\n'))}(w, x)`
+    const all = `${define(unit, 'w, all', body.join('\n'), unit.inPieces)}(w, x)`
+    return unit.inPieces ? `yield* ${all}` : all
   }
   if (FIXED_BYTES[kind] !== undefined || !unit.flexible) return `w.${kind}(x, ${where})`
   return `w.compact${kind[0].toUpperCase()}${kind.slice(1)}(x, ${where})`

@@ -10,6 +10,10 @@ const NO_BYTES: Buffer = Buffer.alloc(0)
 
 export interface FrameCutterOptions {
   readonly frameBytesMax: number
+  /** Asked before a whole frame is handed on, with the same range: false stops cutting until `resume`, and it is asked again. */
+  readonly isWanted?: (buffer: Buffer, start: number, end: number) => boolean
+  /** Told what the beginning of a frame that is not whole yet takes in memory, whenever that changes. */
+  readonly onPartial?: (bytes: number) => void
   /** Gets a whole frame, without its length, as a range of a buffer. Returns false to stop cutting until `resume`. */
   readonly onFrame: (buffer: Buffer, start: number, end: number) => boolean
   /** The stream is not the protocol: nothing more is cut. */
@@ -43,6 +47,11 @@ export class FrameCutter {
     return this.#filled > 0
   }
 
+  /** Whether cutting is stopped: there may be whole frames in hand. */
+  get isStopped(): boolean {
+    return this.#stopped !== null
+  }
+
   push(chunk: Buffer): void {
     if (this.#stopped !== null) this.#stopped = Buffer.concat([this.#stopped, chunk])
     else this.#cut(chunk)
@@ -58,17 +67,13 @@ export class FrameCutter {
   #cut(chunk: Buffer): void {
     let at = 0
     let goOn = !this.#isBroken
-    while (goOn && at < chunk.length) {
+    while (goOn && (at < chunk.length || this.#isPartialWhole())) {
       if (this.#filled > 0) {
         at = this.#fill(chunk, at)
         if (this.#isBroken) return
         const bytes = this.#partialBytes()
         if (bytes === -1 || this.#filled < bytes) return
-        this.#filled = 0
-        const frame = this.#partial
-        const keeps = this.#o.reusesBuffer && frame.length <= BUFFER_KEPT_BYTES_MAX
-        if (!keeps) this.#partial = NO_BYTES
-        goOn = this.#o.onFrame(frame, LENGTH_BYTES, bytes)
+        goOn = this.#handOnPartial(bytes)
         continue
       }
       if (chunk.length - at < LENGTH_BYTES) {
@@ -82,11 +87,33 @@ export class FrameCutter {
         this.#start(chunk, at)
         return
       }
+      goOn = this.#isWanted(chunk, at + LENGTH_BYTES, end)
+      if (!goOn) break
       goOn = this.#o.onFrame(chunk, at + LENGTH_BYTES, end)
       at = end
     }
     // Kept even if nothing is left: it says that cutting is stopped.
     if (!goOn) this.#stopped = chunk.subarray(at)
+  }
+
+  #isWanted(buffer: Buffer, start: number, end: number): boolean {
+    return this.#o.isWanted?.(buffer, start, end) ?? true
+  }
+
+  /** The frame in the buffer is whole. @returns whether the next one may be cut */
+  #handOnPartial(bytes: number): boolean {
+    const frame = this.#partial
+    if (!this.#isWanted(frame, LENGTH_BYTES, bytes)) return false
+    this.#filled = 0
+    const keeps = this.#o.reusesBuffer && frame.length <= BUFFER_KEPT_BYTES_MAX
+    if (!keeps) this.#partial = NO_BYTES
+    this.#o.onPartial?.(this.#partial.length)
+    return this.#o.onFrame(frame, LENGTH_BYTES, bytes)
+  }
+
+  /** Whether a frame waits in the buffer that was not wanted. */
+  #isPartialWhole(): boolean {
+    return this.#filled >= LENGTH_BYTES && this.#filled === this.#partialBytes()
   }
 
   /** The length of the frame at `at`, or -1 if it cannot be one. */
@@ -128,10 +155,12 @@ export class FrameCutter {
   #append(chunk: Buffer, from: number, to: number): void {
     const needed = this.#filled + to - from
     if (needed > this.#partial.length) {
-      const size = Math.max(BUFFER_BYTES_MIN, this.#partial.length * 2, needed)
+      const whole = Math.max(needed, this.#partialBytes())
+      const size = Math.max(BUFFER_BYTES_MIN, Math.min(this.#partial.length * 2, whole), needed)
       const grown = Buffer.allocUnsafeSlow(size)
       this.#partial.copy(grown, 0, 0, this.#filled)
       this.#partial = grown
+      this.#o.onPartial?.(size)
     }
     chunk.copy(this.#partial, this.#filled, from, to)
     this.#filled = needed

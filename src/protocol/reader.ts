@@ -1,5 +1,5 @@
-/** Most array elements and tagged fields one Reader hands out: bounds memory and time per frame. */
-export const ELEMENTS_MAX = 1_000_000
+/** Most array elements and tagged fields of one frame: bounds memory and time. */
+export const ELEMENTS_MAX = 250_000
 
 /** Longest string in UTF-8 bytes; Kafka holds compact strings to it too. */
 export const STRING_BYTES_MAX = 0x7fff
@@ -24,6 +24,11 @@ export class MalformedFrame extends Error {
   }
 }
 
+/** The frame has more elements than the reader was to hand out at once. */
+export class TooManyElements extends Error {
+  override readonly name = 'TooManyElements'
+}
+
 /**
  * Reads big-endian protocol values off `buffer[start, end)`. Nothing is read past `end`, and no
  * length or count is believed before it is held against the bytes left. Every method throws
@@ -33,15 +38,24 @@ export class Reader {
   readonly buffer: Buffer
   readonly end: number
   position: number
-  #elementsLeft = ELEMENTS_MAX
+  readonly #elementsMax: number
+  #elementsLeft: number
 
-  constructor(buffer: Buffer, start = 0, end = buffer.length) {
+  /** @param elementsMax elements to hand out, at most ELEMENTS_MAX; below that, more of them are TooManyElements */
+  constructor(buffer: Buffer, start = 0, end = buffer.length, elementsMax = ELEMENTS_MAX) {
     if (!(start >= 0 && start <= end && end <= buffer.length)) {
       throw new RangeError(`no range [${start}, ${end}) in a buffer of ${buffer.length} bytes`)
     }
     this.buffer = buffer
     this.position = start
     this.end = end
+    this.#elementsMax = elementsMax
+    this.#elementsLeft = elementsMax
+  }
+
+  /** Array elements and tagged fields handed out so far. */
+  get elements(): number {
+    return this.#elementsMax - this.#elementsLeft
   }
 
   get remaining(): number {
@@ -153,6 +167,7 @@ export class Reader {
       fail(field, this.position, `${length} elements announced, ${this.remaining} bytes left`)
     }
     if (length > this.#elementsLeft) {
+      if (this.#elementsMax < ELEMENTS_MAX) throw new TooManyElements()
       fail(field, this.position, `more than ${ELEMENTS_MAX} elements in one frame`)
     }
     if (length > 0) this.#elementsLeft -= length

@@ -1,4 +1,9 @@
-import { compileDecoder, compileEncoder } from './compile.ts'
+import {
+  compileDecoder,
+  compileEncoder,
+  compilePiecewiseDecoder,
+  compilePiecewiseEncoder,
+} from './compile.ts'
 import {
   type DecodedFields,
   type EncodableFields,
@@ -35,6 +40,8 @@ export class Message<F extends Fields = Fields> {
   readonly fields: F
   readonly #decoders: (((reader: Reader) => DecodedFields<F>) | undefined)[] = []
   readonly #encoders: (((writer: Writer, value: EncodableFields<F>) => void) | undefined)[] = []
+  readonly #piecewiseDecoders: ((reader: Reader) => Generator<void, DecodedFields<F>>)[] = []
+  readonly #piecewiseEncoders: ((w: Writer, v: EncodableFields<F>) => Generator<void, void>)[] = []
 
   constructor(name: string, options: MessageOptions, fields: F) {
     this.name = name
@@ -58,6 +65,24 @@ export class Message<F extends Fields = Fields> {
   encode(writer: Writer, version: number, value: EncodableFields<F>): void {
     const encoder = this.#encoders[version] ?? this.#compileEncoder(version)
     encoder(writer, value)
+  }
+
+  /** The same a piece at a time, for a message that would take too long at once. */
+  decodeInPieces(reader: Reader, version: number): Generator<void, DecodedFields<F>> {
+    this.#checkVersion(version)
+    this.#piecewiseDecoders[version] ??= compilePiecewiseDecoder<DecodedFields<F>>(this, version)
+    return this.#piecewiseDecoders[version](reader)
+  }
+
+  /** The same a piece at a time. The value must not change meanwhile. */
+  encodeInPieces(
+    writer: Writer,
+    version: number,
+    value: EncodableFields<F>,
+  ): Generator<void, void> {
+    this.#checkVersion(version)
+    this.#piecewiseEncoders[version] ??= compilePiecewiseEncoder<EncodableFields<F>>(this, version)
+    return this.#piecewiseEncoders[version](writer, value)
   }
 
   #compileDecoder(version: number): (reader: Reader) => DecodedFields<F> {

@@ -14,6 +14,11 @@ export class SchemaError extends Error {
   override readonly name = 'SchemaError'
 }
 
+/** The frame is longer than what was to be encoded at once. */
+export class FrameTooLong extends Error {
+  override readonly name = 'FrameTooLong'
+}
+
 /**
  * Builds frames as a list of chunks for socket.write. Slab memory is handed out once and never
  * written again, so chunks stay valid after `clear()`. Buffers given to `records` must not change
@@ -30,6 +35,8 @@ export class Writer {
   #framePosition = 0
   #scratch: Writer | undefined
   readonly #slabBytes: number
+  /** Bytes that the open frame may still take of new slabs. */
+  #slabBytesLeft = Number.POSITIVE_INFINITY
 
   constructor(slabBytes = SLAB_BYTES) {
     this.#slabBytes = slabBytes
@@ -53,9 +60,13 @@ export class Writer {
     this.#start = this.#position
   }
 
-  /** Leaves room for the int32 length prefix. Frames do not nest. Returns the mark to end with. */
-  startFrame(): number {
+  /**
+   * Leaves room for the int32 length prefix. Frames do not nest. Returns the mark to end with.
+   * @param bytesMax about so many bytes may be copied into the frame before FrameTooLong is thrown
+   */
+  startFrame(bytesMax = Number.POSITIVE_INFINITY): number {
     assert(this.#frameSlab === undefined, 'a frame is already open')
+    this.#slabBytesLeft = bytesMax
     const mark = this.byteLength
     const at = this.#take(4)
     this.#frameSlab = this.#slab
@@ -70,12 +81,14 @@ export class Writer {
     const length = this.byteLength - mark - 4
     slab.writeInt32BE(length, this.#framePosition)
     this.#frameSlab = undefined
+    this.#slabBytesLeft = Number.POSITIVE_INFINITY
     return length
   }
 
   /** Takes back the open frame, for when encoding it failed; what was written before it stays. */
   abortFrame(mark: number): void {
     this.#frameSlab = undefined
+    this.#slabBytesLeft = Number.POSITIVE_INFINITY
     this.#scratch?.clear()
     this.#closeChunk()
     while (this.#chunkBytes > mark) {
@@ -281,8 +294,11 @@ export class Writer {
   }
 
   #newSlab(size: number): void {
+    const bytes = Math.max(size, this.#slabBytes)
+    if (bytes > this.#slabBytesLeft) throw new FrameTooLong()
+    this.#slabBytesLeft -= bytes
     this.#closeChunk()
-    this.#slab = Buffer.allocUnsafeSlow(Math.max(size, this.#slabBytes))
+    this.#slab = Buffer.allocUnsafeSlow(bytes)
     this.#start = 0
     this.#position = 0
   }

@@ -6,8 +6,10 @@ import type { FetchRequest } from '../protocol/messages/01-fetch.ts'
 const SESSIONLESS = -1
 const FINAL_EPOCH = -1
 const INITIAL_EPOCH = 0
-/** Partitions one session may remember. */
-const SESSION_PARTITIONS_MAX = 100_000
+/** Partitions that one fetch may ask for, and one session may remember. */
+export const FETCH_PARTITIONS_MAX = 100_000
+/** Partitions that all sessions together may remember: about 500 bytes each. */
+const REMEMBERED_PARTITIONS_MAX = 200_000
 /** A session untouched for this long may make room for a new one, in ms: Kafka's min.incremental.fetch.session.eviction.ms. */
 const EVICTION_MS_MIN = 120_000
 const INT32_MAX = 0x7fffffff
@@ -33,13 +35,20 @@ class FetchSession {
   epoch = 1
   lastUsed: number
   /** In the order in which they are served; one that had data moves to the end. */
-  readonly targets = new Map<string, FetchTarget>()
+  readonly targets: Map<string, FetchTarget>
 
-  constructor(id: number, usesTopicIds: boolean, now: number) {
+  constructor(id: number, usesTopicIds: boolean, now: number, targets: Map<string, FetchTarget>) {
+    this.targets = targets
     this.id = id
     this.usesTopicIds = usesTopicIds
     this.lastUsed = now
   }
+}
+
+/** How a fetch lets others have their turn while it goes through many partitions. */
+export interface FetchPace {
+  readonly isDue: boolean
+  rest(): Promise<void>
 }
 
 /** What a fetch request amounts to once its session is looked up. */
@@ -64,22 +73,32 @@ function failed(errorCode: ErrorCode): FetchPlan {
 export class FetchSessions {
   readonly #sessions = new Map<number, FetchSession>()
   readonly #sessionsMax: number
+  readonly #rememberedMax: number
+  /** Partitions that the sessions remember. */
+  #remembered = 0
 
-  constructor(sessionsMax: number) {
+  constructor(sessionsMax: number, rememberedMax = REMEMBERED_PARTITIONS_MAX) {
     this.#sessionsMax = sessionsMax
+    this.#rememberedMax = rememberedMax
   }
 
   get size(): number {
     return this.#sessions.size
   }
 
-  plan(request: FetchRequest, version: number, now: number): FetchPlan {
+  /** `now`: ms of the monotonic clock. */
+  async plan(
+    request: FetchRequest,
+    version: number,
+    now: number,
+    pace: FetchPace,
+  ): Promise<FetchPlan> {
     const { sessionId, sessionEpoch } = request
     const usesTopicIds = version >= 13
     if (sessionEpoch === FINAL_EPOCH || sessionEpoch === INITIAL_EPOCH) {
-      this.#sessions.delete(sessionId)
+      this.#delete(sessionId)
       const targets = new Map<string, FetchTarget>()
-      apply(targets, request)
+      if (!(await apply(targets, request, pace))) return failed(ErrorCode.INVALID_REQUEST)
       const session = sessionEpoch === SESSIONLESS ? null : this.#create(targets, usesTopicIds, now)
       return {
         errorCode: ErrorCode.NONE,
@@ -95,7 +114,9 @@ export class FetchSessions {
     if (session.epoch !== sessionEpoch) return failed(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
     session.epoch = session.epoch === INT32_MAX ? 1 : session.epoch + 1
     session.lastUsed = now
-    apply(session.targets, request)
+    if (!(await this.#change(session, request, pace))) {
+      return failed(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+    }
     return {
       errorCode: ErrorCode.NONE,
       sessionId,
@@ -105,41 +126,72 @@ export class FetchSessions {
     }
   }
 
+  /** @returns false if the session has become too large: it is gone, and its client asks for everything anew */
+  async #change(session: FetchSession, request: FetchRequest, pace: FetchPace): Promise<boolean> {
+    const before = session.targets.size
+    const fits = await apply(session.targets, request, pace)
+    if (this.#sessions.get(session.id) !== session) return false
+    this.#remembered += session.targets.size - before
+    if (fits && this.#remembered <= this.#rememberedMax) return true
+    this.#delete(session.id)
+    return false
+  }
+
+  #delete(id: number): void {
+    const session = this.#sessions.get(id)
+    if (session === undefined) return
+    this.#remembered -= session.targets.size
+    this.#sessions.delete(id)
+  }
+
+  /** Null if there is no room: then the client asks for everything each time (KIP-227). */
   #create(
     targets: Map<string, FetchTarget>,
     usesTopicIds: boolean,
     now: number,
   ): FetchSession | null {
-    if (targets.size === 0 || !this.#makeRoom(now)) return null
+    if (targets.size === 0 || !this.#makeRoom(targets.size, now)) return null
     let id = randomInt(1, INT32_MAX)
     while (this.#sessions.has(id)) id = randomInt(1, INT32_MAX)
-    const session = new FetchSession(id, usesTopicIds, now)
-    for (const [key, target] of targets) session.targets.set(key, target)
+    const session = new FetchSession(id, usesTopicIds, now, targets)
     this.#sessions.set(id, session)
+    this.#remembered += targets.size
     return session
   }
 
-  #makeRoom(now: number): boolean {
-    if (this.#sessions.size < this.#sessionsMax) return true
+  #hasRoom(targets: number): boolean {
+    return (
+      this.#sessions.size < this.#sessionsMax && this.#remembered + targets <= this.#rememberedMax
+    )
+  }
+
+  #makeRoom(targets: number, now: number): boolean {
     for (const session of this.#sessions.values()) {
-      if (now - session.lastUsed < EVICTION_MS_MIN) continue
-      this.#sessions.delete(session.id)
-      return true
+      if (this.#hasRoom(targets)) return true
+      if (now - session.lastUsed >= EVICTION_MS_MIN) this.#delete(session.id)
     }
-    return false
+    return this.#hasRoom(targets)
   }
 }
 
 const keyOf = (topic: string, topicId: string, index: number): string =>
   topicId === ZERO_UUID ? `${topic} ${index}` : `${topicId} ${index}`
 
-/** Takes the partitions that a request adds, changes and forgets into the targets. */
-function apply(targets: Map<string, FetchTarget>, request: FetchRequest): void {
+/**
+ * Takes the partitions that a request adds, changes and forgets into the targets.
+ * @returns false if they become too many
+ */
+async function apply(
+  targets: Map<string, FetchTarget>,
+  request: FetchRequest,
+  pace: FetchPace,
+): Promise<boolean> {
   for (const { topic, topicId, partitions } of request.topics) {
     for (const p of partitions) {
+      if (pace.isDue) await pace.rest()
       const key = keyOf(topic, topicId, p.partition)
       const known = targets.get(key)
-      if (known === undefined && targets.size >= SESSION_PARTITIONS_MAX) continue
+      if (known === undefined && targets.size >= FETCH_PARTITIONS_MAX) return false
       const target: FetchTarget = known ?? {
         topic,
         topicId,
@@ -160,8 +212,12 @@ function apply(targets: Map<string, FetchTarget>, request: FetchRequest): void {
     }
   }
   for (const { topic, topicId, partitions } of request.forgottenTopicsData) {
-    for (const index of partitions) targets.delete(keyOf(topic, topicId, index))
+    for (const index of partitions) {
+      if (pace.isDue) await pace.rest()
+      targets.delete(keyOf(topic, topicId, index))
+    }
   }
+  return true
 }
 
 function moveToEnd(session: FetchSession, target: FetchTarget): void {

@@ -2,6 +2,7 @@ import { checkPattern, matchTopics } from '../groups/consumer/pattern.ts'
 import { realFileSystem } from '../storage/fs.ts'
 import { findByTimestamp, findMaxTimestamp, type SearchInput } from '../storage/timestamp-search.ts'
 import { compact } from './compaction-task.ts'
+import { checkKeysInTask } from './keyed-records.ts'
 
 /** The jobs of the task threads, by name. Their arguments and results are plain data: they are cloned. */
 export const tasks = {
@@ -9,6 +10,7 @@ export const tasks = {
     findByTimestamp(realFileSystem, input),
   findMaxTimestamp: (input: SearchInput) => findMaxTimestamp(realFileSystem, input),
   compact,
+  checkKeys: checkKeysInTask,
   checkPattern: ({ pattern }: { readonly pattern: string }) => checkPattern(pattern),
   matchTopics: (input: { readonly pattern: string; readonly names: readonly string[] }) =>
     matchTopics(input.pattern, input.names),

@@ -17,6 +17,27 @@ function roundTrip(message: Message, version: number, value: Record<string, unkn
   const reader = new Reader(Buffer.concat(writer.chunks()))
   assert.equal(message.decode(reader, version), value)
   assert.is(reader.remaining, 0, 'all bytes are read')
+  inPieces(message, version, value, reader.buffer)
+}
+
+/** Long messages are encoded and decoded a piece at a time: the same bytes, the same value. */
+function inPieces(
+  message: Message,
+  version: number,
+  value: Record<string, unknown>,
+  bytes: Buffer,
+) {
+  const writer = new Writer(256)
+  runToEnd(message.encodeInPieces(writer, version, value))
+  assert.equal(Buffer.concat(writer.chunks()), bytes)
+  assert.equal(runToEnd(message.decodeInPieces(new Reader(bytes), version)), value)
+}
+
+function runToEnd<T>(work: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = work.next()
+    if (done === true) return value
+  }
 }
 
 for (const message of await allMessages()) {

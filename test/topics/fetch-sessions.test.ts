@@ -51,30 +51,36 @@ function request(asked: Asked): FetchRequest {
   }
 }
 
-const opened = (sessions: FetchSessions, now = 0, partitions = [0, 1, 2]): number =>
-  sessions.plan(request({ partitions }), BY_NAME, now).sessionId
+/** Nobody else wants the event loop. */
+const PACE = { isDue: false, rest: () => Promise.resolve() }
+
+const planOf = (sessions: FetchSessions, asked: FetchRequest, version: number, now: number) =>
+  sessions.plan(asked, version, now, PACE)
+
+const opened = async (sessions: FetchSessions, now = 0, partitions = [0, 1, 2]): Promise<number> =>
+  (await planOf(sessions, request({ partitions }), BY_NAME, now)).sessionId
 
 const indexes = (plan: FetchPlan): number[] => plan.targets.map(target => target.index)
 
-test('epoch 0 opens a session, epoch -1 does without', () => {
+test('epoch 0 opens a session, epoch -1 does without', async () => {
   const sessions = new FetchSessions(10)
-  const full = sessions.plan(request({ partitions: [4, 5] }), BY_NAME, 0)
+  const full = await planOf(sessions, request({ partitions: [4, 5] }), BY_NAME, 0)
   assert.ok(full.sessionId > 0)
   assert.not.ok(full.isIncremental)
   assert.equal(indexes(full), [4, 5])
-  const without = sessions.plan(request({ sessionEpoch: -1, partitions: [4] }), BY_NAME, 0)
+  const without = await planOf(sessions, request({ sessionEpoch: -1, partitions: [4] }), BY_NAME, 0)
   assert.is(without.sessionId, 0)
   assert.is(sessions.size, 1)
 })
 
-test('later requests say only what changes: added, changed and forgotten partitions', () => {
+test('later requests say only what changes: added, changed and forgotten partitions', async () => {
   const sessions = new FetchSessions(10)
-  const sessionId = opened(sessions)
-  const ask = (sessionEpoch: number, more: Asked): FetchPlan =>
-    sessions.plan(request({ sessionId, sessionEpoch, ...more }), BY_NAME, 0)
-  assert.equal(indexes(ask(1, {})), [0, 1, 2])
-  assert.equal(indexes(ask(2, { forgotten: [1], partitions: [7] })), [0, 2, 7])
-  const changed = ask(3, { partitions: [2], offset: 55 })
+  const sessionId = await opened(sessions)
+  const ask = (sessionEpoch: number, more: Asked): Promise<FetchPlan> =>
+    planOf(sessions, request({ sessionId, sessionEpoch, ...more }), BY_NAME, 0)
+  assert.equal(indexes(await ask(1, {})), [0, 1, 2])
+  assert.equal(indexes(await ask(2, { forgotten: [1], partitions: [7] })), [0, 2, 7])
+  const changed = await ask(3, { partitions: [2], offset: 55 })
   assert.ok(changed.isIncremental)
   assert.equal(
     changed.targets.map(t => [t.index, t.fetchOffset]),
@@ -86,86 +92,104 @@ test('later requests say only what changes: added, changed and forgotten partiti
   )
 })
 
-test('who had data comes last the next time', () => {
+test('who had data comes last the next time', async () => {
   const sessions = new FetchSessions(10)
-  const sessionId = opened(sessions)
-  const plan = sessions.plan(request({ sessionId, sessionEpoch: 1 }), BY_NAME, 0)
+  const sessionId = await opened(sessions)
+  const plan = await planOf(sessions, request({ sessionId, sessionEpoch: 1 }), BY_NAME, 0)
   plan.served(plan.targets[0]!)
-  const next = sessions.plan(request({ sessionId, sessionEpoch: 2 }), BY_NAME, 0)
+  const next = await planOf(sessions, request({ sessionId, sessionEpoch: 2 }), BY_NAME, 0)
   assert.equal(indexes(next), [1, 2, 0])
 })
 
-test('an unknown session and a wrong epoch are errors, and do not move the session', () => {
+test('an unknown session and a wrong epoch are errors, and do not move the session', async () => {
   const sessions = new FetchSessions(10)
-  const sessionId = opened(sessions)
-  const errorOf = (asked: Asked, version = BY_NAME): number =>
-    sessions.plan(request(asked), version, 0).errorCode
-  const unknown = errorOf({ sessionId: sessionId === 1 ? 2 : 1, sessionEpoch: 1 })
+  const sessionId = await opened(sessions)
+  const errorOf = async (asked: Asked, version = BY_NAME): Promise<number> =>
+    (await planOf(sessions, request(asked), version, 0)).errorCode
+  const unknown = await errorOf({ sessionId: sessionId === 1 ? 2 : 1, sessionEpoch: 1 })
   assert.is(unknown, ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
-  assert.is(errorOf({ sessionId, sessionEpoch: 2 }), ErrorCode.INVALID_FETCH_SESSION_EPOCH)
-  assert.is(errorOf({ sessionId, sessionEpoch: 1 }), ErrorCode.NONE)
-  assert.is(errorOf({ sessionId, sessionEpoch: 1 }), ErrorCode.INVALID_FETCH_SESSION_EPOCH)
-  assert.is(errorOf({ sessionId, sessionEpoch: 2 }), ErrorCode.NONE)
+  assert.is(await errorOf({ sessionId, sessionEpoch: 2 }), ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+  assert.is(await errorOf({ sessionId, sessionEpoch: 1 }), ErrorCode.NONE)
+  assert.is(await errorOf({ sessionId, sessionEpoch: 1 }), ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+  assert.is(await errorOf({ sessionId, sessionEpoch: 2 }), ErrorCode.NONE)
 })
 
-test('a session stays with names or with ids', () => {
+test('a session stays with names or with ids', async () => {
   const sessions = new FetchSessions(10)
-  const byName = opened(sessions)
+  const byName = await opened(sessions)
   const later = request({ sessionId: byName, sessionEpoch: 1 })
-  assert.is(sessions.plan(later, BY_ID, 0).errorCode, ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR)
-  const byId = sessions.plan(request({ partitions: [3], topicId: TOPIC_ID }), BY_ID, 0)
+  assert.is(
+    (await planOf(sessions, later, BY_ID, 0)).errorCode,
+    ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR,
+  )
+  const byId = await planOf(sessions, request({ partitions: [3], topicId: TOPIC_ID }), BY_ID, 0)
   const next = request({ sessionId: byId.sessionId, sessionEpoch: 1, topicId: TOPIC_ID })
-  assert.equal(indexes(sessions.plan(next, BY_ID, 0)), [3])
+  assert.equal(indexes(await planOf(sessions, next, BY_ID, 0)), [3])
   const forget = { sessionId: byId.sessionId, sessionEpoch: 2, topicId: TOPIC_ID, forgotten: [3] }
-  assert.equal(indexes(sessions.plan(request(forget), BY_ID, 0)), [])
+  assert.equal(indexes(await planOf(sessions, request(forget), BY_ID, 0)), [])
 })
 
-test('epochs 0 and -1 end the session that they name', () => {
+test('epochs 0 and -1 end the session that they name', async () => {
   const sessions = new FetchSessions(10)
-  const first = opened(sessions)
-  const second = sessions.plan(request({ sessionId: first, partitions: [0] }), BY_NAME, 0)
+  const first = await opened(sessions)
+  const second = await planOf(sessions, request({ sessionId: first, partitions: [0] }), BY_NAME, 0)
   assert.is.not(second.sessionId, first)
   assert.is(sessions.size, 1)
-  sessions.plan(request({ sessionId: second.sessionId, sessionEpoch: -1 }), BY_NAME, 0)
+  await planOf(sessions, request({ sessionId: second.sessionId, sessionEpoch: -1 }), BY_NAME, 0)
   assert.is(sessions.size, 0)
 })
 
-test('a full cache gives no session, but answers', () => {
+test('a full cache gives no session, but answers', async () => {
   const sessions = new FetchSessions(2)
-  opened(sessions)
-  opened(sessions)
-  const third = sessions.plan(request({ partitions: [0] }), BY_NAME, EVICTION_MS - 1)
+  await opened(sessions)
+  await opened(sessions)
+  const third = await planOf(sessions, request({ partitions: [0] }), BY_NAME, EVICTION_MS - 1)
   assert.is(third.errorCode, ErrorCode.NONE)
   assert.is(third.sessionId, 0)
   assert.equal(indexes(third), [0])
   assert.is(sessions.size, 2)
 })
 
-test('a session idle for two minutes makes room for a new one, a used one does not', () => {
+test('a session idle for two minutes makes room for a new one, a used one does not', async () => {
   const sessions = new FetchSessions(2)
-  const used = opened(sessions, 0)
-  const idle = opened(sessions, 0)
-  sessions.plan(request({ sessionId: used, sessionEpoch: 1 }), BY_NAME, 5)
-  assert.ok(opened(sessions, EVICTION_MS) > 0)
+  const used = await opened(sessions, 0)
+  const idle = await opened(sessions, 0)
+  await planOf(sessions, request({ sessionId: used, sessionEpoch: 1 }), BY_NAME, 5)
+  assert.ok((await opened(sessions, EVICTION_MS)) > 0)
   assert.is(sessions.size, 2)
-  const ask = (sessionId: number, sessionEpoch: number): number =>
-    sessions.plan(request({ sessionId, sessionEpoch }), BY_NAME, EVICTION_MS).errorCode
-  assert.is(ask(idle, 1), ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
-  assert.is(ask(used, 2), ErrorCode.NONE)
+  const ask = async (sessionId: number, sessionEpoch: number): Promise<number> =>
+    (await planOf(sessions, request({ sessionId, sessionEpoch }), BY_NAME, EVICTION_MS)).errorCode
+  assert.is(await ask(idle, 1), ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+  assert.is(await ask(used, 2), ErrorCode.NONE)
 })
 
-test('a cache of size 0 and a request without partitions make no session', () => {
-  assert.is(opened(new FetchSessions(0)), 0)
-  assert.is(opened(new FetchSessions(10), 0, []), 0)
+test('a cache of size 0 and a request without partitions make no session', async () => {
+  assert.is(await opened(new FetchSessions(0)), 0)
+  assert.is(await opened(new FetchSessions(10), 0, []), 0)
 })
 
-test('a session remembers at most 100,000 partitions', () => {
+test('more partitions than a fetch may have are refused, in a session it ends', async () => {
   const sessions = new FetchSessions(1)
-  const partitions = Array.from({ length: PARTITIONS_MAX + 5 }, (_, i) => i)
-  const plan = sessions.plan(request({ partitions }), BY_NAME, 0)
-  assert.is(plan.targets.length, PARTITIONS_MAX)
-  const more = { sessionId: plan.sessionId, sessionEpoch: 1, partitions: [PARTITIONS_MAX + 1] }
-  assert.is(sessions.plan(request(more), BY_NAME, 0).targets.length, PARTITIONS_MAX)
+  const partitions = Array.from({ length: PARTITIONS_MAX }, (_, i) => i)
+  const tooMany = request({ partitions: [...partitions, PARTITIONS_MAX] })
+  assert.is((await planOf(sessions, tooMany, BY_NAME, 0)).errorCode, ErrorCode.INVALID_REQUEST)
+  const { sessionId, targets } = await planOf(sessions, request({ partitions }), BY_NAME, 0)
+  assert.is(targets.length, PARTITIONS_MAX)
+  const more = request({ sessionId, sessionEpoch: 1, partitions: [PARTITIONS_MAX + 1] })
+  const refused = await planOf(sessions, more, BY_NAME, 0)
+  assert.is(refused.errorCode, ErrorCode.FETCH_SESSION_ID_NOT_FOUND, 'asked anew, from the start')
+  assert.is(sessions.size, 0)
+})
+
+test('all sessions together remember a bounded number of partitions', async () => {
+  const sessions = new FetchSessions(10, 5)
+  const first = await opened(sessions, 0, [0, 1, 2])
+  assert.is(await opened(sessions, 1, [0, 1, 2]), 0, 'no room: answered without a session')
+  assert.is.not(await opened(sessions, 2, [0, 1]), 0)
+  const grown = request({ sessionId: first, sessionEpoch: 1, partitions: [7] })
+  const refused = await planOf(sessions, grown, BY_NAME, 3)
+  assert.is(refused.errorCode, ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+  assert.is.not(await opened(sessions, 4, [0, 1, 2]), 0, 'what it had is free again')
 })
 
 test.run()

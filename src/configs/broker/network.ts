@@ -116,7 +116,7 @@ export const network = {
   'queued.max.request.bytes': long(
     -1,
     {},
-    'Bytes of requests that wait to be handled, over which nothing more is read; -1: no bound. No effect here so far: each connection has a bound of its own.',
+    'Bytes that requests of all connections take in memory until they are answered, over which nothing more is read but what is small; -1: 128 MiB.',
   ),
   'socket.connection.setup.timeout.max.ms': long(
     30_000,

@@ -1,0 +1,284 @@
+import type { BrokerContext } from '../broker-context.ts'
+import { isCompacted } from '../configs/topic.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import type { ProduceRequest } from '../protocol/messages/00-produce.ts'
+import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
+import type { Ring } from '../shared/ring.ts'
+import { checkKeysAtOnce, type KeyRefusal } from '../topics/keyed-records.ts'
+import type { Partition } from '../topics/partition.ts'
+import { TaskPoolClosed, TaskPoolFull } from '../topics/task-pool.ts'
+import { isInternalTopic } from '../topics/topic-names.ts'
+import type { AppendWaiter } from '../topics/worker-link.ts'
+import { checkBatch } from './batch-checks.ts'
+import type { RequestContext } from './handler.ts'
+
+const ACKS_ALL = -1
+/** Under this name a client may write even to the brokers' own topics (AdminUtils.java). */
+const ADMIN_CLIENT_ID = '__admin_client'
+/** One broker is its partitions' only replica. */
+const IN_SYNC_REPLICAS = 1
+
+const NO_RECORD_ERRORS: KeyRefusal['recordErrors'] = []
+
+interface PartitionAnswer {
+  index: number
+  errorCode: ErrorCode
+  baseOffset: number
+  logAppendTimeMs: number
+  logStartOffset: number
+  errorMessage: string | null
+  recordErrors: KeyRefusal['recordErrors']
+}
+
+/** One produce request under way: collects what becomes of each of its partitions. */
+export class ProduceCall implements AppendWaiter {
+  readonly acks: number
+  readonly partitions: Partition[] = []
+  readonly answers: PartitionAnswer[] = []
+  #open = 1
+  #done: () => void = () => {}
+
+  constructor(acks: number) {
+    this.acks = acks
+  }
+
+  onAppended(slot: number, ring: Ring, at: number): void {
+    const answer = this.answers[slot]!
+    answer.errorCode = ring.words[(at >> 2) + ENTRY_ERROR] as ErrorCode
+    answer.baseOffset = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
+    answer.logAppendTimeMs = ring.doubles[(at >> 3) + ENTRY_APPEND_TIME_F64]!
+    answer.logStartOffset =
+      answer.errorCode === ErrorCode.NONE ? this.partitions[slot]!.logStartOffset : -1
+    this.close()
+  }
+
+  /** What the lost worker had not completed may be on disk or not: clients retry after this code. */
+  onWorkerLost(slot: number): void {
+    fail(this.answers[slot]!, ErrorCode.KAFKA_STORAGE_ERROR, 'the partition has gone offline')
+    this.close()
+  }
+
+  open(): void {
+    this.#open++
+  }
+
+  close(): void {
+    if (--this.#open === 0) this.#done()
+  }
+
+  /** Resolves when every partition submitted so far has its outcome. */
+  done(): Promise<void> {
+    return new Promise(resolve => {
+      this.#done = resolve
+      this.close()
+    })
+  }
+}
+
+function fail(answer: PartitionAnswer, errorCode: ErrorCode, message: string): void {
+  answer.errorCode = errorCode
+  answer.errorMessage = message
+}
+
+function newAnswer(index: number): PartitionAnswer {
+  return {
+    index,
+    errorCode: ErrorCode.NONE,
+    baseOffset: -1,
+    logAppendTimeMs: -1,
+    logStartOffset: -1,
+    errorMessage: null,
+    recordErrors: NO_RECORD_ERRORS,
+  }
+}
+
+/** What becomes of the partitions of one topic. */
+export type TopicAnswer = { name: string; topicId: string; partitionResponses: PartitionAnswer[] }
+
+/** Why the records of one partition are not taken. */
+interface Refusal {
+  readonly errorCode: ErrorCode
+  readonly errorMessage: string
+  readonly recordErrors?: KeyRefusal['recordErrors']
+}
+
+const refusal = (errorCode: ErrorCode, errorMessage: string): Refusal => ({
+  errorCode,
+  errorMessage,
+})
+
+/**
+ * Checks and submits the partitions of one request in their order: as a rule all in this turn of the event loop, which fixes the
+ * order among requests. Where it has to wait (a full ring, a batch that is opened in another thread, many partitions), the
+ * connection is not read meanwhile.
+ */
+export class Submission {
+  readonly answers: TopicAnswer[] = []
+  readonly #request: ProduceRequest
+  readonly #context: RequestContext
+  readonly #call: ProduceCall
+  readonly #requestRefusal: Refusal | null
+  #topic = 0
+  #partition = 0
+
+  constructor(request: ProduceRequest, context: RequestContext, call: ProduceCall) {
+    this.#request = request
+    this.#context = context
+    this.#call = call
+    this.#requestRefusal = checkRequest(request, context.broker)
+  }
+
+  /** Goes on as far as it can. @returns what it waits for, or null when all is submitted */
+  advance(): Promise<unknown> | null {
+    const { topicData } = this.#request
+    for (; this.#topic < topicData.length; this.#topic++, this.#partition = 0) {
+      const { name, topicId, partitionData } = topicData[this.#topic]!
+      if (this.answers.length === this.#topic)
+        this.answers.push({ name, topicId, partitionResponses: [] })
+      while (this.#partition < partitionData.length) {
+        const wait = this.#next(topicData[this.#topic]!, partitionData[this.#partition]!)
+        if (wait !== null) return wait
+      }
+    }
+    return null
+  }
+
+  /** Goes on until all is submitted, each time when what it waits for is there. */
+  async finish(first: Promise<unknown>): Promise<void> {
+    for (let wait: Promise<unknown> | null = first; wait !== null; wait = this.advance()) await wait
+  }
+
+  #next(topicData: TopicData, { index, records }: PartitionData): Promise<unknown> | null {
+    const { pace } = this.#context
+    if (pace.isDue) return pace.rest()
+    const checked = this.#check(topicData, index, records)
+    if (checked instanceof Promise) {
+      return checked.then(keyless => {
+        if (keyless === null) return this.#submitChecked(topicData, index, records!)
+        this.#refuse(index, keyless)
+        return undefined
+      })
+    }
+    if (checked !== null) {
+      this.#refuse(index, checked)
+      return null
+    }
+    return this.#submit(this.#partitionOf(topicData, index)!, index, records!)
+  }
+
+  /** The partition may have gone while its batch was being looked at. */
+  async #submitChecked(topicData: TopicData, index: number, records: Buffer): Promise<void> {
+    for (;;) {
+      const partition = this.#partitionOf(topicData, index)
+      const problem = this.#partitionProblem(partition)
+      if (problem !== null) return this.#refuse(index, problem)
+      const wait = this.#submit(partition!, index, records)
+      if (wait === null) return
+      await wait
+    }
+  }
+
+  #refuse(index: number, { errorCode, errorMessage, recordErrors }: Refusal): void {
+    const answer = newAnswer(index)
+    fail(answer, errorCode, errorMessage)
+    if (recordErrors !== undefined) answer.recordErrors = recordErrors
+    this.#answered(answer)
+  }
+
+  #answered(answer: PartitionAnswer): void {
+    this.answers[this.#topic]!.partitionResponses.push(answer)
+    this.#partition++
+  }
+
+  /** @returns null, or the wait for room in the ring */
+  #submit(partition: Partition, index: number, records: Buffer): Promise<void> | null {
+    const { worker } = partition
+    const call = this.#call
+    const slot = call.answers.length
+    if (!partition.append(records, call, slot) && !worker.isLost) return worker.space()
+    const answer = newAnswer(index)
+    call.answers.push(answer)
+    call.partitions.push(partition)
+    call.open()
+    this.#answered(answer)
+    if (worker.isLost) call.onWorkerLost(slot)
+    return null
+  }
+
+  #partitionOf({ name, topicId }: TopicData, index: number): Partition | undefined {
+    const { broker, version } = this.#context
+    const topic = version >= 13 ? broker.registry.topicById(topicId) : broker.registry.topic(name)
+    return topic?.partitions[index]
+  }
+
+  #partitionProblem(partition: Partition | undefined): Refusal | null {
+    if (partition === undefined) {
+      const { registry } = this.#context.broker
+      const { topicId } = this.#request.topicData[this.#topic]!
+      const byId = this.#context.version >= 13 && registry.topicById(topicId) === undefined
+      const code = byId ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+      return refusal(code, 'the topic or partition does not exist')
+    }
+    if (partition.offline === null) return null
+    const message = `the partition is offline: ${partition.offline}`
+    return refusal(ErrorCode.KAFKA_STORAGE_ERROR, message)
+  }
+
+  #check(
+    topicData: TopicData,
+    index: number,
+    records: Buffer | null,
+  ): Refusal | null | Promise<Refusal | null> {
+    if (this.#requestRefusal !== null) return this.#requestRefusal
+    const partition = this.#partitionOf(topicData, index)
+    const problem = this.#partitionProblem(partition)
+    if (problem !== null || partition === undefined) return problem
+    const { broker, clientId, version } = this.#context
+    if (isInternalTopic(partition.topic) && clientId !== ADMIN_CLIENT_ID) {
+      const message = `only brokers write to ${partition.topic}`
+      return refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, message)
+    }
+    const { minInsyncReplicas } = partition.config
+    if (this.#call.acks === ACKS_ALL && minInsyncReplicas > IN_SYNC_REPLICAS) {
+      const message = `min.insync.replicas is ${minInsyncReplicas}, in sync is this broker alone`
+      return refusal(ErrorCode.NOT_ENOUGH_REPLICAS, message)
+    }
+    if (records === null) return refusal(ErrorCode.INVALID_RECORD, 'no records were sent')
+    const { batchBytesMax } = broker.options.limits
+    const wrong = checkBatch(records, partition.config, batchBytesMax, version, Date.now())
+    if (wrong !== null || !isCompacted(partition.config)) return wrong
+    return this.#checkKeys(records)
+  }
+
+  /** A batch of moderate size is opened here, any other in a task thread. */
+  #checkKeys(records: Buffer): Refusal | null | Promise<Refusal | null> {
+    const { registry, tasks } = this.#context.broker
+    const keyless = registry.opener === null ? null : checkKeysAtOnce(records, registry.opener)
+    if (keyless !== 'too much') return keyless === null ? null : keyRefusal(keyless)
+    return tasks.run('checkKeys', { batch: records }).then(
+      found => (found === null ? null : keyRefusal(found)),
+      error => {
+        if (!(error instanceof TaskPoolFull) && !(error instanceof TaskPoolClosed)) throw error
+        return refusal(ErrorCode.REQUEST_TIMED_OUT, 'too many batches are being opened')
+      },
+    )
+  }
+}
+
+type TopicData = ProduceRequest['topicData'][number]
+type PartitionData = TopicData['partitionData'][number]
+
+const keyRefusal = ({ errorMessage, recordErrors }: KeyRefusal): Refusal => ({
+  errorCode: ErrorCode.INVALID_RECORD,
+  errorMessage,
+  recordErrors,
+})
+
+function checkRequest(request: ProduceRequest, broker: BrokerContext): Refusal | null {
+  if (request.acks < -1 || request.acks > 1) {
+    const message = `acks=${request.acks}; -1, 0 and 1 are allowed`
+    return refusal(ErrorCode.INVALID_REQUIRED_ACKS, message)
+  }
+  const why = broker.refusesAppends
+  return why === null ? null : refusal(ErrorCode.KAFKA_STORAGE_ERROR, why)
+}

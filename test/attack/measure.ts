@@ -1,0 +1,189 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { BrokerProcess } from '../lib/broker-process.ts'
+import { COMPACTED, createTopic, PARTITIONS, TOPIC } from './attacks.ts'
+import { Bytes, frame } from './bytes.ts'
+import { Peer } from './peer.ts'
+
+/** What whoever else uses the broker must be promised, whatever one client sends. */
+export const PROMISED = {
+  pingP99Ms: 50,
+  pingMaxMs: 250,
+  /** Above what the broker takes when nobody does anything. */
+  extraMb: 512,
+  /** It has come back to this above idle when the attack has been over for a while. */
+  leftMb: 256,
+} as const
+
+const PING_EVERY_MS = 20
+const MEMORY_EVERY_MS = 50
+/** After an attack memory must have come back by then. */
+const BACK_MS_MAX = 20_000
+const ATTACKER = fileURLToPath(new URL('attacker.ts', import.meta.url))
+
+export interface Measured {
+  readonly pings: number
+  readonly p99Ms: number
+  readonly maxMs: number
+  readonly idleMb: number
+  readonly peakMb: number
+  /** The least that it came back to. */
+  readonly afterMb: number
+  /** Records that an honest producer had acknowledged while the attack went on. */
+  readonly produced: number
+  readonly problems: readonly string[]
+}
+
+/** Starts a broker, attacks it from another process for so many ms, and watches what others see of it meanwhile. */
+export async function measure(name: string, ms: number): Promise<Measured> {
+  const broker = await BrokerProcess.start({ args: ['--override', 'log.cleaner.enable=false'] })
+  try {
+    return await underAttack(broker, name, ms)
+  } finally {
+    await broker.remove()
+  }
+}
+
+async function prepare(broker: BrokerProcess): Promise<void> {
+  const peer = (await Peer.connect(broker.port)).read()
+  const requests = [
+    createTopic(TOPIC, PARTITIONS),
+    createTopic(COMPACTED, 20, [['cleanup.policy', 'compact']]),
+    createTopic('honest', 1),
+    ...Array.from({ length: 20 }, (_, i) => createTopic(`many-${i}`, 100)),
+  ]
+  for (const [i, request] of requests.entries()) {
+    await peer.send(request)
+    await peer.until(i + 1)
+  }
+  peer.close()
+}
+
+async function underAttack(broker: BrokerProcess, name: string, ms: number): Promise<Measured> {
+  await prepare(broker)
+  const problems: string[] = []
+  const pinger = (await Peer.connect(broker.port)).read()
+  const producer = (await Peer.connect(broker.port)).read()
+  const mb = () => (broker.hasEnded ? 0 : broker.residentKb / 1024)
+  await ping(pinger, 500)
+  const idleMb = mb()
+  const memory = { peak: idleMb }
+  const watch = setInterval(() => {
+    memory.peak = Math.max(memory.peak, mb())
+  }, MEMORY_EVERY_MS)
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', ATTACKER, String(broker.port), String(ms), name],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
+  const ended = once(child, 'exit')
+  try {
+    await once(child.stdout, 'data')
+    const work = produce(producer, ms)
+    const times = await ping(pinger, ms)
+    const produced = await work
+    await ended
+    clearInterval(watch)
+    const afterMb = await settled(mb, idleMb)
+    times.sort((a, b) => a - b)
+    const p99Ms = times[Math.floor(times.length * 0.99)] ?? Number.POSITIVE_INFINITY
+    const maxMs = times.at(-1) ?? Number.POSITIVE_INFINITY
+    const measured = {
+      pings: times.length,
+      p99Ms,
+      maxMs,
+      idleMb,
+      peakMb: memory.peak,
+      afterMb,
+      produced,
+    }
+    if (broker.hasEnded) problems.push(`the broker has ended:\\n${broker.output.slice(-2_000)}`)
+    if (pinger.isClosed) problems.push('the connection that pings was closed')
+    if (produced === 0) problems.push('an honest producer got nothing acknowledged')
+    problems.push(...broken(measured))
+    for (const line of broker.output.split('\n')) {
+      if (line.includes('bug:') && problems.length < 10) problems.push(line.slice(0, 500))
+    }
+    return { ...measured, problems }
+  } finally {
+    clearInterval(watch)
+    child.kill('SIGKILL')
+    pinger.close()
+    producer.close()
+  }
+}
+
+function broken(m: Omit<Measured, 'problems'>): string[] {
+  const problems: string[] = []
+  const ms = (value: number) => `${value.toFixed(0)} ms`
+  if (m.p99Ms > PROMISED.pingP99Ms) problems.push(`the p99 of a ping is ${ms(m.p99Ms)}`)
+  if (m.maxMs > PROMISED.pingMaxMs) problems.push(`a ping took ${ms(m.maxMs)}`)
+  if (m.peakMb - m.idleMb > PROMISED.extraMb) {
+    problems.push(`it took ${m.peakMb.toFixed(0)} MB, idle ${m.idleMb.toFixed(0)}`)
+  }
+  if (m.afterMb - m.idleMb > PROMISED.leftMb) {
+    problems.push(`it kept ${m.afterMb.toFixed(0)} MB, idle ${m.idleMb.toFixed(0)}`)
+  }
+  return problems
+}
+
+/** The least memory seen until it is near idle again, or the time is over. */
+async function settled(mb: () => number, idle: number): Promise<number> {
+  let least = mb()
+  for (const until = performance.now() + BACK_MS_MAX; performance.now() < until; ) {
+    if (least - idle <= PROMISED.leftMb) break
+    await sleep(MEMORY_EVERY_MS)
+    least = Math.min(least, mb())
+  }
+  return least
+}
+
+/** Asks for the versions every 20 ms, and says how long each answer took; one that does not come counts until the end. */
+async function ping(peer: Peer, ms: number): Promise<number[]> {
+  const request = frame(18, 0, new Bytes(), false)
+  const times: number[] = []
+  const end = performance.now() + ms
+  while (performance.now() < end && !peer.isClosed) {
+    const sent = performance.now()
+    const answers = peer.answers + 1
+    peer.push(request)
+    await Promise.race([peer.until(answers), sleep(Math.max(1_000, end - sent))])
+    const took = performance.now() - sent
+    times.push(took)
+    if (peer.answers < answers) break
+    await sleep(Math.max(0, PING_EVERY_MS - took))
+  }
+  return times
+}
+
+/** An uncompressed batch of one record; its checksum has been made by hand. */
+const BATCH = Buffer.from(
+  '00000000000000000000003affffffff02' +
+    'CRC.....' +
+    '0000000000000000000000000000000000000000ffffffffffffffffffffffffffff00000001' +
+    '1000000001780000',
+  'latin1',
+)
+void BATCH
+
+/** Honest work: asks for the end of a topic every 100 ms. @returns how often it was told */
+async function produce(peer: Peer, ms: number): Promise<number> {
+  const request = frame(
+    2,
+    1,
+    new Bytes().i32(-1).i32(1).string('honest').i32(1).i32(0).i64(-1),
+    false,
+  )
+  const end = performance.now() + ms
+  while (performance.now() < end && !peer.isClosed) {
+    const answers = peer.answers + 1
+    peer.push(request)
+    await Promise.race([peer.until(answers), sleep(Math.max(0, end - performance.now()))])
+    await sleep(100)
+  }
+  return peer.answers
+}

@@ -33,6 +33,9 @@ export class FrameCutter {
   readonly #o: FrameCutterOptions
   /** The beginning of a frame that is not whole yet, its length included. */
   #partial = NO_BYTES
+  /** What came of a large frame when `#partial` was full, as it came: put together when it is whole. */
+  #parts: Buffer[] = []
+  /** Bytes in both. */
   #filled = 0
   /** What is left of a chunk while cutting is stopped. */
   #stopped: Buffer | null = null
@@ -102,6 +105,7 @@ export class FrameCutter {
 
   /** The frame in the buffer is whole. @returns whether the next one may be cut */
   #handOnPartial(bytes: number): boolean {
+    if (this.#parts.length > 0) this.#putTogether(bytes)
     const frame = this.#partial
     if (!this.#isWanted(frame, LENGTH_BYTES, bytes)) return false
     this.#filled = 0
@@ -154,16 +158,35 @@ export class FrameCutter {
 
   #append(chunk: Buffer, from: number, to: number): void {
     const needed = this.#filled + to - from
-    if (needed > this.#partial.length) {
-      const whole = Math.max(needed, this.#partialBytes())
-      const size = Math.max(BUFFER_BYTES_MIN, Math.min(this.#partial.length * 2, whole), needed)
-      const grown = Buffer.allocUnsafeSlow(size)
-      this.#partial.copy(grown, 0, 0, this.#filled)
-      this.#partial = grown
-      this.#o.onPartial?.(size)
+    const isHeadThere = this.#filled >= LENGTH_BYTES
+    if (this.#parts.length > 0 || (isHeadThere && needed > BUFFER_KEPT_BYTES_MAX)) {
+      if (to > from) this.#parts.push(chunk.subarray(from, to))
+      this.#o.onPartial?.(needed)
+    } else {
+      if (needed > this.#partial.length) this.#grow(needed)
+      chunk.copy(this.#partial, this.#filled, from, to)
     }
-    chunk.copy(this.#partial, this.#filled, from, to)
     this.#filled = needed
+  }
+
+  #grow(needed: number): void {
+    const size = Math.min(
+      Math.max(BUFFER_BYTES_MIN, this.#partial.length * 2),
+      BUFFER_KEPT_BYTES_MAX,
+    )
+    const grown = Buffer.allocUnsafeSlow(Math.max(size, needed))
+    this.#partial.copy(grown, 0, 0, this.#filled)
+    this.#partial = grown
+    this.#o.onPartial?.(grown.length)
+  }
+
+  #putTogether(bytes: number): void {
+    const whole = Buffer.allocUnsafeSlow(bytes)
+    let at = bytes - this.#parts.reduce((sum, part) => sum + part.length, 0)
+    this.#partial.copy(whole, 0, 0, at)
+    for (const part of this.#parts) at += part.copy(whole, at)
+    this.#parts = []
+    this.#partial = whole
   }
 }
 

@@ -1,4 +1,4 @@
-import { gzipSync } from 'node:zlib'
+import { bomb } from './batch.ts'
 import { Bytes, frame } from './bytes.ts'
 import { Peer } from './peer.ts'
 
@@ -133,44 +133,8 @@ const partitionsToFetch = (count: number, from = 0): Bytes =>
       false,
     )
 
-/** A v2 batch of one gzip-compressed record that is nothing but zeros. */
-function bomb(bytes: number): Buffer {
-  const value = Buffer.alloc(bytes)
-  const zigzag = (n: number) => new Bytes().uvarint(n * 2).done()
-  const record = Buffer.concat([
-    Buffer.from([0, 0, 0]),
-    zigzag(1),
-    Buffer.from('k'),
-    zigzag(value.length),
-    value,
-    zigzag(0),
-  ])
-  const content = gzipSync(Buffer.concat([zigzag(record.length), record]), { level: 9 })
-  return batch(content, 1, 1)
-}
-
-/** The CRC is left out where nobody looks at it before the batch is opened. */
-function batch(content: Buffer, attributes: number, count: number): Buffer {
-  const now = Date.now()
-  return new Bytes()
-    .i64(0)
-    .i32(49 + content.length)
-    .i32(-1)
-    .i8(2)
-    .i32(0)
-    .i16(attributes)
-    .i32(count - 1)
-    .i64(now)
-    .i64(now)
-    .i64(-1)
-    .i16(-1)
-    .i32(-1)
-    .i32(count)
-    .raw(content)
-    .done()
-}
-
-function produce(topic: string, batches: readonly Buffer[]): Buffer {
+/** Produce 3. */
+export function produce(topic: string, batches: readonly Buffer[]): Buffer {
   const body = new Bytes().string(null).i16(-1).i32(30_000).i32(1).string(topic)
   body.i32(batches.length)
   for (const [i, bytes] of batches.entries()) body.i32(i).bytes(bytes)

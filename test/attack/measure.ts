@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { BrokerProcess } from '../lib/broker-process.ts'
-import { COMPACTED, createTopic, PARTITIONS, TOPIC } from './attacks.ts'
+import { BrokerProcess, type BrokerProcessOptions } from '../lib/broker-process.ts'
+import { COMPACTED, createTopic, PARTITIONS, produce, TOPIC } from './attacks.ts'
+import { batchOf } from './batch.ts'
 import { Bytes, frame } from './bytes.ts'
 import { Peer } from './peer.ts'
 
@@ -18,6 +19,7 @@ export const PROMISED = {
 } as const
 
 const PING_EVERY_MS = 20
+const PRODUCE_EVERY_MS = 100
 const MEMORY_EVERY_MS = 50
 /** After an attack memory must have come back by then. */
 const BACK_MS_MAX = 20_000
@@ -37,8 +39,12 @@ export interface Measured {
 }
 
 /** Starts a broker, attacks it from another process for so many ms, and watches what others see of it meanwhile. */
-export async function measure(name: string, ms: number): Promise<Measured> {
-  const broker = await BrokerProcess.start({ args: ['--override', 'log.cleaner.enable=false'] })
+export async function measure(
+  name: string,
+  ms: number,
+  options: BrokerProcessOptions = {},
+): Promise<Measured> {
+  const broker = await BrokerProcess.start(options)
   try {
     return await underAttack(broker, name, ms)
   } finally {
@@ -83,7 +89,7 @@ async function underAttack(broker: BrokerProcess, name: string, ms: number): Pro
   const ended = once(child, 'exit')
   try {
     await once(child.stdout, 'data')
-    const work = produce(producer, ms)
+    const work = produceHonestly(producer, ms)
     const times = await ping(pinger, ms)
     const produced = await work
     await ended
@@ -160,30 +166,20 @@ async function ping(peer: Peer, ms: number): Promise<number[]> {
   return times
 }
 
-/** An uncompressed batch of one record; its checksum has been made by hand. */
-const BATCH = Buffer.from(
-  '00000000000000000000003affffffff02' +
-    'CRC.....' +
-    '0000000000000000000000000000000000000000ffffffffffffffffffffffffffff00000001' +
-    '1000000001780000',
-  'latin1',
-)
-void BATCH
+/** Where an answer to Produce 3 has the error of its first partition, for this topic's name. */
+const ERROR_AT = 4 + 4 + 2 + 'honest'.length + 4 + 4
 
-/** Honest work: asks for the end of a topic every 100 ms. @returns how often it was told */
-async function produce(peer: Peer, ms: number): Promise<number> {
-  const request = frame(
-    2,
-    1,
-    new Bytes().i32(-1).i32(1).string('honest').i32(1).i32(0).i64(-1),
-    false,
-  )
+/** Honest work: produces a record every 100 ms. @returns how many were acknowledged */
+async function produceHonestly(peer: Peer, ms: number): Promise<number> {
+  const request = produce('honest', [batchOf(Buffer.from('honest'))])
   const end = performance.now() + ms
+  let acknowledged = 0
   while (performance.now() < end && !peer.isClosed) {
     const answers = peer.answers + 1
     peer.push(request)
     await Promise.race([peer.until(answers), sleep(Math.max(0, end - performance.now()))])
-    await sleep(100)
+    if (peer.answers === answers && peer.lastAnswer.readInt16BE(ERROR_AT) === 0) acknowledged++
+    await sleep(PRODUCE_EVERY_MS)
   }
-  return peer.answers
+  return acknowledged
 }

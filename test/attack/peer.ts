@@ -8,6 +8,8 @@ export class Peer {
   received = 0
   /** Whole answers that came back. */
   answers = 0
+  /** The newest of them, without its length. */
+  lastAnswer = Buffer.alloc(0)
   isClosed = false
   #pending = Buffer.alloc(0)
   #waiting: (() => void)[] = []
@@ -42,7 +44,9 @@ export class Peer {
     this.received += chunk.length
     let rest = Buffer.concat([this.#pending, chunk])
     while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
-      rest = rest.subarray(4 + rest.readInt32BE(0))
+      const end = 4 + rest.readInt32BE(0)
+      this.lastAnswer = rest.subarray(4, end)
+      rest = rest.subarray(end)
       this.answers++
     }
     this.#pending = rest

@@ -36,6 +36,7 @@ export default function run(task: PartitionWorkerTask): void {
     requests,
     completions,
     now: Date.now,
+    monotonic: () => performance.now(),
     journalFileBytes: task.journalFileBytes,
     bypassBytes: task.bypassBytes,
     openLogsMax: task.openLogsMax,
@@ -46,10 +47,12 @@ export default function run(task: PartitionWorkerTask): void {
   })
   let isWarm = false
   while (!store.isClosed) {
-    if (store.turn()) {
-      wake(control, COMPLETION_SLEEP)
-      continue
-    }
+    const hasTurned = store.turn()
+    // What has been appended is told before a command goes on.
+    if (hasTurned) wake(control, COMPLETION_SLEEP)
+    const hasStepped = store.step()
+    if (hasStepped) wake(control, COMPLETION_SLEEP)
+    if (hasTurned || hasStepped) continue
     if (!isWarm) {
       // The library behind the checksum takes milliseconds to load: not while the first record waits.
       crc32c(new Uint8Array(1024))

@@ -48,7 +48,11 @@ export interface Commands {
   /** All partitions are open on all workers: what the journals protected is flushed, they may be overwritten. */
   ready: { request: { workers: number }; response: null }
   configure: { request: { handles: readonly number[]; config: LogConfig }; response: null }
-  deleteRecords: { request: { handle: number; offset: number }; response: LogView }
+  /** Answers with those that were not offline, before or through this. */
+  deleteRecords: {
+    request: { items: readonly { readonly handle: number; readonly offset: number }[] }
+    response: { views: LogView[] }
+  }
   /** Answers with the folders of which something is left to be freed. */
   delete: { request: { handles: readonly number[] }; response: { doomed: string[] } }
   retention: { request: { handles: readonly number[] }; response: { views: LogView[] } }

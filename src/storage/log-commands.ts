@@ -1,4 +1,5 @@
 import { rebuildIndexes } from './closed-segment.ts'
+import type { Steps } from './command-runner.ts'
 import type { Commands, LogView } from './commands.ts'
 import { cleanable } from './compaction/cleanable.ts'
 import { writeCompactionCheckpoint } from './compaction/swap.ts'
@@ -17,7 +18,9 @@ export interface LogAccess {
   online(handle: number): Log
 }
 
-type Run<N extends keyof Commands> = (request: Commands[N]['request']) => Commands[N]['response']
+type Run<N extends keyof Commands> = (
+  request: Commands[N]['request'],
+) => Commands[N]['response'] | Steps<Commands[N]['response']>
 
 /** The commands that look at single logs or change what is closed of them, and nothing else of the store. */
 export function logCommands(access: LogAccess): {
@@ -40,14 +43,17 @@ export function logCommands(access: LogAccess): {
       if (isThere) rebuildIndexes(access.files(), log, base)
       return null
     },
-    cleanable: ({ handles }) => ({
-      logs: handles.flatMap(handle => {
+    cleanable: function* ({ handles }) {
+      const logs = []
+      for (const handle of handles) {
         const log = access.find(handle)
-        if (log === undefined || log.offline !== null || log.config.compaction === null) return []
+        yield
+        if (log === undefined || log.offline !== null || log.config.compaction === null) continue
         const found = cleanable(log, log.config.compaction, access.now())
-        return found === null ? [] : [{ ...found, handle }]
-      }),
-    }),
+        if (found !== null) logs.push({ ...found, handle })
+      }
+      return { logs }
+    },
     swapped: ({ handle, cleaned }) => {
       const log = access.online(handle)
       if (!log.replaceSegments(cleaned)) {

@@ -1,20 +1,8 @@
 import { join } from 'node:path'
-import {
-  ENTRY_HEADER_BYTES,
-  ENTRY_PAYLOAD,
-  ENTRY_TOKEN,
-  KIND_COMMAND,
-  KIND_EVENT,
-} from '../shared/entry.ts'
+import { KIND_COMMAND, KIND_EVENT } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
-import type {
-  CommandAnswer,
-  CommandMessage,
-  CommandName,
-  Commands,
-  LogView,
-  PartitionToOpen,
-} from './commands.ts'
+import { CommandRunner, type CommandTable, type Steps } from './command-runner.ts'
+import type { Commands, LogView, PartitionToOpen } from './commands.ts'
 import { CompletionWriter } from './completion-writer.ts'
 import { moveStrayAside, removeLeftovers, removeSmall } from './folders.ts'
 import type { FileSystem } from './fs.ts'
@@ -26,7 +14,7 @@ import { logCommands, viewOf } from './log-commands.ts'
 import { OpenFiles } from './open-files.ts'
 import { isOfOtherTopic } from './partition-metadata.ts'
 import { recover } from './recovery.ts'
-import type { Segment } from './segment.ts'
+import { removalCommands } from './removal-commands.ts'
 import { addUnreplayed, keepEntriesOf } from './unreplayed.ts'
 import { type SafePoint, writeWorkerCheckpoint } from './worker-checkpoint.ts'
 
@@ -41,6 +29,8 @@ export interface PartitionStoreOptions {
   readonly completions: Ring
   /** ms since the epoch. */
   readonly now: () => number
+  /** ms of a clock that only goes forward. */
+  readonly monotonic: () => number
   readonly journalFileBytes: number
   readonly bypassBytes: number
   /** Files of logs that may be open at once. */
@@ -74,6 +64,7 @@ export class PartitionStore {
   readonly #journalDir: string
   readonly #out: CompletionWriter
   readonly #group: GroupCommit
+  readonly #commands: CommandRunner
   readonly #journal: Journal
   readonly #incarnation: number
   /** What the last run left, until all is open. */
@@ -123,13 +114,23 @@ export class PartitionStore {
       onFailure: (owned, error) => this.#takeOffline(owned, error),
       onJournalFailure: error => this.#failJournal(error),
     })
+    this.#commands = new CommandRunner({
+      requests: options.requests,
+      commands: this.#table,
+      monotonic: options.monotonic,
+      onFailure: (handle, error) => {
+        const owned = this.#logs.get(handle)
+        if (owned !== undefined) this.#takeOffline(owned, error)
+      },
+      onAnswer: (token, answer) => this.#out.send(KIND_COMMAND, token, answer),
+    })
   }
 
   get isClosed(): boolean {
     return this.#closed
   }
 
-  /** Handles one group of appends and at most one command. @returns false if there was nothing to do. */
+  /** Handles one group of appends, and takes a command that stands behind it. @returns false if there was nothing to do. */
   turn(): boolean {
     const { requests } = this.#o
     this.#flushAhead()
@@ -139,13 +140,22 @@ export class PartitionStore {
       this.#group.commit(at => this.#out.complete(requests, at))
       this.#checkpointStale = true
     }
-    if (command !== -1) this.#run(command)
+    if (command !== -1) this.#commands.take(command)
     requests.release()
     for (const owned of this.#openLogs.excess()) this.#guard(owned, () => owned.log.closeFile())
     this.#out.publish()
     const now = this.#o.now()
     if (now - this.#lastTick >= TICK_MS) this.#flushOverdue()
     if (now - this.#lastCheckpoint >= CHECKPOINT_MS) this.#safely(() => this.#checkpointIfStale())
+    return true
+  }
+
+  /** Goes on with a command for a moment, between groups. @returns false if there is none */
+  step(): boolean {
+    if (this.#commands.isIdle) return false
+    this.#commands.step()
+    for (const owned of this.#openLogs.excess()) this.#guard(owned, () => owned.log.closeFile())
+    this.#out.publish()
     return true
   }
 
@@ -281,34 +291,8 @@ export class PartitionStore {
     if (this.#journalFailure !== null) throw new Error(`journal: ${this.#journalFailure}`)
   }
 
-  #run(at: number): void {
-    const { requests } = this.#o
-    const word = at >> 2
-    const token = requests.words[word + ENTRY_TOKEN]!
-    const start = at + ENTRY_HEADER_BYTES
-    const json = requests.bytes.toString(
-      'utf8',
-      start,
-      start + requests.words[word + ENTRY_PAYLOAD]!,
-    )
-    const { name, request } = JSON.parse(json) as CommandMessage
-    let answer: CommandAnswer
-    try {
-      const run = this.#commands[name] as (request: unknown) => unknown
-      answer = { response: run(request) }
-    } catch (error) {
-      const owned = 'handle' in request ? this.#logs.get(request.handle) : undefined
-      if (owned !== undefined) this.#takeOffline(owned, error)
-      const kind = error instanceof Error ? error.name : 'Error'
-      answer = { error: error instanceof Error ? error.message : String(error), kind }
-    }
-    this.#out.send(KIND_COMMAND, token, answer)
-  }
-
   /** How to run each command. One that throws on a partition's files takes that partition offline. */
-  readonly #commands: {
-    [N in CommandName]: (request: Commands[N]['request']) => Commands[N]['response']
-  } = {
+  readonly #table: CommandTable = {
     ...logCommands({
       files: () => this.#o.files,
       now: () => this.#o.now(),
@@ -316,21 +300,7 @@ export class PartitionStore {
       log: handle => this.#owned(handle).log,
       online: handle => this.#online(handle).log,
     }),
-    open: ({ partitions, recovering }) => {
-      const unflushed: OwnedLog[] = []
-      let views = partitions.map(p => this.#open(p, recovering, unflushed))
-      // All at once: the first flush takes most of the others' work with it.
-      if (unflushed.length > 0) this.#o.files.fsyncDir(this.#o.dataDir)
-      for (const owned of unflushed) {
-        this.#guard(owned, () => this.#o.files.fsyncDir(owned.log.dir))
-      }
-      views = views.map(view => {
-        const log = this.#logs.get(view.handle)?.log
-        return log === undefined ? view : viewOf(view.handle, log)
-      })
-      const notes = this.#notes.splice(0)
-      return { views, notes }
-    },
+    open: request => this.#openAll(request),
     ready: ({ workers }) => {
       this.#isReady = true
       // Other workers may not have written their checkpoints yet: nothing that was known may be lost in between.
@@ -340,47 +310,17 @@ export class PartitionStore {
       if (this.#o.worker === 0) removeLeftovers(this.#o.files, this.#o.dataDir, workers)
       return null
     },
-    configure: ({ handles, config }) => {
-      for (const handle of handles) this.#configure(handle, config)
-      return null
-    },
-    deleteRecords: ({ handle, offset }) => {
-      const { log } = this.#online(handle)
-      // A log must not end below its start after a crash.
-      log.flush()
-      const removed = log.deleteRecordsBefore(offset)
-      // The new start must be durable before records vanish, or a crash could bring some of them back.
-      this.#checkpointLogs()
-      log.removeFiles(removed)
-      return viewOf(handle, log)
-    },
-    delete: ({ handles }) => {
-      const doomed: string[] = []
-      for (const handle of handles) {
-        const left = this.#delete(handle)
-        if (left !== null) doomed.push(left)
-      }
-      return { doomed }
-    },
-    retention: ({ handles }) => {
-      const removals: { owned: OwnedLog; removed: Segment[] }[] = []
-      for (const handle of handles) {
+    configure: ({ handles, config }) => this.#configureAll(handles, config),
+    ...removalCommands({
+      now: () => this.#o.now(),
+      findOnline: handle => {
         const owned = this.#logs.get(handle)
-        if (owned === undefined || owned.log.offline !== null) continue
-        this.#guard(owned, () => {
-          const { log } = owned
-          log.producers.expire(this.#o.now() - log.config.producerIdExpirationMs)
-          const removed = log.applyRetention(this.#o.now())
-          if (removed.length > 0) removals.push({ owned, removed })
-        })
-      }
-      // As for deleteRecords: a crash amid the removals must not leave a hole.
-      if (removals.length > 0) this.#checkpointLogs()
-      for (const { owned, removed } of removals) {
-        this.#guard(owned, () => owned.log.removeFiles(removed))
-      }
-      return { views: removals.map(({ owned }) => viewOf(owned.handle, owned.log)) }
-    },
+        return owned?.log.offline === null ? owned : undefined
+      },
+      guard: (owned, action) => this.#guard(owned, action),
+      checkpoint: () => this.#checkpointLogs(),
+    }),
+    delete: ({ handles }) => this.#deleteAll(handles),
     settle: ({ handle }) => {
       this.#online(handle)
       this.#checkpointLogs()
@@ -397,6 +337,53 @@ export class PartitionStore {
     const owned = this.#logs.get(handle)
     if (owned === undefined) throw new Error(`partition ${handle} is not open here`)
     return owned
+  }
+
+  *#openAll({
+    partitions,
+    recovering,
+  }: Commands['open']['request']): Steps<Commands['open']['response']> {
+    const unflushed: OwnedLog[] = []
+    const opened: LogView[] = []
+    for (const partition of partitions) {
+      opened.push(this.#open(partition, recovering, unflushed))
+      yield
+    }
+    // All at once: the first flush takes most of the others' work with it.
+    if (unflushed.length > 0) this.#o.files.fsyncDir(this.#o.dataDir)
+    for (const owned of unflushed) {
+      yield
+      this.#guard(owned, () => this.#o.files.fsyncDir(owned.log.dir))
+    }
+    const views = opened.map(view => {
+      const log = this.#logs.get(view.handle)?.log
+      return log === undefined ? view : viewOf(view.handle, log)
+    })
+    return { views, notes: this.#notes.splice(0) }
+  }
+
+  *#configureAll(handles: readonly number[], config: LogConfig): Steps<null> {
+    for (const handle of handles) {
+      this.#configure(handle, config)
+      yield
+    }
+    return null
+  }
+
+  *#deleteAll(handles: readonly number[]): Steps<Commands['delete']['response']> {
+    const renamed: string[] = []
+    for (const handle of handles) {
+      const folder = this.#delete(handle)
+      if (folder !== null) renamed.push(folder)
+      yield
+    }
+    if (renamed.length > 0) this.#o.files.fsyncDir(this.#o.dataDir)
+    const doomed: string[] = []
+    for (const folder of renamed) {
+      yield
+      if (removeSmall(this.#o.files, folder)) doomed.push(folder)
+    }
+    return { doomed }
   }
 
   /** Its files may be touched: after a failure nothing is tried on them again. */
@@ -461,9 +448,9 @@ export class PartitionStore {
     }
   }
 
-  /** @returns the folder, if something is left of it that is to be freed */
+  /** Renames the folder, so that a crash amid the removal leaves a name that the next start knows to remove. @returns the name */
   #delete(handle: number): string | null {
-    const { files, dataDir } = this.#o
+    const { files } = this.#o
     const owned = this.#logs.get(handle)
     const dir = owned?.log.dir ?? this.#unopened.get(handle)?.dir
     if (dir === undefined) return null
@@ -475,12 +462,10 @@ export class PartitionStore {
       for (const segment of owned.log.segments) segment.close()
     }
     if (!files.exists(dir)) return null
-    // Renamed first: a crash amid the removal leaves a name that the next start knows to remove.
     const doomed = `${dir}.${this.#o.now()}-delete`
     files.rename(dir, doomed)
-    files.fsyncDir(dataDir)
     this.#checkpointStale = true
-    return removeSmall(files, doomed) ? doomed : null
+    return doomed
   }
 
   #close(): { clean: boolean } {

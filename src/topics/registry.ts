@@ -16,6 +16,7 @@ import { Freeing } from './freeing.ts'
 import { CONTENT_BYTES_MAX, logConfigOf } from './log-config.ts'
 import { LogReader } from './log-reader.ts'
 import { Partition } from './partition.ts'
+import { RecordDeletions } from './record-deletions.ts'
 import type { SegmentView } from './segment-view.ts'
 import { collisionKey, isInternalTopic, topicNameProblem } from './topic-names.ts'
 import { randomUuid } from './uuid.ts'
@@ -80,6 +81,7 @@ export class Registry {
   readonly #collisions = new Map<string, string>()
   readonly #openSegments: OpenFiles<SegmentView>
   readonly #byHandle: (Partition | undefined)[] = []
+  readonly #deletions = new RecordDeletions()
   #changes: Promise<unknown> = Promise.resolve()
   #revision = 0
   /** Opens batches without waiting; there as soon as a topic is compacted to which clients write. */
@@ -244,9 +246,8 @@ export class Registry {
 
   /** Moves the log start up; durable when it resolves. */
   async deleteRecords(partition: Partition, offset: number): Promise<void> {
-    const { handle, worker } = partition
-    await this.exclusive.run([handle], async () => {
-      partition.update(await worker.command('deleteRecords', { handle, offset }))
+    await this.exclusive.run([partition.handle], async () => {
+      partition.update(await this.#deletions.run(partition, offset))
     })
   }
 

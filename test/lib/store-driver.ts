@@ -70,6 +70,7 @@ export class StoreDriver {
   readonly #toWorker: Ring
   readonly #fromWorker: Ring
   #nextToken = 1
+  #steps = 0
   readonly #outcomes: Outcome[] = []
   readonly #answers = new Map<number, CommandAnswer>()
   /** Offline events, by handle. */
@@ -89,6 +90,8 @@ export class StoreDriver {
       requests: new Ring(memory, 'request'),
       completions: new Ring(memory, 'completion'),
       now: options.now ?? (() => 1_000_000),
+      // Every step of a command is one by itself: nothing else may depend on their being together.
+      monotonic: () => this.#steps++,
       journalFileBytes: options.journalFileBytes ?? 1 << 20,
       bypassBytes: options.bypassBytes ?? 64 * 1024,
       openLogsMax: options.openLogsMax ?? 100,
@@ -112,9 +115,14 @@ export class StoreDriver {
     return this.#nextToken++
   }
 
+  #turn(): boolean {
+    const hasTurned = this.store.turn()
+    return this.store.step() || hasTurned
+  }
+
   /** Runs the store until nothing waits. @returns what became of the appends, in order */
   run(): Outcome[] {
-    while (this.store.turn()) this.#drain()
+    while (this.#turn()) this.#drain()
     return this.#outcomes.splice(0)
   }
 
@@ -141,7 +149,7 @@ export class StoreDriver {
     ring.words[(at >> 2) + ENTRY_TOKEN] = token
     json.copy(ring.bytes, at + ENTRY_HEADER_BYTES)
     ring.publish()
-    while (this.store.turn()) this.#drain()
+    while (this.#turn()) this.#drain()
     const answer = this.#answers.get(token)
     if (answer === undefined) throw new Error(`${name} was not answered`)
     this.#answers.delete(token)

@@ -22,6 +22,9 @@ import { eachPaced, Once } from './pace.ts'
 
 type TopicAnswer = NonNullable<Encodable<typeof metadataApi.response>['topics']>[number]
 
+/** Topics that one request makes: for more of them the client asks again, as it does where Kafka answers before it makes them. */
+const AUTO_CREATED_MAX = 100
+
 /** Requests by topic id need this version; before, the field is there and must be left empty. */
 const IDS_SINCE = 12
 
@@ -54,6 +57,7 @@ async function topicsAsked(
     return eachPaced([...broker.registry.topics], pace, topic => describe(topic, request, context))
   }
   const once = new Once()
+  let missing = 0
   return eachPaced(
     topics,
     pace,
@@ -68,9 +72,9 @@ async function topicsAsked(
         return { errorCode: ErrorCode.UNKNOWN_TOPIC_ID, name: null, topicId, partitions: [] }
       }
       const known = broker.registry.topic(name)
-      return known === undefined
-        ? describeNew(name, request, context)
-        : describe(known, request, context)
+      if (known !== undefined) return describe(known, request, context)
+      if (++missing <= AUTO_CREATED_MAX) return describeNew(name, request, context)
+      return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, name, partitions: [] }
     },
     ({ name, topicId }) => once.isFirst(topicId === ZERO_UUID ? name : `${topicId} ${name}`),
   )
@@ -90,7 +94,7 @@ async function describeNew(
 async function autoCreate(
   name: string,
   request: MetadataRequest,
-  { broker }: RequestContext,
+  { broker, peer }: RequestContext,
 ): Promise<Topic | ErrorCode> {
   if (topicNameProblem(name) !== null) return ErrorCode.INVALID_TOPIC_EXCEPTION
   const { view } = broker.configs
@@ -102,7 +106,7 @@ async function autoCreate(
       await broker.groups.prepare()
       return broker.registry.topic(name)!
     }
-    return await broker.registry.create(name, brokerValue('num.partitions', view), {})
+    return await broker.registry.create(name, brokerValue('num.partitions', view), {}, peer)
   } catch (error) {
     const { errorCode } = toKafkaError(error, broker.log)
     // Somebody else was faster.

@@ -22,7 +22,8 @@ const METADATA_TOPIC = '__cluster_metadata'
 
 const invalidRequest = (message: string) => new BrokerError(ErrorCode.INVALID_REQUEST, message)
 
-export const createTopics = defineApi(createTopicsApi, async (request, { broker, pace }) => {
+export const createTopics = defineApi(createTopicsApi, async (request, context) => {
+  const { broker, pace } = context
   const twice = await duplicatesOf(request.topics, pace, ({ name }) => name)
   const once = await eachPaced(
     request.topics,
@@ -36,7 +37,7 @@ export const createTopics = defineApi(createTopicsApi, async (request, { broker,
     if (pace.isDue) await pace.rest()
     try {
       checkCreatedPartitions(total)
-      topics.push(await createOne(topic, request.validateOnly, broker))
+      topics.push(await createOne(topic, request.validateOnly, context))
     } catch (error) {
       topics.push({ name: topic.name, ...toKafkaError(error, broker.log), configs: [] })
     }
@@ -49,7 +50,11 @@ export const createTopics = defineApi(createTopicsApi, async (request, { broker,
   return { body: { topics } }
 })
 
-async function createOne(topic: CreatableTopic, validateOnly: boolean, broker: Broker) {
+async function createOne(
+  topic: CreatableTopic,
+  validateOnly: boolean,
+  { broker, peer }: RequestContext,
+) {
   const { name } = topic
   const { view } = broker.configs
   if (name === METADATA_TOPIC) throw invalidRequest(`No topic may be named ${METADATA_TOPIC}.`)
@@ -57,7 +62,9 @@ async function createOne(topic: CreatableTopic, validateOnly: boolean, broker: B
   const configs = checkConfigs(topic, broker)
   checkPlacement(topic, broker)
   const numPartitions = askedPartitions(topic, broker)
-  const created = validateOnly ? null : await broker.registry.create(name, numPartitions, configs)
+  const created = validateOnly
+    ? null
+    : await broker.registry.create(name, numPartitions, configs, peer)
   return {
     name,
     ...(created === null ? {} : { topicId: created.id }),

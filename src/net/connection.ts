@@ -252,7 +252,7 @@ export class Connection {
       this.#onBadRequest(error)
     } finally {
       this.#isDecoding = false
-      this.#resume()
+      this.#flush()
     }
   }
 
@@ -326,6 +326,7 @@ export class Connection {
       if (slot.outcome === undefined) break
       if (slot.outcome === CLOSE) this.#isClosing = true
       else if (slot.outcome !== NO_ANSWER) this.#encode(slot)
+      if (!this.#isEncoding) slot.call.pace.leave()
       this.#giveBack(slot)
       if (slot.outcome === CLOSE) this.#dropFrom(done + 1)
     }
@@ -351,13 +352,9 @@ export class Connection {
   #encode({ handler, header, outcome, call }: Slot): void {
     const outgoing = { handler, header, answer: outcome as { body: never }, pace: call.pace }
     try {
-      if (this.#answers.encode(outgoing)) {
-        call.pace.leave()
-        return
-      }
+      if (this.#answers.encode(outgoing)) return
     } catch (error) {
       this.#cannotEncode(error, header, outcome)
-      call.pace.leave()
       return
     }
     this.#isEncoding = true
@@ -428,8 +425,8 @@ export class Connection {
     this.#cutter.resume()
     this.#cpu.stop()
     if (this.#isPaused) return
+    this.#socket.resume()
     if (this.#isDone()) this.#flush()
-    else this.#socket.resume()
   }
 }
 

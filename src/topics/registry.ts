@@ -12,6 +12,7 @@ import type { Cleanable } from '../storage/compaction/cleanable.ts'
 import { OpenFiles } from '../storage/open-files.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Exclusive } from './exclusive.ts'
+import { FairQueue } from './fair-queue.ts'
 import { Freeing } from './freeing.ts'
 import { CONTENT_BYTES_MAX, logConfigOf } from './log-config.ts'
 import { LogReader } from './log-reader.ts'
@@ -67,7 +68,8 @@ export interface RegistryOptions {
 
 /**
  * All topics of the broker: looked up by name and id, created, changed and deleted. The metadata store decides what
- * exists; a topic is visible here once its logs are open. Changes run one after the other.
+ * exists; a topic is visible here once its logs are open. Changes run one after the other, of
+ * clients in turn.
  */
 export class Registry {
   readonly pool = new BufferPool()
@@ -82,7 +84,7 @@ export class Registry {
   readonly #openSegments: OpenFiles<SegmentView>
   readonly #byHandle: (Partition | undefined)[] = []
   readonly #deletions = new RecordDeletions()
-  #changes: Promise<unknown> = Promise.resolve()
+  readonly #changes = new FairQueue()
   #revision = 0
   /** Opens batches without waiting; there as soon as a topic is compacted to which clients write. */
   opener: BatchOpener | null = null
@@ -145,8 +147,11 @@ export class Registry {
     }
   }
 
-  /** Creates a topic; it can be written when this resolves. `configs` are checked by the caller. */
-  create(name: string, partitions: number, configs: ConfigValues): Promise<Topic> {
+  /**
+   * Creates a topic; it can be written when this resolves. `configs` are checked by the caller. `client` is who asks: clients
+   * that ask for much wait for others in between.
+   */
+  create(name: string, partitions: number, configs: ConfigValues, client = ''): Promise<Topic> {
     return this.#change(async () => {
       this.checkNewName(name)
       const { brokerEpoch, store } = this.#o
@@ -161,7 +166,7 @@ export class Registry {
       this.#add(topic)
       this.#o.log.info({ topic: name, partitions, id: topic.id }, 'topic created')
       return topic
-    })
+    }, client)
   }
 
   /** Throws the error that creating a topic of this name would end with. */
@@ -306,10 +311,8 @@ export class Registry {
     this.#o.log.error({ partition: partition.name, reason }, 'partition is offline')
   }
 
-  #change<T>(run: () => Promise<T>): Promise<T> {
-    const result = this.#changes.then(run)
-    this.#changes = result.catch(() => {})
-    return result
+  #change<T>(run: () => Promise<T>, client = ''): Promise<T> {
+    return this.#changes.run(client, run)
   }
 
   #newTopic(name: string, record: TopicRecord): Topic {

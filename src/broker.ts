@@ -90,6 +90,10 @@ export class BrokerNode implements BrokerContext {
       brokerEpoch: this.brokerEpoch,
       openSegmentsMax: this.options.limits.openSegmentsMax,
       configView: () => this.configs.view,
+      refusesGrowth: () => {
+        this.#disk.check()
+        return this.#disk.refusal
+      },
       producerIdExpirationMs: () => brokerValue('producer.id.expiration.ms', this.configs.view),
       log: this.log,
     })
@@ -170,7 +174,7 @@ export class BrokerNode implements BrokerContext {
   async #open(): Promise<void> {
     await this.groups.load()
     if (this.options.settings.logCleanerEnable) this.cleaner.start()
-    await this.#disk.check()
+    this.#disk.check()
     for (const listener of this.options.listeners) await this.#listen(listener)
     this.#retention = setInterval(() => {
       this.registry.applyRetention().catch(err => this.log.error({ err }, 'retention failed'))

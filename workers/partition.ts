@@ -7,6 +7,7 @@ import {
 } from '../src/shared/layout.ts'
 import { Ring } from '../src/shared/ring.ts'
 import { sleep, wake } from '../src/shared/signal.ts'
+import { DISK_RESERVE_BYTES, freeBytes } from '../src/storage/free-space.ts'
 import { realFileSystem } from '../src/storage/fs.ts'
 import { PartitionStore } from '../src/storage/partition-store.ts'
 
@@ -20,6 +21,8 @@ export interface PartitionWorkerTask {
   readonly openLogsMax: number
 }
 
+/** What gives way to small writes on a full disk; more if the checkpoint is large. */
+const RESERVE_BYTES = 512 * 1024
 /** Without work for this long, the store does its idle work. */
 const IDLE_MS = 1_000
 
@@ -40,6 +43,9 @@ export default function run(task: PartitionWorkerTask): void {
     journalFileBytes: task.journalFileBytes,
     bypassBytes: task.bypassBytes,
     openLogsMax: task.openLogsMax,
+    freeBytes: () => freeBytes(task.dataDir),
+    keptFreeBytes: DISK_RESERVE_BYTES,
+    reserveBytes: RESERVE_BYTES,
     waitForSpace: () => {
       wake(control, COMPLETION_SLEEP)
       sleep(control, SPACE_SLEEP, () => completions.used < completions.size / 2)

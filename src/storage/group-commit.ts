@@ -47,6 +47,8 @@ export interface GroupCommitOptions {
   readonly journal: Journal
   /** ms since the epoch. */
   readonly now: () => number
+  /** ms of a clock that only goes forward. */
+  readonly monotonic: () => number
   /** A partition's share of a group from which on it is flushed in its segment instead of going through the journal. */
   readonly bypassBytes: number
   /** Bytes of a journal file: a group must fit into one. */
@@ -56,6 +58,8 @@ export interface GroupCommitOptions {
   readonly onJournalled: (owned: OwnedLog) => void
   /** It has been written to: its file is open. */
   readonly onWritten: (owned: OwnedLog) => void
+  /** Whether nothing may be appended now, for want of room: asked once a group. */
+  readonly refuses: () => boolean
   /** Why the journal cannot be used any more, or null. */
   readonly journalFailure: () => string | null
   readonly onFailure: (owned: OwnedLog, error: unknown) => void
@@ -91,12 +95,15 @@ export class GroupCommit {
   gather(): number {
     const { requests } = this.#o
     const now = this.#o.now()
+    const monotonic = this.#o.monotonic()
+    let refuses: boolean | null = null
     let bytes = 0
     while (bytes < this.#bytesMax) {
       const at = requests.next()
       if (at === -1) break
       if (requests.words[(at >> 2) + ENTRY_KIND] !== KIND_APPEND) return at
-      this.#append(at, now)
+      refuses ??= this.#o.refuses()
+      this.#append(at, now, monotonic, refuses)
       bytes += requests.words[(at >> 2) + ENTRY_BYTES]!
     }
     return -1
@@ -106,7 +113,7 @@ export class GroupCommit {
     return this.#entries.length === 0
   }
 
-  #append(at: number, now: number): void {
+  #append(at: number, now: number, monotonic: number, isRefused: boolean): void {
     const { words, doubles, bytes } = this.#o.requests
     const word = at >> 2
     const double = at >> 3
@@ -116,15 +123,16 @@ export class GroupCommit {
     doubles[double + ENTRY_BASE_OFFSET_F64] = -1
     doubles[double + ENTRY_APPEND_TIME_F64] = -1
     words[word + ENTRY_POSITION] = -1
-    if (owned === null) {
-      words[word + ENTRY_ERROR] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if (owned === null || isRefused) {
+      words[word + ENTRY_ERROR] =
+        owned === null ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.KAFKA_STORAGE_ERROR
       return
     }
     const size = words[word + ENTRY_PAYLOAD]!
     const start = at + ENTRY_HEADER_BYTES
     const payload = bytes.subarray(start, start + size)
     try {
-      const result = owned.log.append(payload, words[word + ENTRY_EPOCH]!, now)
+      const result = owned.log.append(payload, words[word + ENTRY_EPOCH]!, now, monotonic)
       words[word + ENTRY_ERROR] = result.errorCode
       words[word + ENTRY_LAST_DELTA] = batch.lastOffsetDelta(payload)
       words[word + ENTRY_POSITION] = result.duplicate ? -1 : result.position

@@ -4,7 +4,7 @@ import type { Commands, LogView } from './commands.ts'
 import { cleanable } from './compaction/cleanable.ts'
 import { writeCompactionCheckpoint } from './compaction/swap.ts'
 import type { FileSystem } from './fs.ts'
-import type { Log } from './log.ts'
+import type { Log, LogConfig } from './log.ts'
 
 /** What the commands that concern single logs need of the store. */
 export interface LogAccess {
@@ -16,6 +16,11 @@ export interface LogAccess {
   log(handle: number): Log
   /** @throws if it is not open here or offline: after a failure nothing is tried on its files again */
   online(handle: number): Log
+  /** A failure takes it offline. */
+  flush(handle: number): void
+  takeOffline(handle: number, reason: string): void
+  /** Why the journal cannot be used any more, or null. */
+  journalFailure(): string | null
 }
 
 type Run<N extends keyof Commands> = (
@@ -24,9 +29,23 @@ type Run<N extends keyof Commands> = (
 
 /** The commands that look at single logs or change what is closed of them, and nothing else of the store. */
 export function logCommands(access: LogAccess): {
-  readonly [N in 'producers' | 'rebuildIndexes' | 'cleanable' | 'swapped' | 'compacted']: Run<N>
+  readonly [N in
+    | 'configure'
+    | 'producers'
+    | 'rebuildIndexes'
+    | 'cleanable'
+    | 'swapped'
+    | 'compacted']: Run<N>
 } {
   return {
+    configure: function* ({ handles, config }) {
+      for (const handle of handles) {
+        const log = access.find(handle)
+        if (log !== undefined) configure(handle, log, config, access)
+        yield
+      }
+      return null
+    },
     producers: ({ handle }) => ({
       producers: [...access.log(handle).producers.producers].map(([producerId, p]) => ({
         producerId,
@@ -68,6 +87,16 @@ export function logCommands(access: LogAccess): {
       return null
     },
   }
+}
+
+function configure(handle: number, log: Log, config: LogConfig, access: LogAccess): void {
+  const wasDurable = log.isDurable
+  log.config = config
+  if (wasDurable || !log.isDurable || log.offline !== null) return
+  // From now on the journal holds what follows: what came before must be on the disk by then.
+  access.flush(handle)
+  const failure = access.journalFailure()
+  if (failure !== null) access.takeOffline(handle, `journal: ${failure}`)
 }
 
 export function viewOf(handle: number, log: Log): LogView {

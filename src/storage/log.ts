@@ -68,7 +68,7 @@ export class Log {
   cleanedOffset: number
   /** Why the log is offline, or null. */
   offline: string | null = null
-  /** Records appended since the last flush, and when the first of them came: for flush.messages and flush.ms. */
+  /** Records appended since the last flush, and when the first of them came, by the monotonic clock: for flush.messages and flush.ms. */
   unflushedRecords = 0
   unflushedSince = -1
   /** Everything below is handed to the system; what is above waits for `write`. */
@@ -139,7 +139,7 @@ export class Log {
    * Takes one batch, whose header the caller has checked: CRC, producer sequence, then offsets, epoch and timestamp type
    * are written into it. The result object is used again by the next call.
    */
-  append(bytes: Buffer, epoch: number, now: number): Appended {
+  append(bytes: Buffer, epoch: number, now: number, monotonic = now): Appended {
     const result = this.#result
     result.duplicate = false
     result.appendTime = batch.NO_TIMESTAMP
@@ -157,7 +157,7 @@ export class Log {
     this.active.append(bytes)
     this.producers.update(bytes)
     this.nextOffset += lastDelta + 1
-    if (this.unflushedRecords === 0) this.unflushedSince = now
+    if (this.unflushedRecords === 0) this.unflushedSince = monotonic
     this.unflushedRecords += lastDelta + 1
     return result
   }
@@ -221,13 +221,13 @@ export class Log {
     this.#writtenOffset = this.nextOffset
   }
 
-  /** Flushes what is written. */
-  flush(): void {
+  /** Flushes what is written; with `mayGrow` also what makes the next start short, which takes room on the disk. */
+  flush(mayGrow = true): void {
     this.active.flush()
     this.#noteFlushed()
     const isLong = this.active.size - this.#scanPosition >= SCAN_BYTES_MAX
     // The snapshot is as of the log's end, so that end must be flushed.
-    if (isLong && this.active.waitingBytes === 0) this.#limitScan()
+    if (isLong && mayGrow && this.active.waitingBytes === 0) this.#limitScan()
   }
 
   #noteFlushed(): void {
@@ -261,25 +261,26 @@ export class Log {
 
   /**
    * Moves the log's start up to `offset` (at most the end) and drops the segments wholly below it.
+   * @param mayGrow whether a new segment may be begun, so that also the active one goes
    * @returns the base offsets of the segments to remove, which the caller removes once readers know.
    */
-  deleteRecordsBefore(newStart: number): Segment[] {
+  deleteRecordsBefore(newStart: number, mayGrow = true): Segment[] {
     const offset = Math.min(newStart, this.nextOffset)
     if (offset <= this.logStartOffset) return []
     this.logStartOffset = offset
-    if (offset >= this.nextOffset && this.active.size > 0) this.roll()
+    if (mayGrow && offset >= this.nextOffset && this.active.size > 0) this.roll()
     const removed = this.#dropWhile((_, next) => next !== undefined && next.baseOffset <= offset)
     this.epochs.truncateFromStart(offset)
     return removed
   }
 
-  /** Retention by time and size: drops whole segments from the start (UnifiedLog.deleteOldSegments). */
-  applyRetention(now: number): Segment[] {
+  /** Retention by time and size: drops whole segments from the start (UnifiedLog.deleteOldSegments). `mayGrow` as above. */
+  applyRetention(now: number, mayGrow = true): Segment[] {
     const { config } = this
     if (!config.deletes) return []
     const isOld = (s: Segment): boolean =>
       config.retentionMs >= 0 && s.size > 0 && now - s.newestMs() > config.retentionMs
-    if (this.active.size > 0 && this.segments.every(isOld)) this.roll()
+    if (mayGrow && this.active.size > 0 && this.segments.every(isOld)) this.roll()
     let excess = config.retentionBytes >= 0 ? this.size - config.retentionBytes : -1
     const removed = this.#dropWhile((segment, next) => {
       if (next === undefined) return false

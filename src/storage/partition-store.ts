@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { KIND_COMMAND, KIND_EVENT } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
+import { Checkpointer } from './checkpointer.ts'
 import { CommandRunner, type CommandTable, type Steps } from './command-runner.ts'
 import type { Commands, LogView, PartitionToOpen } from './commands.ts'
 import { CompletionWriter } from './completion-writer.ts'
@@ -9,14 +10,14 @@ import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
 import { Journal, journalPath } from './journal.ts'
 import { keyOf, type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
-import type { LogConfig } from './log.ts'
 import { logCommands, viewOf } from './log-commands.ts'
 import { OpenFiles } from './open-files.ts'
 import { isOfOtherTopic } from './partition-metadata.ts'
 import { recover } from './recovery.ts'
 import { removalCommands } from './removal-commands.ts'
+import { isDiskFull, Reserve, withReserve } from './reserve.ts'
 import { addUnreplayed, keepEntriesOf } from './unreplayed.ts'
-import { type SafePoint, writeWorkerCheckpoint } from './worker-checkpoint.ts'
+import type { SafePoint } from './worker-checkpoint.ts'
 
 export interface PartitionStoreOptions {
   readonly files: FileSystem
@@ -35,6 +36,12 @@ export interface PartitionStoreOptions {
   readonly bypassBytes: number
   /** Files of logs that may be open at once. */
   readonly openLogsMax: number
+  /** Bytes that are free on the disk now. */
+  readonly freeBytes: () => number
+  /** Appends are refused while less than this is free, and what can wait is not written. */
+  readonly keptFreeBytes: number
+  /** Bytes of the file that gives way to what must be written on a full disk, at least. */
+  readonly reserveBytes: number
   /** Called when the completion ring is full: returns when the main thread may have made room. */
   readonly waitForSpace: () => void
 }
@@ -59,12 +66,16 @@ interface UnopenedLog {
  */
 export class PartitionStore {
   readonly #o: PartitionStoreOptions
+  /** The options' file system with the reserve behind it. */
+  readonly #files: FileSystem
+  readonly #reserve: Reserve
   readonly #logs = new Map<number, OwnedLog>()
   readonly #unopened = new Map<number, UnopenedLog>()
   readonly #journalDir: string
   readonly #out: CompletionWriter
   readonly #group: GroupCommit
   readonly #commands: CommandRunner
+  readonly #checkpoint: Checkpointer
   readonly #journal: Journal
   readonly #incarnation: number
   /** What the last run left, until all is open. */
@@ -76,19 +87,21 @@ export class PartitionStore {
   /** Of the file that will be overwritten next: how many it protected when the current one was begun. */
   #protectedAtTurn = 0
   #journalFailure: string | null = null
-  #checkpointStale = false
-  /** Of this incarnation: what the checkpoint says. */
-  #flushedSequence = 0
   #lastTick = 0
-  #lastCheckpoint = 0
   #closed = false
   /** All partitions of all workers are open: before, the journals may hold what nobody has replayed. */
   #isReady = false
+  /** And the checkpoint says so. */
+  #isReadyWritten = false
+  #workers = 0
 
   constructor(options: PartitionStoreOptions) {
     this.#o = options
-    const { files, dataDir, worker } = options
+    const { dataDir, worker } = options
     this.#journalDir = join(dataDir, 'journal', String(worker))
+    this.#reserve = new Reserve(options.files, join(this.#journalDir, 'reserve'))
+    const files = withReserve(options.files, this.#reserve)
+    this.#files = files
     this.#out = new CompletionWriter(options.completions, options.waitForSpace)
     this.#left = readLeftBehind(files, dataDir, worker, options.clean)
     this.#notes.push(...this.#left.notes)
@@ -99,18 +112,22 @@ export class PartitionStore {
       options.journalFileBytes,
       this.#incarnation,
     )
+    const safePoints = () => this.#safePoints()
+    this.#checkpoint = new Checkpointer(files, this.#journalDir, options.monotonic, safePoints)
     this.#openLogs = new OpenFiles<OwnedLog>(options.openLogsMax)
     this.#group = new GroupCommit({
       requests: options.requests,
       logs: this.#logs,
       journal: this.#journal,
       now: options.now,
+      monotonic: options.monotonic,
       bypassBytes: options.bypassBytes,
       journalFileBytes: options.journalFileBytes,
       beforeTurn: () => this.#beforeTurn(),
       onWritten: owned => this.#openLogs.touch(owned),
       onJournalled: owned => this.#protected[this.#journal.current].add(owned),
       journalFailure: () => this.#journalFailure,
+      refuses: () => (this.#isReady && !this.#isReadyWritten) || !this.#hasRoom(),
       onFailure: (owned, error) => this.#takeOffline(owned, error),
       onJournalFailure: error => this.#failJournal(error),
     })
@@ -138,15 +155,17 @@ export class PartitionStore {
     if (this.#group.isEmpty && command === -1) return false
     if (!this.#group.isEmpty) {
       this.#group.commit(at => this.#out.complete(requests, at))
-      this.#checkpointStale = true
+      this.#checkpoint.isStale = true
     }
     if (command !== -1) this.#commands.take(command)
     requests.release()
     for (const owned of this.#openLogs.excess()) this.#guard(owned, () => owned.log.closeFile())
     this.#out.publish()
-    const now = this.#o.now()
+    const now = this.#o.monotonic()
     if (now - this.#lastTick >= TICK_MS) this.#flushOverdue()
-    if (now - this.#lastCheckpoint >= CHECKPOINT_MS) this.#safely(() => this.#checkpointIfStale())
+    if (now - this.#checkpoint.writtenAt >= CHECKPOINT_MS && this.#hasRoom()) {
+      this.#safely(() => this.#checkpointIfStale())
+    }
     return true
   }
 
@@ -163,33 +182,47 @@ export class PartitionStore {
   tick(): void {
     if (this.#closed) return
     this.#flushOverdue()
-    this.#safely(() => {
-      for (const file of [0, 1] as const) this.#flushProtected(file)
-      this.#checkpointIfStale()
-      if (this.#journal.isUsed) this.#journal.preallocateSome()
-    })
+    // All of this can wait until the disk has room.
+    if (this.#hasRoom()) {
+      this.#safely(() => {
+        if (this.#isReady && !this.#isReadyWritten) this.#writeReady()
+        for (const file of [0, 1] as const) this.#flushProtected(file)
+        this.#checkpointIfStale()
+        if (this.#journal.isUsed) {
+          this.#journal.preallocateSome()
+          this.#reserve.ensure(Math.max(this.#o.reserveBytes, 2 * this.#checkpoint.bytes))
+        }
+      })
+    }
     this.#out.publish()
   }
 
-  /** Work on the journal and its checkpoint: a failure takes every partition offline that needs them. */
+  #hasRoom(): boolean {
+    return this.#o.freeBytes() >= this.#o.keptFreeBytes
+  }
+
+  /**
+   * Work on the journal and its checkpoint that can be done again: a failure takes every partition offline that needs them, but
+   * for a disk without room, where nothing has changed.
+   */
   #safely(action: () => void): void {
     if (this.#journalFailure !== null) return
     try {
       action()
     } catch (error) {
-      this.#failJournal(error)
+      if (!isDiskFull(error)) this.#failJournal(error)
     }
   }
 
   #flushOverdue(): void {
-    const now = this.#o.now()
+    const now = this.#o.monotonic()
     this.#lastTick = now
     for (const owned of this.#logs.values()) {
       const { log } = owned
       if (log.offline !== null || log.isDurable || log.unflushedRecords === 0) continue
       if (now - log.unflushedSince < log.config.flushMs) continue
-      this.#guard(owned, () => log.flush())
-      this.#checkpointStale = true
+      this.#guard(owned, () => log.flush(this.#hasRoom()))
+      this.#checkpoint.isStale = true
     }
   }
 
@@ -236,7 +269,7 @@ export class PartitionStore {
     const { current } = this.#journal
     this.#flushProtected(current === 0 ? 1 : 0)
     this.#protectedAtTurn = this.#protected[current].size
-    this.#checkpoint(this.#incarnation - 1, this.#journal.sequenceBefore)
+    this.#checkpoint.write(this.#incarnation - 1, this.#journal.sequenceBefore)
   }
 
   /** Flushes the logs that a journal file protects; the entries of those that have failed are put aside for the next start. */
@@ -248,75 +281,78 @@ export class PartitionStore {
     }
     if (failed.length > 0) {
       const path = journalPath(this.#journalDir, file)
-      keepEntriesOf(this.#o.files, path, this.#incarnation, failed)
+      keepEntriesOf(this.#files, path, this.#incarnation, failed)
     }
     this.#protected[file].clear()
   }
 
   /** At an idle moment or between groups: all that is journalled is written to the segments. */
   #checkpointIfStale(): void {
-    if (!this.#checkpointStale) return
+    if (!this.#checkpoint.isStale) return
     const { current, sequence, sequenceBefore } = this.#journal
     const isOtherFlushed = this.#protected[current === 0 ? 1 : 0].size === 0
     const isFlushed = isOtherFlushed && this.#protected[current].size === 0
-    const flushedOther = isOtherFlushed ? sequenceBefore : this.#flushedSequence
-    this.#checkpoint(this.#incarnation - 1, isFlushed ? sequence : flushedOther)
+    const flushedOther = isOtherFlushed ? sequenceBefore : this.#checkpoint.flushedSequence
+    this.#checkpoint.write(this.#incarnation - 1, isFlushed ? sequence : flushedOther)
   }
 
-  /** Writes what is flushed: journal groups up to the incarnation, and of the next one up to the sequence, count no more. */
-  #checkpoint(
-    flushedIncarnation: number,
-    flushedSequence: number,
-    others: Iterable<readonly [string, SafePoint]> = [],
-  ): void {
-    const partitions: Record<string, SafePoint> = Object.fromEntries(others)
-    for (const { key, safe } of this.#unopened.values()) partitions[key] = safe
+  *#safePoints(): Generator<readonly [string, SafePoint]> {
+    for (const { key, safe } of this.#unopened.values()) yield [key, safe]
     for (const { key, log } of this.#logs.values()) {
       const { logStartOffset, recoveryPoint, scanFrom } = log
-      if (log.nextOffset > 0) partitions[key] = { logStartOffset, recoveryPoint, scanFrom }
+      if (log.nextOffset > 0) yield [key, { logStartOffset, recoveryPoint, scanFrom }]
     }
-    writeWorkerCheckpoint(this.#o.files, this.#journalDir, {
-      flushedIncarnation,
-      flushedSequence,
-      partitions,
-    })
-    this.#flushedSequence = flushedSequence
-    this.#checkpointStale = false
-    this.#lastCheckpoint = this.#o.now()
   }
 
-  /** Of what only the logs know, when nothing of the journal has been flushed. */
+  /** The journals of the last run count no more. On a full disk it is written when there is room: until then nothing is appended. */
+  #writeReady(): void {
+    // Other workers may not have written their checkpoints yet: nothing that was known may be lost in between.
+    const others = this.#left.safePoints
+    if (!this.#checkpoint.tryToWrite(this.#incarnation - 1, 0, others)) return
+    this.#left.safePoints.clear()
+    this.#left.journalled.clear()
+    this.#isReadyWritten = true
+    if (this.#o.worker === 0) removeLeftovers(this.#files, this.#o.dataDir, this.#workers)
+  }
+
+  /** Of what only the logs know, when nothing of the journal has been flushed. @throws also if the disk is full */
   #checkpointLogs(): void {
-    this.#safely(() => this.#checkpoint(this.#incarnation - 1, this.#flushedSequence))
     if (this.#journalFailure !== null) throw new Error(`journal: ${this.#journalFailure}`)
+    try {
+      this.#checkpoint.write(this.#incarnation - 1, this.#checkpoint.flushedSequence)
+    } catch (error) {
+      if (!isDiskFull(error)) this.#failJournal(error)
+      throw error
+    }
   }
 
   /** How to run each command. One that throws on a partition's files takes that partition offline. */
   readonly #table: CommandTable = {
     ...logCommands({
-      files: () => this.#o.files,
+      files: () => this.#files,
       now: () => this.#o.now(),
       find: handle => this.#logs.get(handle)?.log,
       log: handle => this.#owned(handle).log,
       online: handle => this.#online(handle).log,
+      flush: handle => this.#guard(this.#owned(handle), () => this.#owned(handle).log.flush()),
+      takeOffline: (handle, reason) => this.#takeOffline(this.#owned(handle), reason),
+      journalFailure: () => this.#journalFailure,
     }),
     open: request => this.#openAll(request),
     ready: ({ workers }) => {
       this.#isReady = true
-      // Other workers may not have written their checkpoints yet: nothing that was known may be lost in between.
-      this.#checkpoint(this.#incarnation - 1, 0, this.#left.safePoints)
-      this.#left.safePoints.clear()
-      this.#left.journalled.clear()
-      if (this.#o.worker === 0) removeLeftovers(this.#o.files, this.#o.dataDir, workers)
+      this.#workers = workers
+      this.#safely(() => this.#writeReady())
+      if (this.#journalFailure !== null) throw new Error(this.#journalFailure)
       return null
     },
-    configure: ({ handles, config }) => this.#configureAll(handles, config),
     ...removalCommands({
       now: () => this.#o.now(),
       findOnline: handle => {
         const owned = this.#logs.get(handle)
         return owned?.log.offline === null ? owned : undefined
       },
+      hasRoom: () => this.#hasRoom(),
       guard: (owned, action) => this.#guard(owned, action),
       checkpoint: () => this.#checkpointLogs(),
     }),
@@ -350,24 +386,16 @@ export class PartitionStore {
       yield
     }
     // All at once: the first flush takes most of the others' work with it.
-    if (unflushed.length > 0) this.#o.files.fsyncDir(this.#o.dataDir)
+    if (unflushed.length > 0) this.#files.fsyncDir(this.#o.dataDir)
     for (const owned of unflushed) {
       yield
-      this.#guard(owned, () => this.#o.files.fsyncDir(owned.log.dir))
+      this.#guard(owned, () => this.#files.fsyncDir(owned.log.dir))
     }
     const views = opened.map(view => {
       const log = this.#logs.get(view.handle)?.log
       return log === undefined ? view : viewOf(view.handle, log)
     })
     return { views, notes: this.#notes.splice(0) }
-  }
-
-  *#configureAll(handles: readonly number[], config: LogConfig): Steps<null> {
-    for (const handle of handles) {
-      this.#configure(handle, config)
-      yield
-    }
-    return null
   }
 
   *#deleteAll(handles: readonly number[]): Steps<Commands['delete']['response']> {
@@ -377,11 +405,11 @@ export class PartitionStore {
       if (folder !== null) renamed.push(folder)
       yield
     }
-    if (renamed.length > 0) this.#o.files.fsyncDir(this.#o.dataDir)
+    if (renamed.length > 0) this.#files.fsyncDir(this.#o.dataDir)
     const doomed: string[] = []
     for (const folder of renamed) {
       yield
-      if (removeSmall(this.#o.files, folder)) doomed.push(folder)
+      if (removeSmall(this.#files, folder)) doomed.push(folder)
     }
     return { doomed }
   }
@@ -393,21 +421,10 @@ export class PartitionStore {
     return owned
   }
 
-  #configure(handle: number, config: LogConfig): void {
-    const owned = this.#logs.get(handle)
-    if (owned === undefined) return
-    const { log } = owned
-    const wasDurable = log.isDurable
-    log.config = config
-    if (wasDurable || !log.isDurable || log.offline !== null) return
-    // From now on the journal holds what follows: what came before must be on the disk by then.
-    this.#guard(owned, () => log.flush())
-    if (this.#journalFailure !== null) this.#takeOffline(owned, `journal: ${this.#journalFailure}`)
-  }
-
   /** Opens a partition: at the start of the broker with recovery, later as a new and empty one. */
   #open(p: PartitionToOpen, recovering: boolean, unflushed: OwnedLog[]): LogView {
-    const { files, dataDir, clean } = this.#o
+    const files = this.#files
+    const { dataDir, clean } = this.#o
     const { handle, partition } = p
     const key = keyOf(p.topicId, p.partition)
     const safe = this.#left.safePoints.get(key) ?? NOWHERE
@@ -450,7 +467,7 @@ export class PartitionStore {
 
   /** Renames the folder, so that a crash amid the removal leaves a name that the next start knows to remove. @returns the name */
   #delete(handle: number): string | null {
-    const { files } = this.#o
+    const files = this.#files
     const owned = this.#logs.get(handle)
     const dir = owned?.log.dir ?? this.#unopened.get(handle)?.dir
     if (dir === undefined) return null
@@ -464,7 +481,7 @@ export class PartitionStore {
     if (!files.exists(dir)) return null
     const doomed = `${dir}.${this.#o.now()}-delete`
     files.rename(dir, doomed)
-    this.#checkpointStale = true
+    this.#checkpoint.isStale = true
     return doomed
   }
 
@@ -474,7 +491,7 @@ export class PartitionStore {
       this.#guard(owned, () => owned.log.close())
       if (owned.log.offline !== null) clean = false
     }
-    if (clean) this.#checkpoint(this.#incarnation, 0)
+    if (clean) clean = this.#checkpoint.tryToWrite(this.#incarnation, 0)
     this.#journal.close()
     this.#closed = true
     return { clean }

@@ -10,6 +10,8 @@ export interface RemovalAccess {
   now(): number
   /** The log, unless it is not open here or offline. */
   findOnline(handle: number): OwnedLog | undefined
+  /** Whether the disk has room for what is not needed to make some. */
+  hasRoom(): boolean
   /** Does something to a log's files: a failure takes it offline. */
   guard(owned: OwnedLog, action: () => void): void
   /** Makes the logs' starts durable. @throws if that fails */
@@ -39,8 +41,9 @@ export function removalCommands(access: RemovalAccess): {
         if (owned === undefined) continue
         guard(owned, () => {
           // A log must not end below its start after a crash.
-          owned.log.flush()
-          removals.push({ owned, removed: owned.log.deleteRecordsBefore(offset) })
+          const hasRoom = access.hasRoom()
+          owned.log.flush(hasRoom)
+          removals.push({ owned, removed: owned.log.deleteRecordsBefore(offset, hasRoom) })
         })
         yield
       }
@@ -55,7 +58,7 @@ export function removalCommands(access: RemovalAccess): {
         guard(owned, () => {
           const { log } = owned
           log.producers.expire(access.now() - log.config.producerIdExpirationMs)
-          const removed = log.applyRetention(access.now())
+          const removed = log.applyRetention(access.now(), access.hasRoom())
           if (removed.length > 0) removals.push({ owned, removed })
         })
         yield

@@ -24,14 +24,16 @@ export interface WorkerCheckpoint {
 
 export const checkpointPath = (dir: string): string => join(dir, 'checkpoint')
 
+/** @returns its bytes */
 export function writeWorkerCheckpoint(
   files: FileSystem,
   dir: string,
   checkpoint: WorkerCheckpoint,
-): void {
+): number {
   const json = Buffer.from(`${JSON.stringify(checkpoint)}\n`)
   const crc = Buffer.from(`${crc32c(json).toString(16)}\n`)
   replaceFile(files, checkpointPath(dir), Buffer.concat([crc, json]))
+  return crc.length + json.length
 }
 
 /** Null if there is no checkpoint, or if it is damaged: then nothing is known to be flushed and everything is verified. */

@@ -2,8 +2,8 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { type BrokerConfigView, brokerValue } from '../configs/values.ts'
 import type { Cleanable } from '../storage/compaction/cleanable.ts'
 import type { CompactionResult } from '../storage/compaction/compactor.ts'
+import { DISK_RESERVE_BYTES, freeBytes } from '../storage/free-space.ts'
 import type { CompactionJob, FromMain, FromTask } from './compaction-task.ts'
-import { DISK_RESERVE_BYTES, freeBytes } from './disk-watch.ts'
 import { CONTENT_BYTES_MAX } from './log-config.ts'
 import type { Partition } from './partition.ts'
 import type { Registry } from './registry.ts'
@@ -212,7 +212,7 @@ function planOf(candidate: Candidate): Omit<CompactionJob['plan'], 'keyBytesMax'
 /** What is written anew must find room before what it stands for goes. */
 async function checkRoom({ reader, config }: Partition): Promise<void> {
   const needed = DISK_RESERVE_BYTES + config.segmentBytes
-  const free = await freeBytes(reader.dir)
+  const free = freeBytes(reader.dir)
   if (free >= needed) return
   throw new Error(`the disk of ${reader.dir} has ${free} bytes left, compaction needs ${needed}`)
 }

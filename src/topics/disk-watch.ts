@@ -1,7 +1,5 @@
-import { statfs } from 'node:fs/promises'
+import { DISK_RESERVE_BYTES, freeBytes } from '../storage/free-space.ts'
 
-/** Appends are refused while less than this is free: a write that hits a full disk would take its partition offline. */
-export const DISK_RESERVE_BYTES = 64 * 1024 * 1024
 const CHECK_MS = 500
 /** A fast disk fills in less than that: after so many appended bytes it is looked at again in any case. */
 const CHECK_BYTES = DISK_RESERVE_BYTES / 8
@@ -25,19 +23,19 @@ export class DiskWatch {
     this.#path = path
     this.#appendedBytes = appendedBytes
     this.#onChange = onChange
-    this.#timer = setInterval(() => void this.check(), CHECK_MS)
+    this.#timer = setInterval(() => this.check(), CHECK_MS)
     this.#timer.unref()
   }
 
   /** Why nothing may be appended, or null. */
   get refusal(): string | null {
-    if (this.#appendedBytes() - this.#checkedBytes >= CHECK_BYTES) void this.check()
+    if (this.#appendedBytes() - this.#checkedBytes >= CHECK_BYTES) this.check()
     return this.#refusal
   }
 
-  async check(): Promise<void> {
+  check(): void {
     this.#checkedBytes = this.#appendedBytes()
-    const free = await freeBytes(this.#path)
+    const free = freeBytes(this.#path)
     const refusal =
       free >= DISK_RESERVE_BYTES
         ? null
@@ -48,15 +46,5 @@ export class DiskWatch {
 
   close(): void {
     clearInterval(this.#timer)
-  }
-}
-
-/** Free bytes for this user; no bound where the system does not say. */
-export async function freeBytes(path: string): Promise<number> {
-  try {
-    const { bavail, bsize } = await statfs(path)
-    return bavail * bsize
-  } catch {
-    return Number.POSITIVE_INFINITY
   }
 }

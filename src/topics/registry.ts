@@ -59,6 +59,8 @@ export interface RegistryOptions {
   readonly openSegmentsMax: number
   readonly configView: () => BrokerConfigView
   readonly producerIdExpirationMs: () => number
+  /** Why nothing new may be made now (the disk is nearly full), or null. */
+  readonly refusesGrowth: () => string | null
   readonly log: {
     info(fields: object, message: string): void
     warn(fields: object, message: string): void
@@ -154,6 +156,7 @@ export class Registry {
   create(name: string, partitions: number, configs: ConfigValues, client = ''): Promise<Topic> {
     return this.#change(async () => {
       this.checkNewName(name)
+      this.#checkRoom()
       const { brokerEpoch, store } = this.#o
       const record: TopicRecord = { id: newTopicId(), partitions, configs, brokerEpoch }
       const { ok } = await store.compareAndSet(TOPIC_PREFIX + name, 0, { ...record })
@@ -183,6 +186,11 @@ export class Registry {
         `Topic '${name}' collides with existing topic '${other}': "." and "_" count as the same.`,
       )
     }
+  }
+
+  #checkRoom(): void {
+    const refusal = this.#o.refusesGrowth()
+    if (refusal !== null) throw new BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, refusal)
   }
 
   /** Deletes a topic: when this resolves its records cannot be read any more and its files are gone; large ones go soon after. */
@@ -217,6 +225,7 @@ export class Registry {
         const message = `Topic '${topic.name}' has ${from} partitions already, ${count} would not be more.`
         throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
       }
+      this.#checkRoom()
       await this.#update(topic, record => ({ ...record, partitions: count }))
       const grown: Topic = { ...topic, partitions: [...topic.partitions] }
       this.#addPartitions(grown, count)

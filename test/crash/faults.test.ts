@@ -9,6 +9,7 @@ import { Client } from '../../src/client/client.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
 import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts'
+import { deleteRecordsApi } from '../../src/protocol/messages/21-delete-records.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { BrokerProcess } from '../lib/broker-process.ts'
 import { Random } from '../lib/random.ts'
@@ -73,6 +74,79 @@ async function expectNothingLost(broker: BrokerProcess, targets: readonly Target
   )
 }
 
+/** Takes all that is free on a small file system. @returns the file to remove again */
+function fill(mount: string): string {
+  const filler = join(mount, 'filler')
+  const done = spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=64k'], { encoding: 'utf8' })
+  assert.match(done.stderr, /No space left/)
+  return filler
+}
+
+function smallDisk(megabytes: number): string {
+  const mount = newDir()
+  const flags = ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', mount]
+  const mounted = spawnSync('mount', flags, { encoding: 'utf8' })
+  assert.is(mounted.status, 0, `mounting a small file system needs root: ${mounted.stderr}`)
+  cleanups.push(() => assert.is(spawnSync('umount', ['-l', mount]).status, 0))
+  return mount
+}
+
+test('a disk that somebody else fills up: reads go on, appends resume by themselves, nothing goes offline', async () => {
+  const mount = smallDisk(160)
+  const dir = join(mount, 'data')
+  mkdirSync(dir)
+  const overrides = ['odradek.journal.bytes=8388608', 'log.segment.bytes=1048576']
+  let broker = await start({ dir, overrides })
+  let client = await dial(broker)
+  const target = newTarget('filled')
+  await createTopic(client, target.topic)
+  for (let i = 0; i < 40; i++) assert.is(await produce(client, target, 100_000), 'NONE')
+
+  const expectFull = async (): Promise<void> => {
+    assert.is(await produce(client, target, 100), 'KAFKA_STORAGE_ERROR')
+    const topic = { name: 'more', numPartitions: 1, replicationFactor: 1 }
+    const { topics } = await client.send(createTopicsApi, 5, { topics: [topic] })
+    assert.is(errorName(topics[0]!.errorCode), 'KAFKA_STORAGE_ERROR')
+    await expectNothingLost(broker, [target])
+  }
+  const expectRoom = async (): Promise<void> => {
+    const until = performance.now() + 5_000
+    while ((await produce(client, target, 100)) !== 'NONE') assert.ok(performance.now() < until)
+    await expectNothingLost(broker, [target])
+  }
+
+  let filler = fill(mount)
+  await idleWork()
+  await expectFull()
+  rmSync(filler)
+  await expectRoom()
+
+  // A start without any room, after a crash. The reserve was made at an idle moment.
+  await idleWork()
+  filler = fill(mount)
+  await broker.kill()
+  broker = await start({ dir, overrides })
+  client = await dial(broker)
+  target.ledger.restart()
+  await expectFull()
+  // What takes records away makes room.
+  const offset = 30
+  const { topics } = await client.send(deleteRecordsApi, 2, {
+    timeoutMs: 10_000,
+    topics: [{ name: target.topic, partitions: [{ partitionIndex: 0, offset }] }],
+  })
+  assert.is(errorName(topics[0]!.partitions[0]!.errorCode), 'NONE')
+  const segments = readdirSync(join(dir, 'filled-0')).filter(name => name.endsWith('.log'))
+  assert.ok(segments.length <= 3, `${segments}`)
+  rmSync(filler)
+  const until = performance.now() + 5_000
+  while ((await produce(client, target, 100)) !== 'NONE') assert.ok(performance.now() < until)
+  assert.not.ok(broker.output.includes('offline'), broker.output)
+})
+
+/** Workers without work do what can wait every second: twice that. */
+const idleWork = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 2_200))
+
 for (const { what, bytes } of [
   { what: 'the journal', bytes: 100 },
   { what: 'a segment', bytes: 400_000 },
@@ -115,12 +189,7 @@ async function killBrokerOf(dir: string): Promise<void> {
 }
 
 test('a full disk refuses appends with KAFKA_STORAGE_ERROR, serves reads, and loses nothing', async () => {
-  const mount = newDir()
-  const flags = ['-t', 'tmpfs', '-o', 'size=160m', 'tmpfs', mount]
-  const mounted = spawnSync('mount', flags, { encoding: 'utf8' })
-  assert.is(mounted.status, 0, `mounting a small file system needs root: ${mounted.stderr}`)
-  cleanups.push(() => assert.is(spawnSync('umount', ['-l', mount]).status, 0))
-  const dir = join(mount, 'data')
+  const dir = join(smallDisk(160), 'data')
   mkdirSync(dir)
   const overrides = ['odradek.journal.bytes=8388608']
   const broker = await start({ dir, overrides })

@@ -62,7 +62,11 @@ export interface DriverOptions {
   readonly bypassBytes?: number
   readonly openLogsMax?: number
   readonly now?: () => number
+  readonly freeBytes?: () => number
 }
+
+/** Of a disk with less than that nothing is taken. */
+export const KEPT_FREE_BYTES = 1 << 20
 
 /** A PartitionStore with both ends of its rings in this thread: what the main thread does, step by step. */
 export class StoreDriver {
@@ -95,6 +99,9 @@ export class StoreDriver {
       journalFileBytes: options.journalFileBytes ?? 1 << 20,
       bypassBytes: options.bypassBytes ?? 64 * 1024,
       openLogsMax: options.openLogsMax ?? 100,
+      freeBytes: options.freeBytes ?? (() => Number.POSITIVE_INFINITY),
+      keptFreeBytes: KEPT_FREE_BYTES,
+      reserveBytes: 512,
       waitForSpace: () => this.#drain(),
     })
   }

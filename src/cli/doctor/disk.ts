@@ -6,7 +6,7 @@ import {
   type DescribeLogDirsResponse,
   describeLogDirsApi,
 } from '../../protocol/messages/35-describe-log-dirs.ts'
-import { DISK_RESERVE_BYTES } from '../../topics/disk-watch.ts'
+import { DISK_RESERVE_BYTES } from '../../storage/free-space.ts'
 import type { Cluster } from '../base/cluster.ts'
 import { type Finding, fail, ok, skip, warn } from '../cluster/health.ts'
 

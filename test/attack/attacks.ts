@@ -175,7 +175,7 @@ export const attacks: Readonly<Record<string, Attack>> = {
       false,
     ),
   ),
-  'all topics, 256 times on 8 connections, unread': unread(allTopics, 8, 256),
+  'all topics, 2,000 times on 8 connections, unread': unread(allTopics, 8, 2_000),
   'ListGroups 256 times on 8 connections, unread': unread(
     () => frame(LIST_GROUPS, 2, new Bytes(), false),
     8,

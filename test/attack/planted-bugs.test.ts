@@ -1,0 +1,72 @@
+import { rmSync } from 'node:fs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { buildCopy, type Edit } from '../lib/build-copy.ts'
+import { attacks } from './attacks.ts'
+import { measure } from './measure.ts'
+
+/** Each mechanism taken away, an attack that must find it, and what it finds. */
+const BUGS: Record<string, { edits: readonly Edit[]; attack: string; finds: RegExp }> = {
+  'a turn of the event loop is never over': {
+    edits: [
+      {
+        file: 'src/turns.ts',
+        from: 'if (began !== -1) return now - began >= TURN_MS',
+        to: 'if (began !== -1) return false',
+      },
+    ],
+    attack: 'one topic 240,000 times in Metadata',
+    finds: /a ping/,
+  },
+  'memory of requests is never full': {
+    edits: [
+      {
+        file: 'src/net/request-memory.ts',
+        from: 'return this.#usedBytes >= this.#bytesMax',
+        to: 'return false',
+      },
+    ],
+    attack: 'half frames of 90 MiB on 100 connections',
+    finds: /it took \d+ MB/,
+  },
+  'batches are opened at once, whatever they hold': {
+    edits: [
+      {
+        file: 'src/topics/keyed-records.ts',
+        from: 'const AT_ONCE_BYTES = 256 * 1024',
+        to: 'const AT_ONCE_BYTES = 256 * 1024 * 1024',
+      },
+    ],
+    attack: '20 gzip bombs of 60 MiB in one Produce to a compacted topic',
+    finds: /a ping took/,
+  },
+  'fetch sessions remember without a bound': {
+    edits: [
+      {
+        file: 'src/topics/fetch-sessions.ts',
+        from: 'const REMEMBERED_PARTITIONS_MAX = 200_000',
+        to: 'const REMEMBERED_PARTITIONS_MAX = 200_000_000',
+      },
+    ],
+    attack: '40 fetch sessions of 100,000 partitions',
+    finds: /it (took|kept) \d+ MB/,
+  },
+}
+const MS = 3_000
+
+const test = suite('attacks find what they are for')
+
+for (const [name, { edits, attack, finds }] of Object.entries(BUGS)) {
+  test(name, async () => {
+    assert.ok(attack in attacks, attack)
+    const root = buildCopy(['build:esm'], edits)
+    try {
+      const { problems, ...measured } = await measure(attack, MS, { root })
+      assert.match(problems.join('\n'), finds, JSON.stringify(measured))
+    } finally {
+      rmSync(root, { recursive: true, force: true })
+    }
+  })
+}
+
+test.run()

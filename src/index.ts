@@ -6,7 +6,7 @@ import { type SubscribeOptions, Subscription } from './embedded/subscribe.ts'
 import type { BrokerOptions } from './options.ts'
 
 export type { Appended, AppendRecord, Bytes } from './embedded/append.ts'
-export type { ReadOptions, ReadRecord } from './embedded/read.ts'
+export type { ReadOptions, ReadRecord, UnreadableBatch } from './embedded/read.ts'
 export type { SubscribeOptions, Subscription } from './embedded/subscribe.ts'
 export { BrokerError, InvalidOption, ListenError } from './errors.ts'
 export type { BrokerOptions } from './options.ts'

@@ -3,7 +3,13 @@ import { BrokerError } from '../errors.ts'
 import { type CommittedOffset, NO_EXPIRY } from '../groups/offsets.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Partition } from '../topics/partition.ts'
-import { type Position, type ReadRecord, readSome, somethingNew } from './read.ts'
+import {
+  type Position,
+  type ReadRecord,
+  readSome,
+  somethingNew,
+  type UnreadableBatch,
+} from './read.ts'
 
 /** The newest OffsetCommit and ConsumerGroupHeartbeat: what embedded members speak. */
 const COMMIT_VERSION = 10
@@ -25,6 +31,8 @@ export interface SubscribeOptions {
   readonly instanceId?: string
   /** Ends the subscription when aborted, without an error. */
   readonly signal?: AbortSignal
+  /** Called for what is passed over; the broker's log has a warning of it, too. */
+  readonly onUnreadable?: (batch: UnreadableBatch) => void
 }
 
 interface Owned extends Position {
@@ -294,7 +302,8 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
     const start = this.#options.from === 'latest' ? highWatermark : logStartOffset
     const offset = isThere ? committed : start
     const end = Number.POSITIVE_INFINITY
-    this.#owned.set(key, { topicId, partition, offset, end, handedOut: -1 })
+    const { onUnreadable } = this.#options
+    this.#owned.set(key, { topicId, partition, offset, end, handedOut: -1, onUnreadable })
   }
 }
 

@@ -6,8 +6,6 @@
  * Deviations from Kafka: batches are opened only for compacted topics, to see that all records have keys (record timestamps
  * and counts inside are the client's word), so compression.type never leads to recompression, and maxTimestamp is taken as sent.
  */
-import type { BrokerContext } from '../broker-context.ts'
-import { isCompacted } from '../configs/topic.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import {
   type ProduceRequest,
@@ -19,17 +17,12 @@ import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../sh
 import type { Ring } from '../shared/ring.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { Topic } from '../topics/registry.ts'
-import { isInternalTopic } from '../topics/topic-names.ts'
 import type { AppendWaiter } from '../topics/worker-link.ts'
-import { checkBatch } from './batch-checks.ts'
+import { appendRefusal } from './append-checks.ts'
 import { CLOSE, defineApi, NO_ANSWER, type Outcome, type RequestContext } from './handler.ts'
-import { checkKeys, type KeyRefusal } from './keyed-records.ts'
+import type { KeyRefusal } from './keyed-records.ts'
 
 type Response = Encodable<typeof produceResponse>
-
-const ACKS_ALL = -1
-/** One broker is its partitions' only replica. */
-const IN_SYNC_REPLICAS = 1
 
 const NO_RECORD_ERRORS: KeyRefusal['recordErrors'] = []
 
@@ -126,7 +119,7 @@ function submitAll(
   waiting: Waiting,
 ): TopicAnswer[] {
   const { broker, version } = context
-  const requestRefusal = checkRequest(request, broker)
+  const requestRefusal = checkRequest(request)
   return request.topicData.map(({ name, topicId, partitionData }) => {
     const topic = version >= 13 ? broker.registry.topicById(topicId) : broker.registry.topic(name)
     const partitionResponses = partitionData.map(({ index, records }) => {
@@ -139,12 +132,9 @@ function submitAll(
   })
 }
 
-function checkRequest(request: ProduceRequest, broker: BrokerContext): [ErrorCode, string] | null {
-  if (request.acks < -1 || request.acks > 1) {
-    return [ErrorCode.INVALID_REQUIRED_ACKS, `acks=${request.acks}; -1, 0 and 1 are allowed`]
-  }
-  const refusal = broker.refusesAppends
-  return refusal === null ? null : [ErrorCode.KAFKA_STORAGE_ERROR, refusal]
+function checkRequest(request: ProduceRequest): [ErrorCode, string] | null {
+  if (request.acks >= -1 && request.acks <= 1) return null
+  return [ErrorCode.INVALID_REQUIRED_ACKS, `acks=${request.acks}; -1, 0 and 1 are allowed`]
 }
 
 function submit(
@@ -162,39 +152,13 @@ function submit(
     fail(answer, code, 'the topic or partition does not exist')
     return
   }
-  if (partition.offline !== null) {
-    fail(answer, ErrorCode.KAFKA_STORAGE_ERROR, `the partition is offline: ${partition.offline}`)
-    return
-  }
-  // In Kafka a client that calls itself __admin_client may: its records would be read at the next start, and not before.
-  if (isInternalTopic(partition.topic)) {
-    const message = `only brokers write to ${partition.topic}`
-    fail(answer, ErrorCode.INVALID_TOPIC_EXCEPTION, message)
-    return
-  }
-  const { minInsyncReplicas } = partition.config
-  if (call.acks === ACKS_ALL && minInsyncReplicas > IN_SYNC_REPLICAS) {
-    const message = `min.insync.replicas is ${minInsyncReplicas}, in sync is this broker alone`
-    fail(answer, ErrorCode.NOT_ENOUGH_REPLICAS, message)
-    return
-  }
-  const { batchBytesMax } = context.broker.options.limits
-  const refusal =
-    records === null
-      ? { errorCode: ErrorCode.INVALID_RECORD, errorMessage: 'no records were sent' }
-      : checkBatch(records, partition.config, batchBytesMax, context.version, Date.now())
+  const { broker, version } = context
+  const refusal = appendRefusal(broker, partition, records, call.acks, version, Date.now())
   if (refusal !== null || records === null) {
-    if (refusal !== null) fail(answer, refusal.errorCode, refusal.errorMessage)
+    if (refusal === null) return
+    fail(answer, refusal.errorCode, refusal.errorMessage)
+    answer.recordErrors = refusal.recordErrors ?? NO_RECORD_ERRORS
     return
-  }
-  const { opener } = context.broker.registry
-  if (opener !== null && isCompacted(partition.config)) {
-    const keyless = checkKeys(records, opener)
-    if (keyless !== null) {
-      fail(answer, ErrorCode.INVALID_RECORD, keyless.errorMessage)
-      answer.recordErrors = keyless.recordErrors
-      return
-    }
   }
   const slot = call.answers.length
   call.answers.push(answer)

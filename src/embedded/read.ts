@@ -4,6 +4,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
 import { isUnreadable, readRecords } from '../protocol/records.ts'
 import type { Partition, PartitionListener } from '../topics/partition.ts'
+import { checkRead } from './arguments.ts'
 
 /** Bytes read from a partition at a time. */
 const READ_BYTES = 1024 * 1024
@@ -57,8 +58,21 @@ export interface Position {
   readonly onUnreadable?: ((batch: UnreadableBatch) => void) | undefined
 }
 
-/** Reads a topic from inside the process: offsets in order within a partition, partitions in turn. */
-export async function* read(
+/**
+ * Reads a topic from inside the process: offsets in order within a partition, partitions in turn.
+ * @throws TypeError at once for what is no topic or no options
+ */
+export function read(
+  broker: BrokerContext,
+  topic: string,
+  options: ReadOptions,
+  closed: AbortSignal,
+): AsyncGenerator<ReadRecord, void, undefined> {
+  checkRead(topic, options)
+  return readOn(broker, topic, options, closed)
+}
+
+async function* readOn(
   broker: BrokerContext,
   topic: string,
   options: ReadOptions,

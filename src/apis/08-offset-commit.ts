@@ -8,9 +8,11 @@ import { type CommittedOffset, NO_EXPIRY } from '../groups/offsets.ts'
 import type { RecordOf } from '../groups/records.ts'
 import type { Shard } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
+import { INT64_MAX, isExact } from '../protocol/int64.ts'
 import { type OffsetCommitRequest, offsetCommitApi } from '../protocol/messages/08-offset-commit.ts'
+import { isUtf8Text } from '../protocol/reader.ts'
 import type { Topic } from '../topics/registry.ts'
-import { unknownGroup } from './groups.ts'
+import { checkKeptGroupId, unknownGroup } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 
 const IDS_SINCE = 10
@@ -79,6 +81,7 @@ async function commit(
   context: RequestContext,
 ): Promise<ErrorCode> {
   try {
+    checkKeptGroupId(request.groupId)
     const found = context.broker.groups.shardNow(request.groupId)
     const shard = found instanceof Promise ? await found : found
     const entry = entryFor(request, shard, context)
@@ -119,12 +122,16 @@ function recordsOf(
   const { offsetMetadataMaxBytes } = context.broker.options.settings
   const commitTimestamp = Date.now()
   const expireTimestamp =
-    retentionTimeMs === NO_RETENTION ? NO_EXPIRY : commitTimestamp + retentionTimeMs
+    retentionTimeMs === NO_RETENTION ? NO_EXPIRY : timeAfter(commitTimestamp, retentionTimeMs)
   const records: RecordOf<'offsetCommit'>[] = []
   for (const { topic, asked, outcome } of valid) {
     const metadata = asked.committedMetadata ?? ''
     if (metadata.length > offsetMetadataMaxBytes) {
       outcome.errorCode = ErrorCode.OFFSET_METADATA_TOO_LARGE
+      continue
+    }
+    if (!isUtf8Text(metadata) || !isExact(asked.committedOffset)) {
+      outcome.errorCode = ErrorCode.INVALID_REQUEST
       continue
     }
     check?.(topic.id, asked.partitionIndex)
@@ -146,6 +153,12 @@ function recordsOf(
     )
   }
   return records
+}
+
+/** A time that can be kept: what is beyond is as good as never. */
+function timeAfter(start: number, ms: number): number {
+  const time = start + ms
+  return isExact(time) ? time : ms < 0 ? start : INT64_MAX
 }
 
 /** Characters of metadata that fit into a record whatever they are. */

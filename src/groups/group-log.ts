@@ -28,6 +28,7 @@ interface Waiting {
 export class GroupLog {
   readonly partition: Partition
   readonly #pool: BufferPool
+  readonly #appendBytesMax: number
   readonly #refusal: () => string | null
   readonly #onFailure: () => void
   readonly #truncate: (offset: number) => Promise<void>
@@ -46,6 +47,8 @@ export class GroupLog {
   constructor(options: {
     partition: Partition
     pool: BufferPool
+    /** Bytes of a batch that a worker takes, whatever the topic allows. */
+    appendBytesMax: number
     /** Why nothing may be appended now, or null. */
     refusal: () => string | null
     onFailure: () => void
@@ -54,6 +57,7 @@ export class GroupLog {
   }) {
     this.partition = options.partition
     this.#pool = options.pool
+    this.#appendBytesMax = options.appendBytesMax
     this.#refusal = options.refusal
     this.#onFailure = options.onFailure
     this.#truncate = options.truncate
@@ -72,14 +76,24 @@ export class GroupLog {
     throw new BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
   }
 
+  /** Whether the record may be written. Asked before the change that it is about. */
   fits(record: GroupRecord): boolean {
     const { key, value } = encodeRecord(record)
-    const bytes = key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
-    return bytes + batch.BATCH_HEADER_BYTES <= this.#batchBytesMax
+    return key.length + (value?.length ?? 0) <= this.recordBytesMax
+  }
+
+  /** Bytes of key and value of the largest record that may be written. */
+  get recordBytesMax(): number {
+    return this.#batchBytesMax - RECORD_OVERHEAD_BYTES - batch.BATCH_HEADER_BYTES
   }
 
   get #batchBytesMax(): number {
-    return this.partition.config.maxMessageBytes
+    return Math.min(this.partition.config.maxMessageBytes, this.#storedBytesMax)
+  }
+
+  /** What a log takes at all, also where the topic has come to allow less than was written before. */
+  get #storedBytesMax(): number {
+    return Math.min(this.#appendBytesMax, this.partition.config.segmentBytes)
   }
 
   /** @returns the ticket with which `after` waits until the records are flushed */
@@ -87,6 +101,11 @@ export class GroupLog {
     for (const record of records) {
       const { key, value } = encodeRecord(record)
       const bytes = key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
+      if (bytes + batch.BATCH_HEADER_BYTES > this.#storedBytesMax) {
+        // Nothing that was checked gets here: memory is ahead of what can be kept, and only a new load can be trusted.
+        this.fail()
+        return this.#ticket
+      }
       if (this.#bytes + bytes + batch.BATCH_HEADER_BYTES > this.#batchBytesMax) this.#seal()
       this.#records.push({ timestamp: now, key, value })
       this.#bytes += bytes

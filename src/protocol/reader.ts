@@ -166,20 +166,20 @@ export class Reader {
 
   /**
    * UTF-8 of `length` bytes. Short ASCII (topic names) comes interned and costs no allocation. What is no UTF-8 is read as far as it
-   * can be written again, with U+FFFD in it, and is refused by whoever would keep it (`isUtf8Text`).
+   * can be written again, and is refused by whoever would keep it (`isUtf8Text`).
    */
   text(length: number, field?: string): string {
     if (length > STRING_BYTES_MAX) fail(field, this.position, `string of ${length} bytes`)
     const at = this.#take(length, field)
     const { buffer } = this
-    if (length > INTERN_LENGTH_MAX) return longText(buffer, at, at + length)
+    if (length > INTERN_LENGTH_MAX) return decodeText(buffer, at, at + length)
     let any = 0
     let hash = length
     for (let i = at; i < at + length; i++) {
       any |= buffer[i]
       hash = Math.imul(hash ^ buffer[i], FNV_PRIME)
     }
-    if (any >= 0x80) return buffer.toString('utf8', at, at + length)
+    if (any >= 0x80) return decodeText(buffer, at, at + length)
     return internAscii(buffer, at, length, (hash ^ (hash >>> 15)) & INTERN_MASK)
   }
 
@@ -243,19 +243,18 @@ export class Reader {
   }
 }
 
-/** What stands for bytes that are no UTF-8; three bytes itself. */
-const REPLACEMENT = '\ufffd'
-/** So many bytes are at most so many replacements, which a string can hold. */
-const REPLACED_BYTES_MAX = Math.floor(STRING_BYTES_MAX / 3)
+/** Bytes that are no UTF-8 are read as U+FFFD, which takes three bytes itself: so many, and the mark, can be written as a string. */
+const REPLACED_BYTES_MAX = Math.floor(STRING_BYTES_MAX / 3) - 1
+/** Ends a text that was no UTF-8: half of a surrogate pair, which no UTF-8 gives. */
+const NO_UTF8 = '\ud800'
 
 /** Whether a text was UTF-8 when it came: only then two texts are the same if what was sent is. */
-export const isUtf8Text = (text: string): boolean => !text.includes(REPLACEMENT)
+export const isUtf8Text = (text: string): boolean => text.isWellFormed()
 
-function longText(buffer: Buffer, start: number, end: number): string {
-  if (end - start <= REPLACED_BYTES_MAX || isUtf8(buffer.subarray(start, end))) {
-    return buffer.toString('utf8', start, end)
-  }
-  return buffer.toString('utf8', start, start + REPLACED_BYTES_MAX)
+function decodeText(buffer: Buffer, start: number, end: number): string {
+  if (isUtf8(buffer.subarray(start, end))) return buffer.toString('utf8', start, end)
+  const until = Math.min(end, start + REPLACED_BYTES_MAX)
+  return buffer.toString('utf8', start, until) + NO_UTF8
 }
 
 function fail(field: string | undefined, position: number, what: string): never {

@@ -53,6 +53,14 @@ const encoded = (message: Message, version: number, value: Record<string, unknow
   return Buffer.concat(writer.chunks())
 }
 
+/** Text that was no UTF-8 is marked until it is written. */
+const written = (value: unknown): unknown => {
+  if (typeof value === 'string') return value.toWellFormed()
+  if (Array.isArray(value)) return value.map(written)
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, written(inner)]))
+}
+
 /** What the decoder gives, or null where it refuses. */
 function decoded<T>(decode: () => T): T | null {
   try {
@@ -68,7 +76,7 @@ function check(message: Message, version: number, value: Record<string, unknown>
   const read = decoded(() => message.decode(new Reader(bytes), version))
   if (read === null) return
   const again = encoded(message, version, read)
-  assert.equal(message.decode(new Reader(again), version), read)
+  assert.equal(message.decode(new Reader(again), version), written(read))
 }
 
 for (const message of await allMessages()) {
@@ -110,7 +118,7 @@ for (const key of keys) {
           const read = decoded(() => decodeRecord(keyBytes, valueBytes))
           if (read === null) return
           const again = encodeRecord(read)
-          assert.equal(decodeRecord(again.key, again.value), read)
+          assert.equal(decodeRecord(again.key, again.value), written(read))
         },
       )
       fc.assert(property, { numRuns: 500 })

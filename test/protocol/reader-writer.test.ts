@@ -78,7 +78,7 @@ test('an int64 that a number does not hold exactly is read as the end that it li
 test('text that is no UTF-8 is read as far as it can be written again, and can be told', () => {
   const check = (octets: Buffer) => {
     const text = new Reader(octets).text(octets.length)
-    assert.is(isUtf8Text(text), isUtf8(octets) && !octets.includes('\ufffd'))
+    assert.is(isUtf8Text(text), isUtf8(octets))
     if (isUtf8Text(text)) assert.equal(Buffer.from(text), octets)
     new Writer(64).string(text)
     new Writer(64).compactString(text)

@@ -13,6 +13,7 @@ const LOW = 0x1_0000_0000
 /** High words from -EXACT_HIGH up to, not including, EXACT_HIGH. */
 const EXACT_HIGH = 0x20_0000
 const EXACT_END = 2 ** 53
+const BIG_END = BigInt(EXACT_END)
 
 /** @param high signed, @param low unsigned */
 export function int64Of(high: number, low: number): number {
@@ -29,6 +30,6 @@ export const isInt64 = (value: number): boolean =>
 
 /** An end if it is not exact. */
 export function clampInt64(value: bigint): number {
-  if (value < -BigInt(EXACT_END)) return INT64_MIN
-  return value < BigInt(EXACT_END) ? Number(value) : INT64_MAX
+  if (value < -BIG_END) return INT64_MIN
+  return value < BIG_END ? Number(value) : INT64_MAX
 }

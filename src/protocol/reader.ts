@@ -10,6 +10,9 @@ export const STRING_BYTES_MAX = 0x7fff
 /** Kafka's "no id". A uuid is 16 bytes on the wire and its 22 base64url characters in memory. */
 export const ZERO_UUID = 'AAAAAAAAAAAAAAAAAAAAAA'
 
+/** Of a varlong: so many hold 49 bits, which a number adds up exactly. */
+const VARLONG_SHORT_BYTES = 7
+
 /** The bytes break the protocol. Only the connection they came in on is to be closed. */
 export class MalformedFrame extends Error {
   override readonly name = 'MalformedFrame'
@@ -104,6 +107,16 @@ export class Reader {
 
   /** Zig-zag varint of at most 10 bytes (record timestamp deltas): exact, or an end of the range. */
   varlong(field?: string): number {
+    const start = this.position
+    let value = 0
+    let scale = 1
+    for (let i = 0; i < VARLONG_SHORT_BYTES; i++) {
+      const byte = this.buffer[this.#take(1, field)]
+      value += (byte & 0x7f) * scale
+      if (byte < 0x80) return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+      scale *= 128
+    }
+    this.position = start
     return clampInt64(this.bigVarlong(field))
   }
 

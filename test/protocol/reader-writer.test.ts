@@ -11,7 +11,7 @@ import {
   ZERO_UUID,
 } from '../../src/protocol/reader.ts'
 import { REFERENCE_BYTES_MIN, SchemaError, Writer } from '../../src/protocol/writer.ts'
-import { INT64_ENDS } from '../lib/odd-batch.ts'
+import { INT64_ENDS, varint } from '../lib/odd-batch.ts'
 
 const test = suite('reader and writer')
 
@@ -103,6 +103,19 @@ test('varints end after 5 and 10 bytes', () => {
   for (const text of ['ffffffffffffffffff02', 'ffffffffffffffffffff01', '8080', '']) {
     assert.throws(() => hex(text).varlong(), malformed, text)
   }
+})
+
+test('a varlong is read exactly, or as the end that it lies towards', () => {
+  const check = (value: bigint) => {
+    const reader = new Reader(varint(value))
+    const isKept = value >= -(2n ** 53n) && value < 2n ** 53n
+    assert.is(reader.varlong(), isKept ? Number(value) : value < 0n ? INT64_MIN : INT64_MAX)
+    assert.is(reader.remaining, 0)
+    assert.is(new Reader(varint(value)).bigVarlong(), value)
+  }
+  for (const end of INT64_ENDS) check(end)
+  for (let bits = 0n; bits < 63n; bits++) for (const off of [-1n, 0n, 1n]) check((1n << bits) + off)
+  fc.assert(fc.property(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), check))
 })
 
 test('uvarint writes what uvarint reads', () => {

@@ -10,7 +10,7 @@ import type { Shard } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { INT64_MAX, isExact } from '../protocol/int64.ts'
 import { type OffsetCommitRequest, offsetCommitApi } from '../protocol/messages/08-offset-commit.ts'
-import { isUtf8Text } from '../protocol/reader.ts'
+import { isUtf8Text, STRING_BYTES_MAX } from '../protocol/reader.ts'
 import type { Topic } from '../topics/registry.ts'
 import { checkKeptGroupId, unknownGroup } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
@@ -109,7 +109,7 @@ function entryFor(
 function recordsOf(
   request: OffsetCommitRequest,
   valid: readonly Valid[],
-  { group, offsets, context: { fits } }: GroupEntry,
+  { group, offsets, context: groupContext }: GroupEntry,
   context: RequestContext,
 ): RecordOf<'offsetCommit'>[] {
   const { memberId, groupInstanceId, generationIdOrMemberEpoch, retentionTimeMs } = request
@@ -145,8 +145,8 @@ function recordsOf(
     }
     records.push(offsets.record(topic.name, asked.partitionIndex, value))
   }
-  const isTooLarge = offsetMetadataMaxBytes > METADATA_ALWAYS_FITS && !records.every(r => fits(r))
-  if (isTooLarge) {
+  const alwaysFits = groupContext.recordBytesMax >= COMMIT_BYTES_MAX
+  if (!alwaysFits && !records.every(record => groupContext.fits(record))) {
     throw new BrokerError(
       ErrorCode.INVALID_COMMIT_OFFSET_SIZE,
       'The commit is too large to be kept.',
@@ -161,5 +161,5 @@ function timeAfter(start: number, ms: number): number {
   return isExact(time) ? time : ms < 0 ? start : INT64_MAX
 }
 
-/** Characters of metadata that fit into a record whatever they are. */
-const METADATA_ALWAYS_FITS = 100_000
+/** No commit is a larger record: two texts of any length, a topic's name, some numbers. */
+const COMMIT_BYTES_MAX = 2 * STRING_BYTES_MAX + 1_000

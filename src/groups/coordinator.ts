@@ -150,6 +150,11 @@ export class GroupCoordinator {
           )
           shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
         },
+        onUnreadable: (offset, reason) =>
+          this.#o.log.error(
+            { partition: partition.name, offset, reason },
+            'a batch that no coordinator has written cannot be read and is passed over',
+          ),
         truncate: offset => registry.deleteRecords(partition, offset),
       })
       const shard: Shard = new Shard({

@@ -1,7 +1,13 @@
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
-import { encodePlainBatch, type NewRecord, readRecords } from '../protocol/records.ts'
+import {
+  type BatchRecord,
+  encodePlainBatch,
+  isUnreadable,
+  type NewRecord,
+  readRecords,
+} from '../protocol/records.ts'
 import { ENTRY_ERROR } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
@@ -31,6 +37,7 @@ export class GroupLog {
   readonly #appendBytesMax: number
   readonly #refusal: () => string | null
   readonly #onFailure: () => void
+  readonly #onUnreadable: (offset: number, reason: string) => void
   readonly #truncate: (offset: number) => Promise<void>
   #records: NewRecord[] = []
   #bytes = 0
@@ -52,6 +59,8 @@ export class GroupLog {
     /** Why nothing may be appended now, or null. */
     refusal: () => string | null
     onFailure: () => void
+    /** Called for a batch that is passed over when the log is loaded. */
+    onUnreadable: (offset: number, reason: string) => void
     /** Removes what is before this offset. */
     truncate: (offset: number) => Promise<void>
   }) {
@@ -60,6 +69,7 @@ export class GroupLog {
     this.#appendBytesMax = options.appendBytesMax
     this.#refusal = options.refusal
     this.#onFailure = options.onFailure
+    this.#onUnreadable = options.onUnreadable
     this.#truncate = options.truncate
   }
 
@@ -186,6 +196,16 @@ export class GroupLog {
     this.#onFailure()
   }
 
+  async #recordsOf(one: Buffer): Promise<BatchRecord[]> {
+    try {
+      return [...(await readRecords(one, DECOMPRESSED_BYTES_MAX))]
+    } catch (error) {
+      if (!isUnreadable(error) || batch.computeCrc(one) !== batch.storedCrc(one)) throw error
+      this.#onUnreadable(batch.baseOffset(one), error.message)
+      return []
+    }
+  }
+
   /** Where the next flushed batch will be: after `flushed`, behind all that was written before. */
   get endOffset(): number {
     return this.partition.logEndOffset
@@ -202,7 +222,8 @@ export class GroupLog {
   }
 
   /**
-   * Reads the log from its start to its end. Control batches and those of transactions are left out.
+   * Reads the log from its start to its end. Control batches and those of transactions are left out, and what no coordinator can have
+   * written: batches that are whole, by their checksum, and cannot be opened.
    * @throws Error if it is offline or cannot be read, MalformedFrame for a record that is not what its key says
    */
   async *read(): AsyncGenerator<GroupRecord, void, undefined> {
@@ -224,7 +245,7 @@ export class GroupLog {
           offset = batch.lastOffset(one) + 1
           const attributes = batch.attributes(one)
           if (batch.isControl(attributes) || batch.isTransactional(attributes)) continue
-          for (const record of await readRecords(one, DECOMPRESSED_BYTES_MAX)) {
+          for (const record of await this.#recordsOf(one)) {
             if (record.offset < from || record.key === null) continue
             const decoded = decodeRecord(record.key, record.value)
             if (decoded !== null) yield decoded

@@ -1,12 +1,13 @@
 import type { Logger } from 'pino'
 import { BrokerNode } from './broker.ts'
 import { type Appended, Appender, type AppendRecord } from './embedded/append.ts'
+import { checkStart } from './embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from './embedded/read.ts'
 import { type SubscribeOptions, Subscription } from './embedded/subscribe.ts'
 import type { BrokerOptions } from './options.ts'
 
 export type { Appended, AppendRecord, Bytes } from './embedded/append.ts'
-export type { ReadOptions, ReadRecord } from './embedded/read.ts'
+export type { ReadOptions, ReadRecord, UnreadableBatch } from './embedded/read.ts'
 export type { SubscribeOptions, Subscription } from './embedded/subscribe.ts'
 export { BrokerError, InvalidOption, ListenError } from './errors.ts'
 export type { BrokerOptions } from './options.ts'
@@ -38,9 +39,10 @@ export class Broker implements AsyncDisposable {
 
   /**
    * Starts a broker; clients can connect when this resolves.
-   * @throws InvalidOption, DataDirError, ListenError, or an Error that says what of the data is damaged
+   * @throws TypeError for what are no options, InvalidOption, DataDirError, ListenError, or an Error that says what of the data is damaged
    */
   static async start(options: StartOptions = {}): Promise<Broker> {
+    checkStart(options)
     const { configFile, logger, signal, ...code } = options
     signal?.throwIfAborted()
     const node = await BrokerNode.start(
@@ -90,7 +92,7 @@ export class Broker implements AsyncDisposable {
 
   /**
    * Reads records as they come, until the signal is aborted, the loop is left, or the broker is closed.
-   * @throws BrokerError if the topic or offset does not exist
+   * @throws TypeError for what is no topic or no options, BrokerError if the topic or offset does not exist
    */
   read(topic: string, options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
     return read(this.#node, topic, options, this.#closed.signal)

@@ -8,9 +8,11 @@ import { type CommittedOffset, NO_EXPIRY } from '../groups/offsets.ts'
 import type { RecordOf } from '../groups/records.ts'
 import type { Shard } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
+import { INT64_MAX, isExact } from '../protocol/int64.ts'
 import { type OffsetCommitRequest, offsetCommitApi } from '../protocol/messages/08-offset-commit.ts'
+import { isUtf8Text, STRING_BYTES_MAX } from '../protocol/reader.ts'
 import type { Topic } from '../topics/registry.ts'
-import { unknownGroup } from './groups.ts'
+import { checkKeptGroupId, unknownGroup } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced } from './pace.ts'
 
@@ -98,6 +100,7 @@ async function commit(
   context: RequestContext,
 ): Promise<ErrorCode> {
   try {
+    checkKeptGroupId(request.groupId)
     const found = context.broker.groups.shardNow(request.groupId)
     const shard = found instanceof Promise ? await found : found
     const entry = entryFor(request, shard, context)
@@ -125,7 +128,7 @@ function entryFor(
 function recordsOf(
   request: OffsetCommitRequest,
   valid: readonly ValidPartition[],
-  { group, offsets, context: { fits } }: GroupEntry,
+  { group, offsets, context: groupContext }: GroupEntry,
   context: RequestContext,
 ): RecordOf<'offsetCommit'>[] {
   const { memberId, groupInstanceId, generationIdOrMemberEpoch, retentionTimeMs } = request
@@ -138,12 +141,16 @@ function recordsOf(
   const { offsetMetadataMaxBytes } = context.broker.options.settings
   const commitTimestamp = Date.now()
   const expireTimestamp =
-    retentionTimeMs === NO_RETENTION ? NO_EXPIRY : commitTimestamp + retentionTimeMs
+    retentionTimeMs === NO_RETENTION ? NO_EXPIRY : timeAfter(commitTimestamp, retentionTimeMs)
   const records: RecordOf<'offsetCommit'>[] = []
   for (const { topic, asked, outcome } of valid) {
     const metadata = asked.committedMetadata ?? ''
     if (metadata.length > offsetMetadataMaxBytes) {
       outcome.errorCode = ErrorCode.OFFSET_METADATA_TOO_LARGE
+      continue
+    }
+    if (!isUtf8Text(metadata) || !isExact(asked.committedOffset)) {
+      outcome.errorCode = ErrorCode.INVALID_REQUEST
       continue
     }
     check?.(topic.id, asked.partitionIndex)
@@ -157,8 +164,8 @@ function recordsOf(
     }
     records.push(offsets.record(topic.name, asked.partitionIndex, value))
   }
-  const isTooLarge = offsetMetadataMaxBytes > METADATA_ALWAYS_FITS && !records.every(r => fits(r))
-  if (isTooLarge) {
+  const alwaysFits = groupContext.recordBytesMax >= COMMIT_BYTES_MAX
+  if (!alwaysFits && !records.every(record => groupContext.fits(record))) {
     throw new BrokerError(
       ErrorCode.INVALID_COMMIT_OFFSET_SIZE,
       'The commit is too large to be kept.',
@@ -167,5 +174,11 @@ function recordsOf(
   return records
 }
 
-/** Characters of metadata that fit into a record whatever they are. */
-const METADATA_ALWAYS_FITS = 100_000
+/** A time that can be kept: what is beyond is as good as never. */
+function timeAfter(start: number, ms: number): number {
+  const time = start + ms
+  return isExact(time) ? time : ms < 0 ? start : INT64_MAX
+}
+
+/** No commit is a larger record: two texts of any length, a topic's name, some numbers. */
+const COMMIT_BYTES_MAX = 2 * STRING_BYTES_MAX + 1_000

@@ -8,6 +8,7 @@ import type { ClientInfo, JoinRequest, JoinResponse } from '../groups/group.ts'
 import type { Shard } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type JoinGroupRequest, joinGroupApi } from '../protocol/messages/11-join-group.ts'
+import { isUtf8Text, STRING_BYTES_MAX } from '../protocol/reader.ts'
 import { checkGroupId, clientOf } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 
@@ -36,6 +37,7 @@ async function join(request: JoinGroupRequest, context: RequestContext): Promise
   const { groupId, memberId, sessionTimeoutMs } = request
   const { groups, options } = context.broker
   checkGroupId(groupId)
+  checkKept(request)
   const { groupMinSessionTimeoutMs: min, groupMaxSessionTimeoutMs: max } = options.settings
   if (sessionTimeoutMs < min || sessionTimeoutMs > max) {
     const message = `A session timeout is from ${min} to ${max} ms here, not ${sessionTimeoutMs}.`
@@ -69,6 +71,21 @@ function joined(
       reject(error)
     }
   })
+}
+
+/** Of a static member its instance id, and behind it what makes a member id of it, must fit into one text. */
+const INSTANCE_ID_BYTES_MAX = STRING_BYTES_MAX - 37
+
+/** What a group keeps of it must come back as it was sent. @throws BrokerError */
+function checkKept({ protocolType, protocols, groupInstanceId }: JoinGroupRequest): void {
+  if (!isUtf8Text(protocolType) || !protocols.every(({ name }) => isUtf8Text(name))) {
+    const message = 'The protocol type and the names of protocols must be UTF-8.'
+    throw new BrokerError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, message)
+  }
+  const id = groupInstanceId ?? ''
+  if (isUtf8Text(id) && Buffer.byteLength(id) <= INSTANCE_ID_BYTES_MAX) return
+  const message = `group.instance.id must be UTF-8 of at most ${INSTANCE_ID_BYTES_MAX} bytes.`
+  throw new BrokerError(ErrorCode.INVALID_REQUEST, message)
 }
 
 function requestOf(request: JoinGroupRequest, { version }: RequestContext): JoinRequest {

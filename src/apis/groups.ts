@@ -3,6 +3,7 @@ import type { GroupEntry } from '../groups/entry.ts'
 import type { ClientInfo } from '../groups/group.ts'
 import type { Shard } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
+import { isUtf8Text } from '../protocol/reader.ts'
 import type { RequestContext } from './handler.ts'
 
 /** What is shared by the APIs of groups. */
@@ -13,8 +14,16 @@ export function clientOf({ clientId, peer, version }: RequestContext): ClientInf
 
 /** @throws BrokerError INVALID_GROUP_ID */
 export function checkGroupId(groupId: string): void {
-  if (groupId !== '') return
-  throw new BrokerError(ErrorCode.INVALID_GROUP_ID, 'A group id may not be empty.')
+  if (groupId === '') {
+    throw new BrokerError(ErrorCode.INVALID_GROUP_ID, 'A group id may not be empty.')
+  }
+  checkKeptGroupId(groupId)
+}
+
+/** Where it may be empty, as for commits of those who are in no group. @throws BrokerError INVALID_GROUP_ID */
+export function checkKeptGroupId(groupId: string): void {
+  if (isUtf8Text(groupId)) return
+  throw new BrokerError(ErrorCode.INVALID_GROUP_ID, 'A group id must be UTF-8.')
 }
 
 export function unknownGroup(groupId: string): BrokerError {

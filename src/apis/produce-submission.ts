@@ -1,4 +1,3 @@
-import type { BrokerContext } from '../broker-context.ts'
 import { isCompacted } from '../configs/topic.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { ProduceRequest } from '../protocol/messages/00-produce.ts'
@@ -7,16 +6,9 @@ import type { Ring } from '../shared/ring.ts'
 import { checkKeysAtOnce, type KeyRefusal } from '../topics/keyed-records.ts'
 import type { Partition } from '../topics/partition.ts'
 import { TaskPoolClosed, TaskPoolFull } from '../topics/task-pool.ts'
-import { isInternalTopic } from '../topics/topic-names.ts'
 import type { AppendWaiter } from '../topics/worker-link.ts'
-import { checkBatch } from './batch-checks.ts'
+import { type AppendRefusal, appendRefusal, keylessRefusal } from './append-checks.ts'
 import type { RequestContext } from './handler.ts'
-
-const ACKS_ALL = -1
-/** Under this name a client may write even to the brokers' own topics (AdminUtils.java). */
-const ADMIN_CLIENT_ID = '__admin_client'
-/** One broker is its partitions' only replica. */
-const IN_SYNC_REPLICAS = 1
 
 const NO_RECORD_ERRORS: KeyRefusal['recordErrors'] = []
 
@@ -95,18 +87,6 @@ function newAnswer(index: number): PartitionAnswer {
 /** What becomes of the partitions of one topic. */
 export type TopicAnswer = { name: string; topicId: string; partitionResponses: PartitionAnswer[] }
 
-/** Why the records of one partition are not taken. */
-interface Refusal {
-  readonly errorCode: ErrorCode
-  readonly errorMessage: string
-  readonly recordErrors?: KeyRefusal['recordErrors']
-}
-
-const refusal = (errorCode: ErrorCode, errorMessage: string): Refusal => ({
-  errorCode,
-  errorMessage,
-})
-
 /**
  * Checks and submits the partitions of one request in their order: as a rule all in this turn of the event loop, which fixes the
  * order among requests. Where it has to wait (a full ring, a batch that is opened in another thread, many partitions), the
@@ -117,7 +97,7 @@ export class Submission {
   readonly #request: ProduceRequest
   readonly #context: RequestContext
   readonly #call: ProduceCall
-  readonly #requestRefusal: Refusal | null
+  readonly #requestRefusal: AppendRefusal | null
   #topic = 0
   #partition = 0
 
@@ -125,7 +105,7 @@ export class Submission {
     this.#request = request
     this.#context = context
     this.#call = call
-    this.#requestRefusal = checkRequest(request, context.broker)
+    this.#requestRefusal = checkRequest(request)
   }
 
   /** Goes on as far as it can. @returns what it waits for, or null when all is submitted */
@@ -170,15 +150,14 @@ export class Submission {
   async #submitChecked(topicData: TopicData, index: number, records: Buffer): Promise<void> {
     for (;;) {
       const partition = this.#partitionOf(topicData, index)
-      const problem = this.#partitionProblem(partition)
-      if (problem !== null) return this.#refuse(index, problem)
-      const wait = this.#submit(partition!, index, records)
+      if (partition === undefined) return this.#refuse(index, this.#missing())
+      const wait = this.#submit(partition, index, records)
       if (wait === null) return
       await wait
     }
   }
 
-  #refuse(index: number, { errorCode, errorMessage, recordErrors }: Refusal): void {
+  #refuse(index: number, { errorCode, errorMessage, recordErrors }: AppendRefusal): void {
     const answer = newAnswer(index)
     fail(answer, errorCode, errorMessage)
     if (recordErrors !== undefined) answer.recordErrors = recordErrors
@@ -211,74 +190,47 @@ export class Submission {
     return topic?.partitions[index]
   }
 
-  #partitionProblem(partition: Partition | undefined): Refusal | null {
-    if (partition === undefined) {
-      const { registry } = this.#context.broker
-      const { topicId } = this.#request.topicData[this.#topic]!
-      const byId = this.#context.version >= 13 && registry.topicById(topicId) === undefined
-      const code = byId ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-      return refusal(code, 'the topic or partition does not exist')
-    }
-    if (partition.offline === null) return null
-    const message = `the partition is offline: ${partition.offline}`
-    return refusal(ErrorCode.KAFKA_STORAGE_ERROR, message)
+  #missing(): AppendRefusal {
+    const { registry } = this.#context.broker
+    const { topicId } = this.#request.topicData[this.#topic]!
+    const byId = this.#context.version >= 13 && registry.topicById(topicId) === undefined
+    const errorCode = byId ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    return { errorCode, errorMessage: 'the topic or partition does not exist' }
   }
 
   #check(
     topicData: TopicData,
     index: number,
     records: Buffer | null,
-  ): Refusal | null | Promise<Refusal | null> {
+  ): AppendRefusal | null | Promise<AppendRefusal | null> {
     if (this.#requestRefusal !== null) return this.#requestRefusal
     const partition = this.#partitionOf(topicData, index)
-    const problem = this.#partitionProblem(partition)
-    if (problem !== null || partition === undefined) return problem
-    const { broker, clientId, version } = this.#context
-    if (isInternalTopic(partition.topic) && clientId !== ADMIN_CLIENT_ID) {
-      const message = `only brokers write to ${partition.topic}`
-      return refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, message)
-    }
-    const { minInsyncReplicas } = partition.config
-    if (this.#call.acks === ACKS_ALL && minInsyncReplicas > IN_SYNC_REPLICAS) {
-      const message = `min.insync.replicas is ${minInsyncReplicas}, in sync is this broker alone`
-      return refusal(ErrorCode.NOT_ENOUGH_REPLICAS, message)
-    }
-    if (records === null) return refusal(ErrorCode.INVALID_RECORD, 'no records were sent')
-    const { batchBytesMax } = broker.options.limits
-    const wrong = checkBatch(records, partition.config, batchBytesMax, version, Date.now())
-    if (wrong !== null || !isCompacted(partition.config)) return wrong
+    if (partition === undefined) return this.#missing()
+    const { broker, version } = this.#context
+    const { acks } = this.#request
+    const wrong = appendRefusal(broker, partition, records, acks, version, Date.now())
+    if (wrong !== null || records === null || !isCompacted(partition.config)) return wrong
     return this.#checkKeys(records)
   }
 
   /** A batch of moderate size is opened here, any other in a task thread. */
-  #checkKeys(records: Buffer): Refusal | null | Promise<Refusal | null> {
+  #checkKeys(records: Buffer): AppendRefusal | null | Promise<AppendRefusal | null> {
     const { registry, tasks } = this.#context.broker
     const keyless = registry.opener === null ? null : checkKeysAtOnce(records, registry.opener)
-    if (keyless !== 'too much') return keyless === null ? null : keyRefusal(keyless)
-    return tasks.run('checkKeys', { batch: records }).then(
-      found => (found === null ? null : keyRefusal(found)),
-      error => {
-        if (!(error instanceof TaskPoolFull) && !(error instanceof TaskPoolClosed)) throw error
-        return refusal(ErrorCode.REQUEST_TIMED_OUT, 'too many batches are being opened')
-      },
-    )
+    if (keyless !== 'too much') return keylessRefusal(keyless)
+    return tasks.run('checkKeys', { batch: records }).then(keylessRefusal, error => {
+      if (!(error instanceof TaskPoolFull) && !(error instanceof TaskPoolClosed)) throw error
+      const errorMessage = 'too many batches are being opened'
+      return { errorCode: ErrorCode.REQUEST_TIMED_OUT, errorMessage }
+    })
   }
 }
 
 type TopicData = ProduceRequest['topicData'][number]
 type PartitionData = TopicData['partitionData'][number]
 
-const keyRefusal = ({ errorMessage, recordErrors }: KeyRefusal): Refusal => ({
-  errorCode: ErrorCode.INVALID_RECORD,
-  errorMessage,
-  recordErrors,
-})
-
-function checkRequest(request: ProduceRequest, broker: BrokerContext): Refusal | null {
-  if (request.acks < -1 || request.acks > 1) {
-    const message = `acks=${request.acks}; -1, 0 and 1 are allowed`
-    return refusal(ErrorCode.INVALID_REQUIRED_ACKS, message)
-  }
-  const why = broker.refusesAppends
-  return why === null ? null : refusal(ErrorCode.KAFKA_STORAGE_ERROR, why)
+function checkRequest({ acks }: ProduceRequest): AppendRefusal | null {
+  if (acks >= -1 && acks <= 1) return null
+  const errorMessage = `acks=${acks}; -1, 0 and 1 are allowed`
+  return { errorCode: ErrorCode.INVALID_REQUIRED_ACKS, errorMessage }
 }

@@ -4,7 +4,8 @@ import { type Codec, DecompressionError, refuseAbove } from './codec.ts'
 /**
  * Snappy comes in two shapes. librdkafka sends the raw format: the length of the content as a varint, then its one block.
  * Java sends what the xerial library writes: eight magic bytes, two int32 versions, then {int32 length, raw block} until
- * the end. Written here is Java's, which every client reads.
+ * the end; where a length should be, another such header may begin, as streams that were put together have it. Written here is Java's,
+ * which every client reads.
  */
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
 const XERIAL_HEADER_BYTES = 16
@@ -28,13 +29,15 @@ export const snappy: Codec = {
   },
 
   decompress(bytes, maxBytes) {
-    const isXerial =
-      bytes.length >= XERIAL_HEADER_BYTES && bytes.subarray(0, 8).equals(XERIAL_MAGIC)
-    if (!isXerial) return uncompressBlock(bytes, maxBytes)
+    if (!isHeaderAt(bytes, 0)) return uncompressBlock(bytes, maxBytes)
     const blocks: Buffer[] = []
     let left = maxBytes
     let at = XERIAL_HEADER_BYTES
     while (at < bytes.length) {
+      if (isHeaderAt(bytes, at)) {
+        at += XERIAL_HEADER_BYTES
+        continue
+      }
       const length = at + 4 <= bytes.length ? bytes.readInt32BE(at) : -1
       at += 4
       if (length <= 0 || length > bytes.length - at) {
@@ -48,6 +51,11 @@ export const snappy: Codec = {
     return Buffer.concat(blocks)
   },
 }
+
+const isHeaderAt = (bytes: Buffer, at: number): boolean =>
+  at + XERIAL_HEADER_BYTES <= bytes.length &&
+  bytes[at] === XERIAL_MAGIC[0] &&
+  bytes.subarray(at, at + XERIAL_MAGIC.length).equals(XERIAL_MAGIC)
 
 function uncompressBlock(block: Buffer, maxBytes: number): Buffer {
   refuseAbove(maxBytes, announcedBytes(block))

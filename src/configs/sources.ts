@@ -147,6 +147,17 @@ export function fromOverrides(overrides: readonly string[], warnings: string[]):
 /** What code may give for an option. */
 export type OptionValue = string | number | bigint | boolean | readonly string[] | null | undefined
 
+const SINGLE = ['string', 'number', 'bigint', 'boolean']
+
+/** For programs that no compiler checks; holes in an array are none. */
+function isOptionValue(value: unknown): boolean {
+  if (!Array.isArray(value)) return SINGLE.includes(typeof value)
+  return Array.from(value as unknown[]).every(one => SINGLE.includes(typeof one))
+}
+
+const kindOf = (value: unknown): string =>
+  Array.isArray(value) ? 'an array of other things' : `of type ${typeof value}`
+
 /**
  * Options from code, by Kafka name or camelCase alias; null and undefined leave an option unset.
  */
@@ -159,6 +170,10 @@ export function fromCode(
   for (const [key, value] of Object.entries(options)) {
     if (value === undefined || value === null) continue
     const name = isKnown(key) ? key : (nameOfAlias(key) ?? key)
+    if (!isOptionValue(value)) {
+      const allowed = 'a text, a number, true or false, or an array of texts'
+      throw new InvalidOption(name, `what is ${kindOf(value)}`, origin, allowed)
+    }
     const text = Array.isArray(value) ? value.join(',') : String(value)
     if (found.has(name))
       throw new InvalidOption(name, text, origin, `given once, not also as ${key}`)

@@ -1,4 +1,4 @@
-import { checkBatch } from '../apis/batch-checks.ts'
+import { ACKS_ALL, appendRefusal, keysRefusal } from '../apis/append-checks.ts'
 import type { BrokerContext } from '../broker-context.ts'
 import { brokerValue } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
@@ -9,6 +9,7 @@ import type { Ring } from '../shared/ring.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { Topic } from '../topics/registry.ts'
 import { isInternalTopic } from '../topics/topic-names.ts'
+import { checkRecords, checkTopicName } from './arguments.ts'
 import { partitionOf } from './partitioner.ts'
 
 /** The newest Produce version: what embedded appends may use. */
@@ -47,6 +48,7 @@ export class Appender {
 
   /** @throws TypeError for what is no record, BrokerError; of several partitions some may have been appended then */
   async append(topicName: string, records: readonly AppendRecord[]): Promise<Appended[]> {
+    checkTopicName(topicName)
     checkRecords(records)
     if (records.length === 0) return []
     const topic = await this.#topic(topicName)
@@ -96,39 +98,30 @@ export class Appender {
     }
   }
 
+  async #encode(
+    records: readonly AppendRecord[],
+    partition: Partition,
+    now: number,
+  ): Promise<Buffer> {
+    try {
+      return await encodeBatch(records.map(record => toNewRecord(record, now)))
+    } catch (cause) {
+      // More than a batch can hold: all else has been checked.
+      if (!(cause instanceof RangeError)) throw cause
+      const message = `${partition.name}: ${cause.message}, which is too large.`
+      throw new BrokerError(ErrorCode.MESSAGE_TOO_LARGE, message, { cause })
+    }
+  }
+
   async #appendBatch(partition: Partition, records: readonly AppendRecord[]): Promise<number> {
     const now = Date.now()
-    const batch = await encodeBatch(records.map(record => toNewRecord(record, now)))
-    const { limits } = this.#broker.options
+    const batch = await this.#encode(records, partition, now)
     const refusal =
-      partition.offline !== null
-        ? { errorCode: ErrorCode.KAFKA_STORAGE_ERROR, errorMessage: partition.offline }
-        : this.#broker.refusesAppends !== null
-          ? {
-              errorCode: ErrorCode.KAFKA_STORAGE_ERROR,
-              errorMessage: this.#broker.refusesAppends,
-            }
-          : checkBatch(batch, partition.config, limits.batchBytesMax, PRODUCE_VERSION, now)
+      appendRefusal(this.#broker, partition, batch, ACKS_ALL, PRODUCE_VERSION, now) ??
+      keysRefusal(this.#broker, partition, batch)
     if (refusal !== null) throw new BrokerError(refusal.errorCode, refusal.errorMessage)
     return submit(partition, batch)
   }
-}
-
-/** For programs that no compiler checks. */
-function checkRecords(records: readonly AppendRecord[]): void {
-  if (!Array.isArray(records)) throw new TypeError('records must be an array')
-  records.forEach((record: AppendRecord | null, i) => {
-    if (typeof record !== 'object' || record === null) {
-      throw new TypeError(`records[${i}] must be an object`)
-    }
-    const fields = { key: record.key, value: record.value }
-    const headers = Object.entries(record.headers ?? {})
-    const named = headers.map(([name, value]) => [`headers.${name}`, value] as const)
-    for (const [name, value] of [...Object.entries(fields), ...named]) {
-      const isBytes = value == null || typeof value === 'string' || value instanceof Uint8Array
-      if (!isBytes) throw new TypeError(`records[${i}].${name} must be a string, bytes or null`)
-    }
-  })
 }
 
 async function submit(partition: Partition, batch: Buffer): Promise<number> {

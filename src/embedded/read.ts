@@ -2,8 +2,9 @@ import type { BrokerContext } from '../broker-context.ts'
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
-import { readRecords } from '../protocol/records.ts'
+import { isUnreadable, readRecords } from '../protocol/records.ts'
 import type { Partition, PartitionListener } from '../topics/partition.ts'
+import { checkRead } from './arguments.ts'
 
 /** Bytes read from a partition at a time. */
 const READ_BYTES = 1024 * 1024
@@ -19,6 +20,21 @@ export interface ReadOptions {
   readonly until?: 'end'
   /** Ends the reading when aborted, without an error. */
   readonly signal?: AbortSignal
+  /** Called for what is passed over; the broker's log has a warning of it, too. */
+  readonly onUnreadable?: (batch: UnreadableBatch) => void
+}
+
+/**
+ * What of a batch cannot be read: it is as its producer sent it, and no records, or not those that it announces. As clients do, reading
+ * goes on behind it.
+ */
+export interface UnreadableBatch {
+  readonly topic: string
+  readonly partition: number
+  /** The first offset that is passed over: the records of the batch before it have been handed out. */
+  readonly offset: number
+  readonly lastOffset: number
+  readonly reason: string
 }
 
 export interface ReadRecord {
@@ -37,10 +53,26 @@ export interface Position {
   readonly partition: Partition
   offset: number
   readonly end: number
+  /** Passed over behind the records that were handed out last, and not told yet. */
+  unreadable?: UnreadableBatch | null
+  readonly onUnreadable?: ((batch: UnreadableBatch) => void) | undefined
 }
 
-/** Reads a topic from inside the process: offsets in order within a partition, partitions in turn. */
-export async function* read(
+/**
+ * Reads a topic from inside the process: offsets in order within a partition, partitions in turn.
+ * @throws TypeError at once for what is no topic or no options
+ */
+export function read(
+  broker: BrokerContext,
+  topic: string,
+  options: ReadOptions,
+  closed: AbortSignal,
+): AsyncGenerator<ReadRecord, void, undefined> {
+  checkRead(topic, options)
+  return readOn(broker, topic, options, closed)
+}
+
+async function* readOn(
   broker: BrokerContext,
   topic: string,
   options: ReadOptions,
@@ -69,7 +101,7 @@ function positionsOf(broker: BrokerContext, name: string, options: ReadOptions):
   const unknown = (what: string): BrokerError =>
     new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `${what} does not exist.`)
   if (topic === undefined) throw unknown(`Topic '${name}'`)
-  const { partition: index, from = 'earliest', until } = options
+  const { partition: index, from = 'earliest', until, onUnreadable } = options
   const partitions = index === undefined ? topic.partitions : [topic.partitions[index]]
   return partitions.map(partition => {
     if (partition === undefined) throw unknown(`Partition ${name}-${index}`)
@@ -81,33 +113,46 @@ function positionsOf(broker: BrokerContext, name: string, options: ReadOptions):
         `${partition.name} has offsets ${logStartOffset} to ${highWatermark}, not ${from}.`,
       )
     }
-    return { partition, offset, end: until === 'end' ? highWatermark : Number.POSITIVE_INFINITY }
+    const end = until === 'end' ? highWatermark : Number.POSITIVE_INFINITY
+    return { partition, offset, end, onUnreadable }
   })
 }
 
-/** The next records of a partition that are there; moves its position behind them. @throws BrokerError */
+/** The next records of a partition that are there, if any; moves its position behind them. @throws BrokerError */
 export async function readSome(broker: BrokerContext, position: Position): Promise<ReadRecord[]> {
   const { partition } = position
-  if (partition.isDeleted || partition.offline !== null) {
-    const code = partition.isDeleted
-      ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-      : ErrorCode.KAFKA_STORAGE_ERROR
-    throw new BrokerError(code, `${partition.name} is ${partition.offline ?? 'deleted'}.`)
-  }
-  position.offset = Math.max(position.offset, partition.logStartOffset)
-  const end = Math.min(partition.lastStableOffset, position.end)
-  if (position.offset >= end) return []
-  const result = await partition.reader.read(position.offset, end, READ_BYTES, true)
-  if (result === null) return []
-  try {
-    return await decode(result.records, position)
-  } finally {
-    broker.registry.pool.release(result.buffer)
+  tellUnreadable(broker, position)
+  for (;;) {
+    throwIfGone(partition)
+    position.offset = Math.max(position.offset, partition.logStartOffset)
+    const end = Math.min(partition.lastStableOffset, position.end)
+    if (position.offset >= end) return []
+    const result = await partition.reader.read(position.offset, end, READ_BYTES, true)
+    if (result === null) return []
+    try {
+      const found = await decode(broker, result.records, position)
+      // What was read may hold none: markers, what compaction has emptied, what cannot be read.
+      if (found.length > 0 || result.records.length === 0) return found
+    } finally {
+      broker.registry.pool.release(result.buffer)
+    }
   }
 }
 
-async function decode(records: Buffer, position: Position): Promise<ReadRecord[]> {
-  const { partition } = position
+/** @throws BrokerError */
+function throwIfGone(partition: Partition): void {
+  if (!partition.isDeleted && partition.offline === null) return
+  const code = partition.isDeleted
+    ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    : ErrorCode.KAFKA_STORAGE_ERROR
+  throw new BrokerError(code, `${partition.name} is ${partition.offline ?? 'deleted'}.`)
+}
+
+async function decode(
+  broker: BrokerContext,
+  records: Buffer,
+  position: Position,
+): Promise<ReadRecord[]> {
   const found: ReadRecord[] = []
   for (let at = 0; at < records.length; ) {
     const bytes = batch.batchBytes(records, at)
@@ -116,17 +161,63 @@ async function decode(records: Buffer, position: Position): Promise<ReadRecord[]
     at += bytes
     const next = batch.lastOffset(own) + 1
     if (!batch.isControl(batch.attributes(own))) {
-      for (const record of await readRecords(own, DECOMPRESSED_BYTES_MAX)) {
-        if (record.offset < position.offset || record.offset >= position.end) continue
-        const headers = Object.fromEntries(record.headers.map(h => [h.key, h.value]))
-        const { offset, timestamp, key, value } = record
+      let reason: string | null
+      try {
+        reason = await decodeBatch(own, position, found)
+      } catch (error) {
+        // It is met again, with nothing before it.
+        if (found.length > 0) return found
+        throw error
+      }
+      if (reason !== null) {
+        const { partition, offset } = position
         const { topic, index } = partition
-        found.push({ topic, partition: index, offset, timestamp, key, value, headers })
+        position.unreadable = { topic, partition: index, offset, lastOffset: next - 1, reason }
       }
     }
     position.offset = Math.max(position.offset, next)
+    // What came before it is handed out first.
+    if (position.unreadable && found.length > 0) return found
+    tellUnreadable(broker, position)
   }
   return found
+}
+
+/**
+ * Adds the records of a batch to what was found, and moves the position behind each.
+ * @returns why what is left of it cannot be read, or null
+ * @throws BrokerError CORRUPT_MESSAGE if it is not what was written: then nothing is passed over
+ */
+async function decodeBatch(
+  own: Buffer,
+  position: Position,
+  found: ReadRecord[],
+): Promise<string | null> {
+  const { topic, index, name } = position.partition
+  try {
+    for (const record of await readRecords(own, DECOMPRESSED_BYTES_MAX)) {
+      if (record.offset < position.offset || record.offset >= position.end) continue
+      const headers = Object.fromEntries(record.headers.map(h => [h.key, h.value]))
+      const { offset, timestamp, key, value } = record
+      found.push({ topic, partition: index, offset, timestamp, key, value, headers })
+      position.offset = offset + 1
+    }
+    return null
+  } catch (error) {
+    if (!isUnreadable(error)) throw error
+    if (batch.computeCrc(own) === batch.storedCrc(own)) return error.message
+    const where = `${name}, offset ${batch.baseOffset(own)}`
+    const message = `${where}: the batch is damaged, its checksum does not fit.`
+    throw new BrokerError(ErrorCode.CORRUPT_MESSAGE, message)
+  }
+}
+
+function tellUnreadable(broker: BrokerContext, position: Position): void {
+  const { unreadable } = position
+  if (!unreadable) return
+  position.unreadable = null
+  broker.log.warn({ ...unreadable }, 'records that cannot be read are passed over')
+  position.onUnreadable?.(unreadable)
 }
 
 /** Resolves when a partition has more than was read, or reading is to stop. */

@@ -3,7 +3,14 @@ import { BrokerError } from '../errors.ts'
 import { type CommittedOffset, NO_EXPIRY } from '../groups/offsets.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Partition } from '../topics/partition.ts'
-import { type Position, type ReadRecord, readSome, somethingNew } from './read.ts'
+import { checkCommitted, checkSubscribe } from './arguments.ts'
+import {
+  type Position,
+  type ReadRecord,
+  readSome,
+  somethingNew,
+  type UnreadableBatch,
+} from './read.ts'
 
 /** The newest OffsetCommit and ConsumerGroupHeartbeat: what embedded members speak. */
 const COMMIT_VERSION = 10
@@ -25,6 +32,8 @@ export interface SubscribeOptions {
   readonly instanceId?: string
   /** Ends the subscription when aborted, without an error. */
   readonly signal?: AbortSignal
+  /** Called for what is passed over; the broker's log has a warning of it, too. */
+  readonly onUnreadable?: (batch: UnreadableBatch) => void
 }
 
 interface Owned extends Position {
@@ -55,10 +64,9 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   #failure: unknown = null
 
   constructor(broker: BrokerContext, options: SubscribeOptions, closed: AbortSignal) {
+    checkSubscribe(options)
     this.#broker = broker
     this.#options = options
-    if (typeof options.group !== 'string') throw new TypeError('group must be a string')
-    if (!Array.isArray(options.topics)) throw new TypeError('topics must be an array of names')
     const signals = options.signal === undefined ? [closed] : [closed, options.signal]
     this.#stop = AbortSignal.any([...signals, this.#own.signal])
     // Not of its own signal, which `close` aborts: it would leave twice, and the second time end before the first is flushed.
@@ -77,7 +85,7 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
 
   /**
    * Commits, durably, that everything up to this record of its partition is done; without one, everything handed out so far.
-   * @throws BrokerError if a partition is not this member's any more (STALE_MEMBER_EPOCH): another one works on it
+   * @throws TypeError for what is no record, BrokerError OFFSET_OUT_OF_RANGE for one that is not there, BrokerError if a partition is not this member's any more (STALE_MEMBER_EPOCH): another one works on it
    */
   async commit(record?: ReadRecord): Promise<void> {
     const offsets: { partition: Partition; offset: number }[] = []
@@ -86,9 +94,15 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
         if (handedOut !== -1) offsets.push({ partition, offset: handedOut })
       }
     } else {
+      checkCommitted(record)
       const partition = this.#broker.registry.partition(record.topic, record.partition)
       const owned = partition && this.#owned.get(keyOf(partition.topicId, partition.index))
       if (owned === undefined) throw lost(record)
+      const { name, highWatermark } = owned.partition
+      if (record.offset >= highWatermark) {
+        const message = `${name} has offsets up to ${highWatermark - 1}, not ${record.offset}.`
+        throw new BrokerError(ErrorCode.OFFSET_OUT_OF_RANGE, message)
+      }
       offsets.push({ partition: owned.partition, offset: record.offset + 1 })
     }
     if (offsets.length > 0) await this.#commit(offsets)
@@ -294,7 +308,8 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
     const start = this.#options.from === 'latest' ? highWatermark : logStartOffset
     const offset = isThere ? committed : start
     const end = Number.POSITIVE_INFINITY
-    this.#owned.set(key, { topicId, partition, offset, end, handedOut: -1 })
+    const { onUnreadable } = this.#options
+    this.#owned.set(key, { topicId, partition, offset, end, handedOut: -1, onUnreadable })
   }
 }
 

@@ -17,6 +17,8 @@ export const OFFSETS_TOPIC = '__consumer_offsets'
 export interface CoordinatorOptions {
   readonly registry: Registry
   readonly tasks: TaskPool
+  /** Bytes of a batch that a worker takes. */
+  readonly batchBytesMax: number
   /** Why nothing may be appended now, or null. */
   readonly refusesAppends: () => string | null
   readonly settingsOf: (groupId: string) => GroupSettings
@@ -139,6 +141,7 @@ export class GroupCoordinator {
       const log: GroupLog = new GroupLog({
         partition,
         pool: registry.pool,
+        appendBytesMax: this.#o.batchBytesMax,
         refusal: this.#o.refusesAppends,
         onFailure: () => {
           this.#o.log.error(
@@ -147,6 +150,11 @@ export class GroupCoordinator {
           )
           shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
         },
+        onUnreadable: (offset, reason) =>
+          this.#o.log.error(
+            { partition: partition.name, offset, reason },
+            'a batch that no coordinator has written cannot be read and is passed over',
+          ),
         truncate: offset => registry.deleteRecords(partition, offset),
       })
       const shard: Shard = new Shard({

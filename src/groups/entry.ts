@@ -100,6 +100,10 @@ export class EntryContext implements GroupContext {
     return this.#shard.log.fits(record)
   }
 
+  get recordBytesMax(): number {
+    return this.#shard.log.recordBytesMax
+  }
+
   resolvePattern(pattern: string): void {
     this.#o.resolvePattern(pattern, topics => {
       const { group } = this.#entry

@@ -1,7 +1,13 @@
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
-import { encodePlainBatch, type NewRecord, readRecords } from '../protocol/records.ts'
+import {
+  type BatchRecord,
+  encodePlainBatch,
+  isUnreadable,
+  type NewRecord,
+  readRecords,
+} from '../protocol/records.ts'
 import { ENTRY_ERROR } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
@@ -28,8 +34,10 @@ interface Waiting {
 export class GroupLog {
   readonly partition: Partition
   readonly #pool: BufferPool
+  readonly #appendBytesMax: number
   readonly #refusal: () => string | null
   readonly #onFailure: () => void
+  readonly #onUnreadable: (offset: number, reason: string) => void
   readonly #truncate: (offset: number) => Promise<void>
   #records: NewRecord[] = []
   #bytes = 0
@@ -46,16 +54,22 @@ export class GroupLog {
   constructor(options: {
     partition: Partition
     pool: BufferPool
+    /** Bytes of a batch that a worker takes, whatever the topic allows. */
+    appendBytesMax: number
     /** Why nothing may be appended now, or null. */
     refusal: () => string | null
     onFailure: () => void
+    /** Called for a batch that is passed over when the log is loaded. */
+    onUnreadable: (offset: number, reason: string) => void
     /** Removes what is before this offset. */
     truncate: (offset: number) => Promise<void>
   }) {
     this.partition = options.partition
     this.#pool = options.pool
+    this.#appendBytesMax = options.appendBytesMax
     this.#refusal = options.refusal
     this.#onFailure = options.onFailure
+    this.#onUnreadable = options.onUnreadable
     this.#truncate = options.truncate
   }
 
@@ -72,14 +86,24 @@ export class GroupLog {
     throw new BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
   }
 
+  /** Whether the record may be written. Asked before the change that it is about. */
   fits(record: GroupRecord): boolean {
     const { key, value } = encodeRecord(record)
-    const bytes = key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
-    return bytes + batch.BATCH_HEADER_BYTES <= this.#batchBytesMax
+    return key.length + (value?.length ?? 0) <= this.recordBytesMax
+  }
+
+  /** Bytes of key and value of the largest record that may be written. */
+  get recordBytesMax(): number {
+    return this.#batchBytesMax - RECORD_OVERHEAD_BYTES - batch.BATCH_HEADER_BYTES
   }
 
   get #batchBytesMax(): number {
-    return this.partition.config.maxMessageBytes
+    return Math.min(this.partition.config.maxMessageBytes, this.#storedBytesMax)
+  }
+
+  /** What a log takes at all, also where the topic has come to allow less than was written before. */
+  get #storedBytesMax(): number {
+    return Math.min(this.#appendBytesMax, this.partition.config.segmentBytes)
   }
 
   /** @returns the ticket with which `after` waits until the records are flushed */
@@ -87,6 +111,11 @@ export class GroupLog {
     for (const record of records) {
       const { key, value } = encodeRecord(record)
       const bytes = key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
+      if (bytes + batch.BATCH_HEADER_BYTES > this.#storedBytesMax) {
+        // Nothing that was checked gets here: memory is ahead of what can be kept, and only a new load can be trusted.
+        this.fail()
+        return this.#ticket
+      }
       if (this.#bytes + bytes + batch.BATCH_HEADER_BYTES > this.#batchBytesMax) this.#seal()
       this.#records.push({ timestamp: now, key, value })
       this.#bytes += bytes
@@ -167,6 +196,16 @@ export class GroupLog {
     this.#onFailure()
   }
 
+  async #recordsOf(one: Buffer): Promise<BatchRecord[]> {
+    try {
+      return [...(await readRecords(one, DECOMPRESSED_BYTES_MAX))]
+    } catch (error) {
+      if (!isUnreadable(error) || batch.computeCrc(one) !== batch.storedCrc(one)) throw error
+      this.#onUnreadable(batch.baseOffset(one), error.message)
+      return []
+    }
+  }
+
   /** Where the next flushed batch will be: after `flushed`, behind all that was written before. */
   get endOffset(): number {
     return this.partition.logEndOffset
@@ -183,7 +222,8 @@ export class GroupLog {
   }
 
   /**
-   * Reads the log from its start to its end. Control batches and those of transactions are left out.
+   * Reads the log from its start to its end. Control batches and those of transactions are left out, and what no coordinator can have
+   * written: batches that are whole, by their checksum, and cannot be opened.
    * @throws Error if it is offline or cannot be read, MalformedFrame for a record that is not what its key says
    */
   async *read(): AsyncGenerator<GroupRecord, void, undefined> {
@@ -205,7 +245,7 @@ export class GroupLog {
           offset = batch.lastOffset(one) + 1
           const attributes = batch.attributes(one)
           if (batch.isControl(attributes) || batch.isTransactional(attributes)) continue
-          for (const record of await readRecords(one, DECOMPRESSED_BYTES_MAX)) {
+          for (const record of await this.#recordsOf(one)) {
             if (record.offset < from || record.key === null) continue
             const decoded = decodeRecord(record.key, record.value)
             if (decoded !== null) yield decoded

@@ -52,8 +52,10 @@ export interface GroupContext {
   wallClock(): number
   /** Appends the records, in one batch if they fit into one. */
   write(records: readonly GroupRecord[]): void
-  /** Whether the record is small enough to be appended at all. */
+  /** Whether the record is small enough to be kept. Whatever makes one that may grow asks before it changes anything. */
   fits(record: GroupRecord): boolean
+  /** Bytes of key and value of the largest record that fits. */
+  readonly recordBytesMax: number
   /** A random UUID in Kafka's text form. */
   newUuid(): string
   /** Asks for the topics that the pattern matches; `ConsumerGroup.resolved` is called with them later. */

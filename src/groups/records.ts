@@ -3,7 +3,7 @@
  * values. Versions are those that Kafka 4.3 writes.
  */
 import * as schema from '../protocol/group-records.ts'
-import { Reader } from '../protocol/reader.ts'
+import { MalformedFrame, Reader } from '../protocol/reader.ts'
 import type { Decoded, Message } from '../protocol/schema.ts'
 import { Writer } from '../protocol/writer.ts'
 
@@ -106,7 +106,9 @@ export function decodeRecord(key: Buffer, value: Buffer | null): GroupRecord | n
   let decodedValue: unknown = null
   if (value !== null) {
     const reader = new Reader(value)
-    const version = Math.min(reader.int16('value version'), valueSchema.versions.max)
+    const { min, max } = valueSchema.versions
+    const version = Math.min(reader.int16('value version'), max)
+    if (version < min) throw new MalformedFrame('value version', 0, `${version} is none`)
     decodedValue = (valueSchema as unknown as Message).decode(reader, version)
   }
   return { kind, key: decodedKey, value: decodedValue } as unknown as GroupRecord

@@ -15,6 +15,7 @@ export function makeCoordinator(broker: BrokerContext): GroupCoordinator {
     registry,
     tasks,
     log,
+    batchBytesMax: options.limits.batchBytesMax,
     refusesAppends: () => broker.refusesAppends,
     settingsOf: settingsFrom(broker),
     offsetsTopic: () => ({

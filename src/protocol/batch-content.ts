@@ -26,10 +26,14 @@ export class BatchOpener {
     const number = batch.codec(batch.attributes(bytes))
     const stored = bytes.subarray(batch.BATCH_HEADER_BYTES)
     const count = batch.recordsCount(bytes)
-    if (number === CODEC_NONE || count === 0) return new RawRecords(stored, count)
+    const lastDelta = batch.lastOffsetDelta(bytes)
+    // A batch of which compaction has left no record has no content either, whatever its codec.
+    const isPlain = number === CODEC_NONE || (count === 0 && stored.length === 0)
+    if (isPlain) return new RawRecords(stored, count, lastDelta)
     const codec = this.#codecs.get(number)
     if (codec === undefined) throw new MalformedBatch(`there is no codec ${number}`)
-    return new RawRecords(decompressWith(codec, number, stored, contentBytesMax), count)
+    const content = decompressWith(codec, number, stored, contentBytesMax)
+    return new RawRecords(content, count, lastDelta)
   }
 
   /** As the batch's codec has it. */

@@ -1,4 +1,5 @@
-import { INT64_MAX, ZERO_UUID } from './reader.ts'
+import { INT64_MAX } from './int64.ts'
+import { ZERO_UUID } from './reader.ts'
 
 /** As in Kafka's definitions: '3+', '0-12', '5', 'none'. */
 export type Versions = `${number}+` | `${number}-${number}` | `${number}` | 'none'
@@ -122,7 +123,7 @@ export const int16 = scalar<number>('int16', 0)
 export const uint16 = scalar<number>('uint16', 0)
 export const int32 = scalar<number>('int32', 0)
 export const uint32 = scalar<number>('uint32', 0)
-/** A number: exact up to +-2^53; Long.MAX_VALUE is INT64_MAX. */
+/** A number: exact, or an end of the range (int64.ts); Long.MAX_VALUE is INT64_MAX. */
 export const int64 = scalar<number>('int64', 0)
 export const float64 = scalar<number>('float64', 0)
 export const string = scalar<string>('string', '')

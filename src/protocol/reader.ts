@@ -1,14 +1,17 @@
+import { isUtf8 } from 'node:buffer'
+import { clampInt64, int64Of } from './int64.ts'
+
 /** Most array elements and tagged fields of one frame: bounds memory and time. */
 export const ELEMENTS_MAX = 250_000
 
 /** Longest string in UTF-8 bytes; Kafka holds compact strings to it too. */
 export const STRING_BYTES_MAX = 0x7fff
 
-/** An int64 at or above this is Kafka's Long.MAX_VALUE; as a number it rounds to 2^63. */
-export const INT64_MAX = 2 ** 63
-
 /** Kafka's "no id". A uuid is 16 bytes on the wire and its 22 base64url characters in memory. */
 export const ZERO_UUID = 'AAAAAAAAAAAAAAAAAAAAAA'
+
+/** Of a varlong: so many hold 49 bits, which a number adds up exactly. */
+const VARLONG_SHORT_BYTES = 7
 
 /** The bytes break the protocol. Only the connection they came in on is to be closed. */
 export class MalformedFrame extends Error {
@@ -87,10 +90,10 @@ export class Reader {
     return this.#word(this.#take(4, field)) >>> 0
   }
 
-  /** Beyond +-2^53 the nearest number; -1, zero and every real offset are exact. */
+  /** Exact, or an end of the range (int64.ts). */
   int64(field?: string): number {
     const at = this.#take(8, field)
-    return this.#word(at) * 0x1_0000_0000 + (this.#word(at + 4) >>> 0)
+    return int64Of(this.#word(at), this.#word(at + 4) >>> 0)
   }
 
   float64(field?: string): number {
@@ -116,15 +119,30 @@ export class Reader {
     return (value >>> 1) ^ -(value & 1)
   }
 
-  /** Zig-zag varint of at most 10 bytes (record timestamp deltas). */
+  /** Zig-zag varint of at most 10 bytes (record timestamp deltas): exact, or an end of the range. */
   varlong(field?: string): number {
+    const start = this.position
+    let value = 0
+    let scale = 1
+    for (let i = 0; i < VARLONG_SHORT_BYTES; i++) {
+      const byte = this.buffer[this.#take(1, field)]
+      value += (byte & 0x7f) * scale
+      if (byte < 0x80) return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+      scale *= 128
+    }
+    this.position = start
+    return clampInt64(this.bigVarlong(field))
+  }
+
+  /** The same, always exact. */
+  bigVarlong(field?: string): bigint {
     const start = this.position
     let value = 0n
     for (let shift = 0n; shift < 70n; shift += 7n) {
       const byte = this.buffer[this.#take(1, field)]
       if (shift === 63n && byte > 1) break
       value |= BigInt(byte & 0x7f) << shift
-      if (byte < 0x80) return Number((value >> 1n) ^ -(value & 1n))
+      if (byte < 0x80) return (value >> 1n) ^ -(value & 1n)
     }
     return fail(field, start, 'varint over 64 bits')
   }
@@ -174,19 +192,22 @@ export class Reader {
     return length
   }
 
-  /** UTF-8 of `length` bytes. Short ASCII (topic names) comes interned and costs no allocation. */
+  /**
+   * UTF-8 of `length` bytes. Short ASCII (topic names) comes interned and costs no allocation. What is no UTF-8 is read as far as it
+   * can be written again, and is refused by whoever would keep it (`isUtf8Text`).
+   */
   text(length: number, field?: string): string {
     if (length > STRING_BYTES_MAX) fail(field, this.position, `string of ${length} bytes`)
     const at = this.#take(length, field)
     const { buffer } = this
-    if (length > INTERN_LENGTH_MAX) return buffer.toString('utf8', at, at + length)
+    if (length > INTERN_LENGTH_MAX) return decodeText(buffer, at, at + length)
     let any = 0
     let hash = length
     for (let i = at; i < at + length; i++) {
       any |= buffer[i]
       hash = Math.imul(hash ^ buffer[i], FNV_PRIME)
     }
-    if (any >= 0x80) return buffer.toString('utf8', at, at + length)
+    if (any >= 0x80) return decodeText(buffer, at, at + length)
     return internAscii(buffer, at, length, (hash ^ (hash >>> 15)) & INTERN_MASK)
   }
 
@@ -248,6 +269,20 @@ export class Reader {
     }
     return length
   }
+}
+
+/** Bytes that are no UTF-8 are read as U+FFFD, which takes three bytes itself: so many, and the mark, can be written as a string. */
+const REPLACED_BYTES_MAX = Math.floor(STRING_BYTES_MAX / 3) - 1
+/** Ends a text that was no UTF-8: half of a surrogate pair, which no UTF-8 gives. */
+const NO_UTF8 = '\ud800'
+
+/** Whether a text was UTF-8 when it came: only then two texts are the same if what was sent is. */
+export const isUtf8Text = (text: string): boolean => text.isWellFormed()
+
+function decodeText(buffer: Buffer, start: number, end: number): string {
+  if (isUtf8(buffer.subarray(start, end))) return buffer.toString('utf8', start, end)
+  const until = Math.min(end, start + REPLACED_BYTES_MAX)
+  return buffer.toString('utf8', start, until) + NO_UTF8
 }
 
 function fail(field: string | undefined, position: number, what: string): never {

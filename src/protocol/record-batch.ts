@@ -1,4 +1,5 @@
 import { crc32c } from './crc32c.ts'
+import { INT64_MAX, int64Of, isInt64 } from './int64.ts'
 
 /**
  * The 61-byte header of a v2 record batch, read and patched in place (KIP-98; DefaultRecordBatch.java). The records
@@ -30,12 +31,19 @@ const DELETE_HORIZON = 0x40
 export const NO_PRODUCER_ID = -1
 export const NO_TIMESTAMP = -1
 
-/** A signed 64-bit number; exact up to 2^53. */
+/** Exact, or an end of the range (int64.ts). */
 export function readInt64(b: Buffer, at: number): number {
-  return b.readInt32BE(at) * LOW + b.readUInt32BE(at + 4)
+  return int64Of(b.readInt32BE(at), b.readUInt32BE(at + 4))
 }
 
+/** @throws RangeError for what is neither exact nor an end */
 export function writeInt64(b: Buffer, at: number, value: number): void {
+  if (!isInt64(value)) throw new RangeError(`${value} cannot be written as an int64`)
+  if (value === INT64_MAX) {
+    b.writeInt32BE(0x7fffffff, at)
+    b.writeUInt32BE(0xffffffff, at + 4)
+    return
+  }
   const high = Math.floor(value / LOW)
   b.writeInt32BE(high, at)
   b.writeUInt32BE(value - high * LOW, at + 4)
@@ -60,8 +68,9 @@ export const lastOffset = (b: Buffer, at = 0): number => readInt64(b, at) + b.re
 export const codec = (attributes: number): number => attributes & CODEC_MASK
 export const isLogAppendTime = (attributes: number): boolean => (attributes & TIMESTAMP_TYPE) !== 0
 export const isTransactional = (attributes: number): boolean => (attributes & TRANSACTIONAL) !== 0
+export const hasDeleteHorizon = (attributes: number): boolean => (attributes & DELETE_HORIZON) !== 0
 export const deleteHorizon = (b: Buffer, at = 0): number =>
-  (attributes(b, at) & DELETE_HORIZON) === 0 ? NO_TIMESTAMP : baseTimestamp(b, at)
+  hasDeleteHorizon(attributes(b, at)) ? baseTimestamp(b, at) : NO_TIMESTAMP
 export const isControl = (attributes: number): boolean => (attributes & CONTROL) !== 0
 
 /** CRC-32C over the batch from its attributes to its end. `batch` holds exactly one batch. */
@@ -94,10 +103,10 @@ export function setTimestampType(batch: Buffer, appendTime: number): void {
 /** What a batch is left with when compaction has taken records out of it. Content, length and CRC are `sealBatch`'s. */
 export function setKept(
   header: Buffer,
-  kept: { count: number; maxTimestamp: number; deleteHorizon: number },
+  kept: { count: number; maxTimestamp: bigint; deleteHorizon: number },
 ): void {
   header.writeInt32BE(kept.count, 57)
-  writeInt64(header, 35, kept.maxTimestamp)
+  header.writeBigInt64BE(kept.maxTimestamp, 35)
   if (kept.deleteHorizon === NO_TIMESTAMP) return
   header.writeInt16BE(attributes(header) | DELETE_HORIZON, ATTRIBUTES_AT)
   writeInt64(header, 27, kept.deleteHorizon)

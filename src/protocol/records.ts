@@ -1,4 +1,5 @@
 import { CODEC_NONE, compress, DecompressionError, decompress } from '../compression/codec.ts'
+import { clampInt64, isExact } from './int64.ts'
 import { MalformedFrame, Reader } from './reader.ts'
 import * as batch from './record-batch.ts'
 
@@ -13,7 +14,7 @@ import * as batch from './record-batch.ts'
  */
 export interface BatchRecord {
   readonly offset: number
-  /** ms since 1970, or -1. The append time if the batch is LogAppendTime. */
+  /** ms since 1970, or -1; exact, or an end of the range (int64.ts). The append time if the batch is LogAppendTime. */
   readonly timestamp: number
   readonly key: Buffer | null
   readonly value: Buffer | null
@@ -65,6 +66,7 @@ export async function readRecords(bytes: Buffer, maxBytes: number): Promise<Iter
 function* iterate(header: Buffer, content: Buffer, count: number): Generator<BatchRecord, void> {
   const reader = new Reader(content)
   const context: BatchContext = {
+    header,
     baseOffset: batch.baseOffset(header),
     baseTimestamp: batch.baseTimestamp(header),
     appendTime: batch.isLogAppendTime(batch.attributes(header)) ? batch.maxTimestamp(header) : null,
@@ -85,6 +87,7 @@ function* iterate(header: Buffer, content: Buffer, count: number): Generator<Bat
 }
 
 interface BatchContext {
+  readonly header: Buffer
   readonly baseOffset: number
   readonly baseTimestamp: number
   /** ms, or null if every record has its own. */
@@ -97,9 +100,8 @@ function readRecord(reader: Reader, context: BatchContext): BatchRecord {
     const end = reader.position + length
     if (length < 0 || end > reader.end) throw malformed(reader, `a record of ${length} bytes`)
     reader.int8('attributes')
-    const timestampDelta = reader.varlong('timestampDelta')
     const record: BatchRecord = {
-      timestamp: context.appendTime ?? context.baseTimestamp + timestampDelta,
+      timestamp: readTimestamp(reader, context),
       offset: context.baseOffset + reader.varint('offsetDelta'),
       key: readBytes(reader, 'key'),
       value: readBytes(reader, 'value'),
@@ -111,6 +113,21 @@ function readRecord(reader: Reader, context: BatchContext): BatchRecord {
     if (!(error instanceof MalformedFrame)) throw error
     throw new MalformedBatch(error.message, { cause: error })
   }
+}
+
+function readTimestamp(
+  reader: Reader,
+  { header, baseTimestamp, appendTime }: BatchContext,
+): number {
+  const at = reader.position
+  const delta = reader.varlong('timestampDelta')
+  if (appendTime !== null) return appendTime
+  const timestamp = baseTimestamp + delta
+  if (isExact(baseTimestamp) && isExact(delta) && isExact(timestamp)) return timestamp
+  // Java adds up int64s, past their ends too.
+  reader.position = at
+  const exact = header.readBigInt64BE(27) + reader.bigVarlong('timestampDelta')
+  return clampInt64(BigInt.asIntN(64, exact))
 }
 
 /** Kafka takes any negative length for null. */

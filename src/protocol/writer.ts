@@ -1,5 +1,6 @@
 import { assert } from '../assert.ts'
-import { INT64_MAX, STRING_BYTES_MAX } from './reader.ts'
+import { INT64_MAX, isInt64 } from './int64.ts'
+import { STRING_BYTES_MAX } from './reader.ts'
 
 /** Small writes are carved out of slabs of this size. */
 export const SLAB_BYTES = 64 * 1024
@@ -133,11 +134,11 @@ export class Writer {
     this.#put32(this.#take(4), value)
   }
 
-  /** INT64_MAX and above become Long.MAX_VALUE. */
+  /** What is exact, and the two ends (int64.ts); INT64_MAX becomes Long.MAX_VALUE. */
   int64(value: number, field?: string): void {
-    if (Math.floor(value) !== value || value < -INT64_MAX) refuse(field, value, 'int64')
+    if (!isInt64(value)) refuse(field, value, 'int64')
     const at = this.#take(8)
-    if (value >= INT64_MAX) {
+    if (value === INT64_MAX) {
       this.#put32(at, 0x7fffffff)
       this.#put32(at + 4, -1)
       return

@@ -1,6 +1,9 @@
 import * as batch from '../protocol/record-batch.ts'
 import type { FileSystem } from './fs.ts'
 
+/** Offsets inside a segment are 32-bit in its index. */
+export const RELATIVE_OFFSET_MAX = 0x7fffffff
+
 /** Read at once: many small batches, or little more than the header of a large one. */
 const READ_BYTES = 64 * 1024
 
@@ -13,14 +16,14 @@ export interface Scan {
 
 /**
  * Walks the batches of a segment file from `position` to its end, and stops at the first that is not whole: a header that
- * cannot be, offsets that go back, or, where `checks(lastOffset)` asks for it, a CRC that does not match.
+ * cannot be, offsets that go back or are too far from `segmentBase`, or, where `checks(lastOffset)` asks for it, a CRC that does not match.
  * `visit` gets a buffer that holds the whole batch if its CRC was checked, else at least its header.
  */
 export function scanBatches(
   files: FileSystem,
   fd: number,
   position: number,
-  nextOffset: number,
+  segmentBase: number,
   checks: (lastOffset: number) => boolean,
   visit: (buffer: Buffer, at: number, position: number) => void,
 ): Scan {
@@ -29,7 +32,7 @@ export function scanBatches(
   let start = position // file position of buffer[0]
   let filled = 0
   let at = position
-  let expected = nextOffset
+  let expected = segmentBase
   const need = (bytes: number): void => {
     if (at + bytes <= start + filled) return
     if (bytes > buffer.length) buffer = Buffer.allocUnsafe(bytes)
@@ -40,7 +43,7 @@ export function scanBatches(
     if (size - at < batch.BATCH_HEADER_BYTES)
       return { end: at, damage: 'a batch header is cut off' }
     need(batch.BATCH_HEADER_BYTES)
-    const damage = headerDamage(buffer, at - start, size - at, expected)
+    const damage = headerDamage(buffer, at - start, size - at, expected, segmentBase)
     if (damage !== null) return { end: at, damage }
     const bytes = batch.batchBytes(buffer, at - start)
     const lastOffset = batch.lastOffset(buffer, at - start)
@@ -63,6 +66,7 @@ function headerDamage(
   at: number,
   available: number,
   expected: number,
+  segmentBase: number,
 ): string | null {
   const bytes = batch.batchBytes(buffer, at)
   if (bytes < batch.BATCH_HEADER_BYTES) return `a batch claims ${bytes} bytes`
@@ -72,5 +76,9 @@ function headerDamage(
   if (batch.lastOffsetDelta(buffer, at) < 0) return 'a batch has a negative offset delta'
   const base = batch.baseOffset(buffer, at)
   if (base < expected) return `a batch starts at offset ${base} where ${expected} was due`
+  const relative = batch.lastOffset(buffer, at) - segmentBase
+  if (relative > RELATIVE_OFFSET_MAX) {
+    return `a batch ends ${relative} offsets behind its segment's first, more than an index can say`
+  }
   return null
 }

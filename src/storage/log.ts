@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
+import { RELATIVE_OFFSET_MAX } from './batch-scanner.ts'
 import type { CompactionConfig } from './compaction/cleanable.ts'
 import type { CleanedSegment } from './compaction/compactor.ts'
 import { type FileSystem, replaceFile } from './fs.ts'
@@ -25,8 +26,6 @@ export interface LogConfig {
   readonly producerIdExpirationMs: number
 }
 
-/** Offsets inside a segment are 32-bit in the index. */
-const RELATIVE_OFFSET_MAX = 0x7fffffff
 /** After a kill at most about this much of a flushed log is walked again to rebuild its indexes and producers. */
 const SCAN_BYTES_MAX = 64 * 1024 * 1024
 /** The same after a clean stop: with less than this to walk, the stop does not wait for the flushes it would take. */
@@ -154,7 +153,9 @@ export class Log {
     result.baseOffset = this.nextOffset
     result.segmentBase = this.active.baseOffset
     result.position = this.active.size
-    this.active.append(bytes)
+    const { active } = this
+    active.openedMs = Math.min(active.openedMs, now)
+    active.append(bytes)
     this.producers.update(bytes)
     this.nextOffset += lastDelta + 1
     if (this.unflushedRecords === 0) this.unflushedSince = monotonic
@@ -183,12 +184,14 @@ export class Log {
     if (active.size === 0) return false
     if (active.size + bytes.length > config.segmentBytes) return true
     if (this.nextOffset + lastDelta - active.baseOffset > RELATIVE_OFFSET_MAX) return true
-    // As Kafka: by record time if the segment has one, so that replayed old data rolls as it did (LogSegment.shouldRoll).
-    const started = active.firstTimestamp
-    const reached = started >= 0 ? batch.maxTimestamp(bytes) : now
     // What must be compacted by then must be closed by then.
     const within = Math.min(config.segmentMs, config.compaction?.maxCompactionLagMs ?? Infinity)
-    return started >= 0 && reached - started > within
+    // As Kafka: by record time if the segment has one, so that replayed old data rolls as it did (LogSegment.shouldRoll).
+    // Where records carry none, by the clock.
+    const { firstTimestamp, openedMs } = active
+    const reached = batch.maxTimestamp(bytes)
+    if (firstTimestamp < 0) return now - openedMs > within
+    return (reached < 0 ? now : reached) - firstTimestamp > within
   }
 
   /** Closes the active segment, flushed, and starts the next one at the log's end. */

@@ -1,5 +1,6 @@
 import { crc32c } from '../protocol/crc32c.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
+import { isExact } from '../protocol/int64.ts'
 import * as batch from '../protocol/record-batch.ts'
 
 /** How many batches of a producer are remembered to recognise a retry (KIP-98: at most 5 in flight). */
@@ -62,10 +63,13 @@ export class ProducerState {
     return batch.addSequence(newest.lastSequence, 1) === first ? APPEND : OUT_OF_ORDER
   }
 
-  /** Remembers an appended batch, its offsets assigned. Batches without a producer id are passed over. */
+  /**
+   * Remembers an appended batch, its offsets assigned. Batches without a producer id are passed over, and those with one that is
+   * not exact: the broker has given out none, takes none, and one for many would call the batch of one a retry of another's.
+   */
   update(header: Buffer, at = 0): void {
     const id = batch.producerId(header, at)
-    if (id < 0 || batch.isControl(batch.attributes(header, at))) return
+    if (!isProducerId(id) || batch.isControl(batch.attributes(header, at))) return
     const epoch = batch.producerEpoch(header, at)
     const timestamp = batch.maxTimestamp(header, at)
     let producer = this.producers.get(id)
@@ -146,11 +150,14 @@ export class ProducerState {
               },
             ]
       const epoch = file.readInt16BE(at + 8)
-      state.producers.set(batch.readInt64(file, at), { epoch, batches, lastTimestamp: timestamp })
+      const id = batch.readInt64(file, at)
+      if (isProducerId(id)) state.producers.set(id, { epoch, batches, lastTimestamp: timestamp })
     }
     return state
   }
 }
+
+const isProducerId = (id: number): boolean => id >= 0 && isExact(id)
 
 function batchOf(header: Buffer, at: number): Batch {
   const firstSequence = batch.baseSequence(header, at)

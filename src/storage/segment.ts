@@ -38,6 +38,8 @@ export class Segment {
   maxTimestampOffset = -1
   /** Timestamp of the first batch, from which segment.ms counts; -1 if empty, or not known of a closed segment. */
   firstTimestamp = -1
+  /** When this process first appended to it: from then segment.ms counts where records carry no time. Infinite if it has not. */
+  openedMs = Number.POSITIVE_INFINITY
   /** Counts up when compaction has put other bytes under the same name. */
   version = 0
   #fd = -1

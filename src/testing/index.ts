@@ -1,5 +1,5 @@
 export type { Appended, AppendRecord, Bytes } from '../embedded/append.ts'
-export type { ReadOptions, ReadRecord } from '../embedded/read.ts'
+export type { ReadOptions, ReadRecord, UnreadableBatch } from '../embedded/read.ts'
 export type { SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
 // Not only for convenience: in CommonJS each entry of the package has classes of its own, and `instanceof` needs these.
 export { BrokerError, InvalidOption, ListenError } from '../errors.ts'

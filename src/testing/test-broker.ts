@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { ApiTable } from '../apis/handler.ts'
 import { BrokerNode } from '../broker.ts'
 import { type Appended, Appender, type AppendRecord } from '../embedded/append.ts'
+import { checkStart } from '../embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from '../embedded/read.ts'
 import { type SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
 import { InvalidOption } from '../errors.ts'
@@ -66,6 +67,7 @@ export class TestBroker implements AsyncDisposable {
 
   /** @throws InvalidOption */
   static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
+    checkStart(options)
     const { logger, signal, emulate = null, ...given } = options
     signal?.throwIfAborted()
     for (const key of OWN) {

@@ -4,6 +4,7 @@ import { errorName } from '../../src/protocol/error-codes.ts'
 import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import * as batch from '../../src/protocol/record-batch.ts'
 import { type BatchOptions, encodeBatch } from '../../src/protocol/records.ts'
+import { INT64_ENDS, rawBatch, rawRecords } from '../lib/odd-batch.ts'
 import { fetchRecords } from './fetching.ts'
 import { versionsOf, Wire } from './wire.ts'
 
@@ -276,6 +277,77 @@ test('batches of one connection keep their order through a full ring', async () 
   } finally {
     await small.close()
   }
+})
+
+test('what a log cannot keep exactly is refused by the header', async () => {
+  const anyTime = {
+    'message.timestamp.before.max.ms': '9223372036854775807',
+    'message.timestamp.after.max.ms': '9223372036854775807',
+  }
+  await wire.createTopic('ends', 1, anyTime)
+  const content = rawRecords([{ offsetDelta: 0, key: null, value: 'v' }])
+  const isKept = (value: bigint): boolean => value >= -(2n ** 53n) && value < 2n ** 53n
+  for (const end of INT64_ENDS) {
+    const allowed = isKept(end) ? 'NONE' : 'INVALID_TIMESTAMP'
+    for (const timestamps of [
+      { baseTimestamp: end, maxTimestamp: 5n },
+      { baseTimestamp: 5n, maxTimestamp: end },
+    ]) {
+      const { error } = await produce('ends', rawBatch(timestamps, content))
+      assert.is(error, allowed, `${end} ${timestamps.maxTimestamp}`)
+    }
+    const producer = { producerId: end, producerEpoch: 0, baseSequence: 0 }
+    const { error } = await produce('ends', rawBatch(producer, content))
+    assert.is(error, isKept(end) && end >= -1n ? 'NONE' : 'INVALID_RECORD', `producer ${end}`)
+  }
+  await wire.createTopic('append-time', 1, { 'message.timestamp.type': 'LogAppendTime' })
+  const { error } = await produce(
+    'append-time',
+    rawBatch({ baseTimestamp: 2n ** 63n - 1n }, content),
+  )
+  assert.is(error, 'NONE', 'there the time that a client says does not count')
+})
+
+test('a count that cannot be in so few bytes is refused: offsets are not to be had for nothing', async () => {
+  await wire.createTopic('counts')
+  const content = rawRecords([{ offsetDelta: 0, key: null, value: null }])
+  const counted = (count: number, attributes = 0): Buffer =>
+    rawBatch({ attributes, count, lastOffsetDelta: count - 1 }, content)
+  for (const attributes of [0, 1, 2, 3, 4]) {
+    const { error } = await produce('counts', counted(2 ** 31 - 1, attributes))
+    assert.is(error, 'INVALID_RECORD', `codec ${attributes}`)
+  }
+  assert.is((await produce('counts', counted(2))).error, 'INVALID_RECORD')
+  const smallest = new Array(2_000).fill({ offsetDelta: 0, key: null, value: null })
+  const records = smallest.map((record, offsetDelta) => ({ ...record, offsetDelta }))
+  const header = { count: 2_000, lastOffsetDelta: 1_999 }
+  assert.is((await produce('counts', rawBatch(header, rawRecords(records)))).error, 'NONE')
+  for (const codec of [1, 2, 3, 4]) {
+    const same = { timestamp: 1_700_000_000_000, value: null }
+    const batch = await encodeBatch(new Array(2_000).fill(same), { codec })
+    const { error } = await produce('counts', batch)
+    assert.is(error, 'NONE', `codec ${codec}: ${batch.length} bytes`)
+  }
+})
+
+test('a producer does not say that compaction has been at its batch', async () => {
+  await wire.createTopic('horizon')
+  const content = rawRecords([{ offsetDelta: 0, key: 'k', value: null }])
+  const { error } = await produce('horizon', rawBatch({ attributes: 0x40 }, content))
+  assert.is(error, 'INVALID_RECORD')
+})
+
+test('on a compacted topic offsets inside a batch must rise one by one, up to its last', async () => {
+  await wire.createTopic('deltas', 1, { 'cleanup.policy': 'compact' })
+  const one = { key: 'k', value: 'v' }
+  for (const deltas of [[2 ** 30], [-1], [0, 0], [1, 0], [1, 2], [0, 2]]) {
+    const content = rawRecords(deltas.map(offsetDelta => ({ ...one, offsetDelta })))
+    const header = { count: deltas.length, lastOffsetDelta: deltas.length - 1 }
+    const { error } = await produce('deltas', rawBatch(header, content))
+    assert.is(error, 'INVALID_RECORD', deltas.join())
+  }
+  const content = rawRecords([{ ...one, offsetDelta: 0 }])
+  assert.is((await produce('deltas', rawBatch({}, content))).error, 'NONE')
 })
 
 test.run()

@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { deleteRecordsApi } from '../../src/protocol/messages/21-delete-records.ts'
 import { commit, committed } from '../apis/grouping.ts'
-import type { Wire } from '../apis/wire.ts'
+import { expectError, type Wire } from '../apis/wire.ts'
+import { rawBatch, rawRecords } from '../lib/odd-batch.ts'
 import { brokerAndProgram, type Program } from './program.ts'
 
 const test = suite('odradek topic produce and consume')
@@ -276,6 +278,24 @@ test('what the broker refuses is said with its reason', async () => {
   const input = `fits\n${'x'.repeat(2000)}\n`
   const line = /topic small partition 0: .*MESSAGE_TOO_LARGE.*; 1 record acknowledged/
   await cli.fails(1, line, ['topic', 'produce', 'small'], { input })
+})
+
+test('a batch that cannot be read is passed over with a line that says so', async () => {
+  await wire.createTopic('lying')
+  await produce('lying', 'before\n')
+  const record = rawRecords([{ offsetDelta: 0, key: null, value: 'in it' }])
+  const lying = rawBatch(
+    { count: 2, lastOffsetDelta: 1 },
+    Buffer.concat([record, Buffer.alloc(9, 255)]),
+  )
+  const topicData = [{ name: 'lying', partitionData: [{ index: 0, records: lying }] }]
+  const { responses } = await wire.send(produceApi, 9, { acks: -1, topicData })
+  expectError(responses[0]!.partitionResponses[0]!, 'NONE')
+  await produce('lying', 'after\n')
+  const { code, stdout, stderr } = await cli.run(['topic', 'consume', 'lying', '-e'])
+  assert.is(code, 0)
+  assert.is(stdout, 'before\nin it\nafter\n')
+  assert.match(stderr, /lying partition 0: offsets 2 to 2 cannot be read and are passed over/)
 })
 
 test('wrong usage is said with what is allowed', async () => {

@@ -150,22 +150,105 @@ test('a zstd frame of many blocks without a content size needs no more room than
 
 test("Node's own zstd is called with the bound, and its refusal is a DecompressionError", () => {
   const calls: number[] = []
+  // One stored block in a frame without a content size; its content is what follows nine bytes.
+  const frame = (text: string): Buffer => {
+    const header = Buffer.from('28b52ffd0050000000', 'hex')
+    header.writeUIntLE(1 | (text.length << 3), 6, 3)
+    return Buffer.concat([header, Buffer.from(text)])
+  }
   const codec = zstdOfNode({
     zstdCompressSync: bytes => Buffer.from(bytes),
     zstdDecompressSync(bytes, { maxOutputLength }) {
       calls.push(maxOutputLength)
-      if (bytes.length > maxOutputLength) {
+      const content = Buffer.from(bytes.subarray(9))
+      if (content.length > maxOutputLength) {
         throw Object.assign(new Error('too large'), { code: 'ERR_BUFFER_TOO_LARGE' })
       }
-      return Buffer.from(bytes)
+      return content
     },
   })
-  assert.equal(codec.decompress(Buffer.from('abc'), 3), Buffer.from('abc'))
+  assert.equal(codec.decompress(frame('abc'), 3), Buffer.from('abc'))
   assert.throws(
-    () => codec.decompress(Buffer.from('abc'), 2),
+    () => codec.decompress(frame('abc'), 2),
     (error: Error) => error instanceof DecompressionError,
   )
   assert.equal(calls, [3, 2])
+  const several = Buffer.concat([frame('abc'), frame(''), frame('de')])
+  assert.equal(codec.decompress(several, 5), Buffer.from('abcde'))
+  assert.throws(
+    () => codec.decompress(several, 4),
+    (error: Error) => error instanceof DecompressionError,
+  )
+})
+
+/** A frame that decoders pass over: zstd and LZ4 have the same. */
+function skippable(bytes: number): Buffer {
+  const header = Buffer.alloc(8)
+  header.writeUInt32LE(0x184d2a50 + (bytes & 0xf), 0)
+  header.writeUInt32LE(bytes, 4)
+  return Buffer.concat([header, Buffer.alloc(bytes, 0x28)])
+}
+
+/** zstd as a stream writes it: without a content size. */
+const zstdStream = (text: string): Buffer => {
+  const header = Buffer.from('28b52ffd0050000000', 'hex')
+  header.writeUIntLE(1 | (Buffer.byteLength(text) << 3), 6, 3)
+  return Buffer.concat([header, Buffer.from(text)])
+}
+
+const SEQUENCES: Record<string, { codec: number; between: readonly Buffer[]; more: Buffer[] }> = {
+  'gzip members': { codec: 1, between: [], more: [gzipSync('stored', { level: 0 })] },
+  'streams of the xerial library': { codec: 2, between: [], more: [] },
+  'LZ4 frames': {
+    codec: 3,
+    between: [skippable(0), skippable(17)],
+    // With a content checksum, which is four bytes behind the end mark.
+    more: [
+      Buffer.concat([
+        lz4Frame(0x64, [lz4Block(Buffer.from('stored')).subarray(4)]),
+        Buffer.alloc(4),
+      ]),
+    ],
+  },
+  'zstd frames': {
+    codec: 4,
+    between: [skippable(0), skippable(300)],
+    more: [zstdStream('stored')],
+  },
+}
+
+for (const [name, { codec, between, more }] of Object.entries(SEQUENCES)) {
+  test(`${name} one behind the other are one content`, async () => {
+    const pieces = [
+      Buffer.alloc(100_000, 'piece '),
+      Buffer.alloc(0),
+      Buffer.from('x'),
+      Buffer.alloc(70_000, 'abc'),
+    ]
+    const packed = await Promise.all(pieces.map(piece => compress(codec, piece)))
+    const all = packed.flatMap(one => [...between, one])
+    const payload = Buffer.concat([...all, ...more, ...between])
+    const expected = Buffer.concat([...pieces, ...more.map(() => Buffer.from('stored'))])
+    assert.equal(await decompress(codec, payload, expected.length), expected)
+    await refused(decompress(codec, payload, expected.length - 1))
+  })
+
+  test(`${name} amount to no larger bomb together`, async () => {
+    const piece = await compress(codec, Buffer.alloc(MIB))
+    const payload = Buffer.concat(new Array(200).fill(piece))
+    await refused(decompress(codec, payload, 2 * MIB), /allowed|more than/)
+  })
+}
+
+test('what is no frame behind a frame is refused, and so are more frames than anybody writes', async () => {
+  for (const codec of [3, 4]) {
+    const packed = await compress(codec, Buffer.from('content'))
+    await refused(decompress(codec, Buffer.concat([packed, Buffer.from('garbage')]), MIB))
+    await refused(decompress(codec, Buffer.concat([packed, skippable(9).subarray(0, 12)]), MIB))
+    assert.is((await decompress(codec, skippable(9), MIB)).length, 0)
+  }
+  const empty = await compress(4, Buffer.alloc(0))
+  await refused(decompress(4, Buffer.concat(new Array(2_000).fill(empty)), MIB), /frames/)
 })
 
 test.run()

@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Broker, BrokerError, DataDirError, type ReadRecord } from '../../src/index.ts'
+import {
+  type AppendRecord,
+  Broker,
+  BrokerError,
+  DataDirError,
+  type ReadRecord,
+} from '../../src/index.ts'
+import { type ErrorName, errorName } from '../../src/protocol/error-codes.ts'
+import { startTestBroker } from '../../src/testing/index.ts'
 
 const test = suite('an embedded broker')
 const dirs: string[] = []
@@ -157,13 +165,126 @@ test('what is no record, and what comes after the end, is said as such', async (
     ],
     [[{ headers: { h: {} } }], /^TypeError: records\[0\]\.headers\.h must be a string/],
     [['text'], /^TypeError: records\[0\] must be an object/],
+    [[Buffer.from('x')], /^TypeError: records\[0\] must be an object/],
+    // biome-ignore lint/suspicious/noSparseArray: that is what is refused
+    [[{}, , {}], /^TypeError: records\[1\] must be an object/],
+    [new Array(2), /^TypeError: records\[0\] must be an object/],
+    [[{ headers: 'text' }], /^TypeError: records\[0\]\.headers must be an object of names/],
+    [[{ headers: [['a', 'b']] }], /^TypeError: records\[0\]\.headers must be an object of names/],
+    [[{ headers: new Map() }], /^TypeError: records\[0\]\.headers must be an object of names/],
+    [[{ headers: null }], /^TypeError: records\[0\]\.headers must be an object of names/],
+    [[{ value: '\ud800' }], /^TypeError: records\[0\]\.value must be a string.*whole characters/],
+    [[{ key: 'a\udc00' }], /^TypeError: records\[0\]\.key must be a string/],
+    [[{ headers: { '\ud800': 'x' } }], /^TypeError: records\[0\]\.headers must be/],
+    ...[0.5, -2, Number.NaN, 2 ** 53, '5', null].map((timestamp): [unknown, RegExp] => [
+      [{ timestamp }],
+      /^TypeError: records\[0\]\.timestamp must be a whole number of ms from -1/,
+    ]),
+    ...[0.5, -1, '0', null].map((partition): [unknown, RegExp] => [
+      [{ partition }],
+      /^TypeError: records\[0\]\.partition must be a whole number from 0/,
+    ]),
   ]
   for (const [records, message] of wrong) {
     assert.match(String(await errorOf(broker.append('wrong', records as never))), message)
   }
-  assert.throws(() => broker.subscribe({ group: 'g' } as never), /topics must be an array of names/)
+  assert.match(String(await errorOf(broker.append(5 as never, [{}]))), /TypeError: topic must be/)
+  const subscribe = (options: unknown) => () => broker.subscribe(options as never)
+  for (const [options, message] of [
+    [5, /options must be an object/],
+    [{ group: 'g' }, /topics must be an array of names/],
+    [{ group: 'g', topics: new Array(1) }, /topics must be an array of names/],
+    [{ group: '', topics: ['t'] }, /group must be a string that is not empty/],
+    [{ group: '\ud800', topics: ['t'] }, /group must be a string/],
+    [{ group: 'g', topics: ['t'], from: 5 }, /from must be 'earliest' or 'latest'/],
+    [{ group: 'g', topics: ['t'], instanceId: 5 }, /instanceId must be a string/],
+    [{ group: 'g', topics: ['t'], signal: 'no' }, /signal must be an AbortSignal/],
+  ] as const) {
+    assert.throws(subscribe(options), message)
+  }
+  for (const [options, message] of [
+    [5, /options must be an object/],
+    [{ from: 0.5 }, /from must be 'earliest', 'latest' or an offset, a whole number from 0/],
+    [{ from: -1 }, /from must be/],
+    [{ from: '0' }, /from must be/],
+    [{ from: 2 ** 60 }, /from must be/],
+    [{ partition: 0.5 }, /partition must be a whole number/],
+    [{ until: 'now' }, /until must be 'end'/],
+    [{ signal: {} }, /signal must be an AbortSignal/],
+    [{ onUnreadable: 5 }, /onUnreadable must be a function/],
+  ] as const) {
+    assert.throws(() => broker.read('wrong', options as never), message)
+  }
   await broker.close()
   assert.match(String(await errorOf(broker.append('wrong', [{}]))), /The broker is closed\./)
+})
+
+test('a start is given options by their names, and nothing else', async () => {
+  const starts: [unknown, RegExp][] = [
+    [5, /^TypeError: options must be an object/],
+    [null, /^TypeError: options must be an object/],
+    ['./data', /^TypeError: options must be an object/],
+    [['numPartitions'], /^TypeError: options must be an object/],
+    [{ configFile: 5 }, /^TypeError: configFile must be the path of a file/],
+    [{ logger: console.log }, /^TypeError: logger must be an object/],
+    [{ signal: true }, /^TypeError: signal must be an AbortSignal/],
+    [
+      { dataDir: newDir(), numPartitions: {} },
+      /num\.partitions=what is of type object .*must be a text/,
+    ],
+    [{ dataDir: newDir(), listeners: new Array(1) }, /listeners=what is an array of other things/],
+  ]
+  for (const [options, message] of starts) {
+    assert.match(String(await errorOf(Broker.start(options as never))), message)
+  }
+})
+
+test('an append passes the checks of Produce: keys, replicas, sizes, the topics of brokers', async () => {
+  await using broker = await startTestBroker()
+  await broker.seed({
+    compacted: { configs: { 'cleanup.policy': 'compact' } },
+    replicated: { configs: { 'min.insync.replicas': '2' } },
+    small: { configs: { 'max.message.bytes': '1000' } },
+    timed: { configs: { 'message.timestamp.before.max.ms': '1000' } },
+  })
+  const refused: [string, AppendRecord, ErrorName][] = [
+    ['compacted', { value: 'x' }, 'INVALID_RECORD'],
+    ['replicated', { value: 'x' }, 'NOT_ENOUGH_REPLICAS'],
+    ['small', { value: Buffer.alloc(1_000) }, 'MESSAGE_TOO_LARGE'],
+    ['timed', { timestamp: 5 }, 'INVALID_TIMESTAMP'],
+    ['__consumer_offsets', { value: 'x' }, 'INVALID_TOPIC_EXCEPTION'],
+  ]
+  for (const [topic, record, name] of refused) {
+    const error = await errorOf(broker.append(topic, [record]))
+    assert.instance(error, BrokerError, topic)
+    assert.is(errorName((error as BrokerError).errorCode), name, topic)
+  }
+  assert.equal(await broker.append('compacted', [{ key: 'k' }]), [{ partition: 0, offset: 0 }])
+})
+
+test('a member commits where a record is, and nothing else', async () => {
+  await using broker = await Broker.start({ dataDir: newDir() })
+  await broker.append('committed', [{ value: 'a' }, { value: 'b' }])
+  await using member = broker.subscribe({ group: 'committers', topics: ['committed'] })
+  for await (const record of member) {
+    const commit = (change: object): Promise<unknown> =>
+      errorOf(member.commit({ ...record, ...change } as ReadRecord))
+    for (const offset of [-1, -5, 0.5, 2 ** 53, '0', null, Number.NaN]) {
+      assert.match(
+        String(await commit({ offset })),
+        /TypeError: record\.offset must be a whole number/,
+      )
+    }
+    for (const offset of [2, 1_000_000, 2 ** 53 - 1]) {
+      const error = await commit({ offset })
+      assert.is((error as BrokerError).errorCode, 1, String(offset))
+    }
+    assert.match(String(await commit({ topic: 5 })), /TypeError: topic must be/)
+    assert.match(String(await commit({ partition: -1 })), /TypeError: record\.partition/)
+    assert.match(String(await errorOf(member.commit(5 as never))), /TypeError: record must be/)
+    assert.is(await commit({}), null)
+    break
+  }
 })
 
 test('an offset that does not exist is an error, not silence', async () => {

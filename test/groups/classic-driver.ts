@@ -7,7 +7,7 @@ import type {
   JoinResponse,
   SyncResponse,
 } from '../../src/groups/group.ts'
-import type { GroupRecord } from '../../src/groups/records.ts'
+import { encodeRecord, type GroupRecord } from '../../src/groups/records.ts'
 
 export const SETTINGS: GroupSettings = {
   sessionTimeoutMsMin: 100,
@@ -55,7 +55,10 @@ export class ClassicDriver {
       now: () => driver.time,
       wallClock: () => 1_000_000 + driver.time,
       write: records => driver.records.push(...records),
-      fits: record => JSON.stringify(record).length <= driver.recordBytesMax,
+      fits: record => recordBytes(record) <= driver.recordBytesMax,
+      get recordBytesMax() {
+        return driver.recordBytesMax
+      },
       newUuid: () => `uuid${++driver.#uuids}`,
       resolvePattern: () => {},
       log: { debug: () => {}, info: () => {} },
@@ -135,6 +138,11 @@ const client = (version: number): ClientInfo => ({
   clientHost: '/127.0.0.1',
   version,
 })
+
+export function recordBytes(record: GroupRecord): number {
+  const { key, value } = encodeRecord(record)
+  return key.length + (value?.length ?? 0)
+}
 
 /** An answer that may come later; it comes once. */
 export class Parked<R> {

@@ -6,6 +6,7 @@ import { offsetFetchApi } from '../../src/protocol/messages/09-offset-fetch.ts'
 import { leaveGroupApi } from '../../src/protocol/messages/13-leave-group.ts'
 import { beat, commit, committed, joined } from '../apis/grouping.ts'
 import { Wire } from '../apis/wire.ts'
+import { rawBatch } from '../lib/odd-batch.ts'
 
 const test = suite('what is kept of groups')
 const OPTIONS = { groupInitialRebalanceDelayMs: 0, offsetsTopicNumPartitions: 1 }
@@ -27,6 +28,20 @@ test('a log that is written anew has everything that is true, and starts there',
   assert.equal(await committed(wire, 'classic'), { 'topic-0': 7 })
   assert.is(await commit(wire, 'classic', 'topic', 8, over), 0)
   assert.is((await beat(wire, 'consumer', 'm', memberEpoch)).errorCode, 0)
+  await wire.close()
+})
+
+test('a batch that no coordinator has written and nobody can read keeps no group from being loaded', async () => {
+  let wire = await Wire.start(OPTIONS)
+  await wire.createTopic('topic')
+  assert.is(await commit(wire, 'before', 'topic', 1), 0)
+  const partition = wire.node.registry.partition('__consumer_offsets', 0)!
+  // As it got there when clients could write to the topic.
+  partition.append(rawBatch({}, Buffer.from('no records at all')), null, 0)
+  assert.is(await commit(wire, 'behind', 'topic', 2), 0)
+  wire = await wire.restart()
+  assert.equal(await committed(wire, 'before'), { 'topic-0': 1 })
+  assert.equal(await committed(wire, 'behind'), { 'topic-0': 2 })
   await wire.close()
 })
 

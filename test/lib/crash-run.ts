@@ -383,10 +383,9 @@ export class CrashRun {
     const offset = model.start + this.#random.below(model.end - model.start + 1)
     model.startMax = Math.max(model.startMax, offset)
     const { handle } = model.open
-    const items = [{ handle, offset }]
-    const [view] = this.#driverOf(model).command('deleteRecords', { items }).views
+    const view = this.#driverOf(model).deleteRecords(handle, offset)
     this.#mustLive()
-    promise(view?.logStartOffset === offset, `${model.open.name} starts at ${view?.logStartOffset}`)
+    promise(view.logStartOffset === offset, `${model.open.name} starts at ${view.logStartOffset}`)
     model.start = offset
   }
 

@@ -66,6 +66,9 @@ export class GroupWorld {
       wallClock: () => 1_700_000_000_000 + world.now,
       write: records => world.#write(records),
       fits: record => (encodeRecord(record).value?.length ?? 0) <= world.recordBytesMax,
+      get recordBytesMax() {
+        return world.recordBytesMax
+      },
       newUuid: () => this.id('m'),
       resolvePattern: pattern => void this.asked.push(pattern),
       log: { debug: () => {}, info: () => {} },

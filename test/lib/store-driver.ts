@@ -168,6 +168,13 @@ export class StoreDriver {
     return this.command('open', { partitions, recovering }).views
   }
 
+  /** Moves one partition's start up. @returns the log as it is then */
+  deleteRecords(handle: number, offset: number): LogView {
+    const [view] = this.command('deleteRecords', { items: [{ handle, offset }] }).views
+    if (view === undefined) throw new Error('it is offline')
+    return view
+  }
+
   #drain(): void {
     const ring = this.#fromWorker
     const parts: Buffer[] = []

@@ -1,8 +1,17 @@
+import { isUtf8 } from 'node:buffer'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { INT64_MAX, MalformedFrame, Reader, ZERO_UUID } from '../../src/protocol/reader.ts'
+import { INT64_MAX, INT64_MIN, isExact } from '../../src/protocol/int64.ts'
+import {
+  isUtf8Text,
+  MalformedFrame,
+  Reader,
+  STRING_BYTES_MAX,
+  ZERO_UUID,
+} from '../../src/protocol/reader.ts'
 import { REFERENCE_BYTES_MIN, SchemaError, Writer } from '../../src/protocol/writer.ts'
+import { INT64_ENDS, varint } from '../lib/odd-batch.ts'
 
 const test = suite('reader and writer')
 
@@ -38,6 +47,48 @@ test('int64 keeps every safe integer and both extremes', () => {
   )
 })
 
+test('an int64 that a number does not hold exactly is read as the end that it lies towards', () => {
+  for (const value of INT64_ENDS) {
+    const buffer = Buffer.alloc(8)
+    buffer.writeBigInt64BE(value)
+    const read = new Reader(buffer).int64()
+    const isKept = value >= -(2n ** 53n) && value < 2n ** 53n
+    assert.is(isExact(read), isKept, String(value))
+    assert.is(read, isKept ? Number(value) : value < 0n ? INT64_MIN : INT64_MAX)
+    const writer = new Writer(64)
+    writer.int64(read)
+    assert.is(written(writer).length, 16)
+  }
+  for (const value of [
+    2 ** 53,
+    2 ** 62,
+    -(2 ** 53) - 2,
+    0.5,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+  ]) {
+    assert.throws(
+      () => new Writer(64).int64(value),
+      (e: Error) => e instanceof SchemaError,
+      String(value),
+    )
+  }
+})
+
+test('text that is no UTF-8 is read as far as it can be written again, and can be told', () => {
+  const check = (octets: Buffer) => {
+    const text = new Reader(octets).text(octets.length)
+    assert.is(isUtf8Text(text), isUtf8(octets))
+    if (isUtf8Text(text)) assert.equal(Buffer.from(text), octets)
+    new Writer(64).string(text)
+    new Writer(64).compactString(text)
+  }
+  const octets = fc.uint8Array({ maxLength: STRING_BYTES_MAX, size: 'max' })
+  fc.assert(fc.property(octets, o => check(Buffer.from(o))))
+  fc.assert(fc.property(fc.string({ unit: 'binary' }), text => check(Buffer.from(text))))
+  for (const byte of [0x61, 0x80, 0xff, 0xe2]) check(Buffer.alloc(STRING_BYTES_MAX, byte))
+})
+
 test('varints end after 5 and 10 bytes', () => {
   assert.is(hex('ffffffff0f').uvarint(), 0xffffffff)
   assert.is(hex('ffffffff0f').varint(), -(2 ** 31))
@@ -52,6 +103,19 @@ test('varints end after 5 and 10 bytes', () => {
   for (const text of ['ffffffffffffffffff02', 'ffffffffffffffffffff01', '8080', '']) {
     assert.throws(() => hex(text).varlong(), malformed, text)
   }
+})
+
+test('a varlong is read exactly, or as the end that it lies towards', () => {
+  const check = (value: bigint) => {
+    const reader = new Reader(varint(value))
+    const isKept = value >= -(2n ** 53n) && value < 2n ** 53n
+    assert.is(reader.varlong(), isKept ? Number(value) : value < 0n ? INT64_MIN : INT64_MAX)
+    assert.is(reader.remaining, 0)
+    assert.is(new Reader(varint(value)).bigVarlong(), value)
+  }
+  for (const end of INT64_ENDS) check(end)
+  for (let bits = 0n; bits < 63n; bits++) for (const off of [-1n, 0n, 1n]) check((1n << bits) + off)
+  fc.assert(fc.property(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), check))
 })
 
 test('uvarint writes what uvarint reads', () => {

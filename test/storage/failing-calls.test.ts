@@ -171,7 +171,7 @@ const SCENARIOS: Record<string, (bench: Bench) => void> = {
   'deleting records': bench => {
     for (let i = 0; i < 8; i++) bench.append(7_000)
     bench.starts[0] = 5
-    bench.driver!.command('deleteRecords', { items: [{ handle: 0, offset: 5 }] })
+    bench.driver!.deleteRecords(0, 5)
     bench.append(300)
   },
   'a clean stop and a start': bench => {

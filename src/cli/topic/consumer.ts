@@ -88,9 +88,12 @@ export class Consumer {
         }
       } catch (cause) {
         if (!isUnreadable(cause)) throw cause
-        throw new CliError(`${where}: the batch cannot be read: ${cause.message}`, undefined, {
-          cause,
-        })
+        // It is as its producer sent it, and stays so: what comes behind it is not to be hidden by it.
+        const from = Math.max(range.offset, batch.baseOffset(whole))
+        const until = batch.lastOffset(whole)
+        this.#sink.note(
+          `${this.#name(range)}: offsets ${from} to ${until} cannot be read and are passed over: ${cause.message}`,
+        )
       }
     }
     // Also past offsets that compaction has left no record for.

@@ -22,7 +22,7 @@ import type {
 } from '../group.ts'
 import type { GroupRecord, RecordOf } from '../records.ts'
 import { ClassicState, type StateName } from './classic-state.ts'
-import { ClassicMember, NO_ASSIGNMENT } from './member.ts'
+import { CLIENT_ID_CHARS_MAX, ClassicMember, NO_ASSIGNMENT } from './member.ts'
 import { PendingMembers } from './pending-members.ts'
 
 /** A member without an id is told to come again with one (KIP-394). */
@@ -31,8 +31,6 @@ const MEMBER_ID_REQUIRED_SINCE = 4
 const SKIP_ASSIGNMENT_SINCE = 9
 /** ms that the join of a new member may be parked: Kafka's bound, after which the client must have tried again. */
 const NEW_MEMBER_JOIN_MS_MAX = 5 * 60_000
-/** A member id starts with at most so much of the client id. */
-const CLIENT_ID_CHARS_MAX = 255
 
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -99,7 +97,7 @@ export class ClassicGroup implements Group {
   join(request: JoinRequest, client: ClientInfo, reply: Reply<JoinResponse>): void {
     const { memberId } = request
     const isPending = this.#pending.has(memberId)
-    const errorCode = this.#state.joinError(request, this.#context.settings.sizeMax, isPending)
+    const errorCode = this.#state.joinError(request, client, this.#context, isPending)
     if (errorCode === ErrorCode.GROUP_MAX_SIZE_REACHED) {
       this.#pending.remove(memberId)
       this.#members.remove(memberId)
@@ -118,7 +116,8 @@ export class ClassicGroup implements Group {
   #joinWithoutId(request: JoinRequest, client: ClientInfo, reply: Reply<JoinResponse>): void {
     const { groupInstanceId } = request
     const name = groupInstanceId ?? client.clientId.slice(0, CLIENT_ID_CHARS_MAX)
-    const memberId = `${name}-${this.#context.newUuid()}`
+    // Cut in the middle of a character, or no UTF-8 from the beginning, it would not come back as it was given out.
+    const memberId = `${name.toWellFormed()}-${this.#context.newUuid()}`
     if (groupInstanceId !== null) {
       const known = this.#members.staticMemberId(groupInstanceId)
       if (known === undefined) this.#add(memberId, request, client, reply)
@@ -197,19 +196,17 @@ export class ClassicGroup implements Group {
     this.#pendingSync.delete(old.memberId)
     member.awaitingJoin = reply
     this.#expect(member)
-    if (this.#state.name === 'Stable' && this.#members.selectProtocol() === this.#state.protocol) {
+    const isSame =
+      this.#state.name === 'Stable' && this.#members.selectProtocol() === this.#state.protocol
+    // What it says may have grown: then there is a new generation, whose assignments are looked at when they come.
+    if (isSame && this.#context.fits(this.#state.record(this.#context.groupId))) {
       this.#write()
-      if (client.version >= SKIP_ASSIGNMENT_SINCE) {
-        const skipAssignment = this.#members.isLeader(memberId)
-        member.answerJoin({ ...this.#state.joined(member), skipAssignment })
-      } else {
-        // Told that somebody else leads, it does not assign anew.
-        member.answerJoin({
-          ...this.#state.joined(member),
-          leader: leaderBefore ?? '',
-          members: [],
-        })
-      }
+      const joined = this.#state.joined(member)
+      const skipAssignment = this.#members.isLeader(memberId)
+      // Older ones, told that somebody else leads, do not assign anew.
+      const asFollower = { leader: leaderBefore ?? '', members: [] }
+      const isNewer = client.version >= SKIP_ASSIGNMENT_SINCE
+      member.answerJoin({ ...joined, ...(isNewer ? { skipAssignment } : asFollower) })
       return
     }
     this.#rebalance(`static member ${request.groupInstanceId} joins again as ${memberId}`)
@@ -479,7 +476,8 @@ export class ClassicGroup implements Group {
   snapshot(): GroupRecord[] {
     const isSimple = this.protocolType === '' && this.#state.generation === 0
     if (isSimple || this.#state.name === 'Dead') return []
-    return [this.#state.record(this.#context.groupId)]
+    const { groupId } = this.#context
+    return [this.#state.snapshot(groupId, record => this.#context.fits(record))]
   }
 
   tombstones(): GroupRecord[] {

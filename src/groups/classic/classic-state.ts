@@ -2,19 +2,26 @@ import { BrokerError } from '../../errors.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import {
   type ClassicGroupState,
+  type ClientInfo,
   CONSUMER_PROTOCOL_TYPE,
+  type GroupContext,
   type JoinRequest,
   type JoinResponse,
   type SyncRequest,
   type SyncResponse,
 } from '../group.ts'
 import type { RecordOf } from '../records.ts'
-import { ClassicMember } from './member.ts'
+import { ClassicMember, NO_ASSIGNMENT } from './member.ts'
 import { Membership } from './membership.ts'
 import { subscribedTopics } from './subscription.ts'
 
 /** Of all its protocols together, what one member may say: more could never be kept in a record. Kafka has no bound. */
 const METADATA_BYTES_MAX = 1024 * 1024
+
+/** After it generations are counted from 1 again: an int32 holds no more. */
+const GENERATION_MAX = 0x7fffffff
+/** Of a group's record, besides texts and members: what kind it is and in which version, lengths, the generation, a time, a count. */
+const NUMBERS_BYTES = 64
 
 export type StateName = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
@@ -51,7 +58,7 @@ export class ClassicState {
 
   /** The members that have joined are the next generation. */
   nextGeneration(): void {
-    this.generation++
+    this.generation = this.generation === GENERATION_MAX ? 1 : this.generation + 1
     this.mustRebalance = false
     if (this.members.size === 0) {
       this.protocol = null
@@ -87,20 +94,47 @@ export class ClassicState {
   }
 
   /** @param isPending its id was given out and not used yet */
-  joinError(request: JoinRequest, sizeMax: number, isPending: boolean): ErrorCode {
+  joinError(
+    request: JoinRequest,
+    client: ClientInfo,
+    context: GroupContext,
+    isPending: boolean,
+  ): ErrorCode {
     const { memberId, groupInstanceId, protocolType, protocols } = request
     if (this.name === 'Dead') return ErrorCode.COORDINATOR_NOT_AVAILABLE
-    if (!this.#hasRoomFor(memberId, sizeMax)) return ErrorCode.GROUP_MAX_SIZE_REACHED
+    if (!this.#hasRoomFor(memberId, context.settings.sizeMax))
+      return ErrorCode.GROUP_MAX_SIZE_REACHED
     if (!this.members.supports(protocolType, protocols)) {
       return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
     }
     let bytes = 0
     for (const { metadata } of protocols) bytes += metadata.length
     if (bytes > METADATA_BYTES_MAX) return ErrorCode.INVALID_REQUEST
+    if (!this.#canKeep(request, client, context)) return ErrorCode.INVALID_REQUEST
     if (memberId === '') return ErrorCode.NONE
     // Static members are never given an id to come again with: the instance id may be another member's.
     if (isPending) return groupInstanceId === null ? ErrorCode.NONE : ErrorCode.UNKNOWN_MEMBER_ID
     return this.memberError(memberId, groupInstanceId)
+  }
+
+  /**
+   * Whether the group's record can hold all members with this one, whichever of its protocols is chosen. Assignments come on top of it
+   * and are looked at when they come. Who says no more than before is not refused for what others have said since.
+   */
+  #canKeep(
+    request: JoinRequest,
+    client: ClientInfo,
+    { groupId, recordBytesMax }: GroupContext,
+  ): boolean {
+    const { memberId, groupInstanceId, protocols, protocolType } = request
+    const holder =
+      groupInstanceId === null ? undefined : this.members.staticMemberId(groupInstanceId)
+    const known = this.members.get(holder ?? memberId)
+    const next = ClassicMember.joining(memberId, request, client)
+    if (known !== undefined && next.recordBytes <= known.recordBytes) return true
+    const longest = protocols.reduce((max, { name }) => Math.max(max, Buffer.byteLength(name)), 0)
+    const ids = Buffer.byteLength(groupId) + Buffer.byteLength(protocolType) + longest
+    return this.members.recordBytesWith(next, known) + ids + NUMBERS_BYTES <= recordBytesMax
   }
 
   /** When a group is over its bound, those who come back first stay. */
@@ -204,6 +238,17 @@ export class ClassicState {
     }
   }
 
+  /** For a log that is written anew. @param fits whether a record can be kept */
+  snapshot(groupId: string, fits: GroupContext['fits']): RecordOf<'groupMetadata'> {
+    const record = this.record(groupId)
+    const { value } = record
+    const isMoving = this.name !== 'Stable' && this.name !== 'Empty'
+    if (value === null || !isMoving || fits(record)) return record
+    // Members have said more since their assignments were written, and those are over.
+    const members = value.members.map(member => ({ ...member, assignment: NO_ASSIGNMENT }))
+    return { ...record, value: { ...value, members } }
+  }
+
   replay(value: Stored): void {
     for (const member of [...this.members.all]) this.members.remove(member.memberId)
     this.members.protocolType = value.protocolType === '' ? null : value.protocolType
@@ -217,6 +262,13 @@ export class ClassicState {
     if (!this.mustRebalance) this.members.leaderId = isEmpty ? null : value.leader
     this.become(isEmpty ? 'Empty' : 'Stable', value.currentStateTimestamp)
     this.#readSubscriptions()
+  }
+
+  /** What a group that takes over would write. */
+  static recordOf(state: ClassicGroupState, groupId: string): RecordOf<'groupMetadata'> {
+    const taken = new ClassicState()
+    taken.takeOver(state)
+    return taken.record(groupId)
   }
 
   takeOver(state: ClassicGroupState): void {

@@ -9,7 +9,16 @@ import type {
 } from '../group.ts'
 import type { RecordOf } from '../records.ts'
 
+/** A member id starts with at most so much of the client id. */
+export const CLIENT_ID_CHARS_MAX = 255
+
 export const NO_ASSIGNMENT: Buffer = Buffer.alloc(0)
+
+const bytesOf = (text: string): number => Buffer.byteLength(text)
+/** What is behind the name in a member id, at most. */
+const UUID_BYTES = 37
+/** Of a member in a record, besides texts and bytes: six lengths and two time-outs. */
+const MEMBER_BYTES = 4 * 2 + 2 * 4 + 2 * 4
 
 type StoredMember = NonNullable<RecordOf<'groupMetadata'>['value']>['members'][number]
 
@@ -31,6 +40,10 @@ export class ClassicMember {
   /** Broker time in ms by which it must be heard of. It does not count while an answer to a known member is parked. */
   deadline = Number.POSITIVE_INFINITY
 
+  /** The id under which it may be next counts as well as the one that it has: the one is made of what the other was. */
+  readonly idBytes: number
+  readonly #textBytes: number
+
   constructor(state: Omit<ClassicMemberState, 'assignment'>) {
     this.memberId = state.memberId
     this.instanceId = state.instanceId
@@ -39,6 +52,9 @@ export class ClassicMember {
     this.rebalanceTimeoutMs = state.rebalanceTimeoutMs
     this.sessionTimeoutMs = state.sessionTimeoutMs
     this.protocols = state.protocols
+    const [instance, client] = [bytesOf(this.instanceId ?? ''), bytesOf(this.clientId)]
+    this.idBytes = Math.max(bytesOf(this.memberId), Math.max(instance, client) + UUID_BYTES)
+    this.#textBytes = this.idBytes + instance + client + bytesOf(this.clientHost)
   }
 
   static joining(memberId: string, request: JoinRequest, client: ClientInfo): ClassicMember {
@@ -63,6 +79,13 @@ export class ClassicMember {
     })
     member.assignment = stored.assignment
     return member
+  }
+
+  /** Of its part of the group's record at most, whichever protocol is chosen; without its assignment. */
+  get recordBytes(): number {
+    let metadata = 0
+    for (const protocol of this.protocols) metadata = Math.max(metadata, protocol.metadata.length)
+    return this.#textBytes + MEMBER_BYTES + metadata
   }
 
   update(request: JoinRequest): void {

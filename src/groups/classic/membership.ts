@@ -93,6 +93,18 @@ export class Membership {
     return count
   }
 
+  /** Of the group's record at most with this member in the place of another: all but ids of the group, protocol and assignments. */
+  recordBytesWith(next: ClassicMember, replaced: ClassicMember | undefined): number {
+    let bytes = next.recordBytes
+    let leader = next.idBytes
+    for (const member of this.#members.values()) {
+      if (member === replaced) continue
+      bytes += member.recordBytes
+      leader = Math.max(leader, member.idBytes)
+    }
+    return bytes + leader
+  }
+
   /** The next time in ms of broker time at which a session may be over. */
   earliestDeadline(now: number): number {
     let earliest = Number.POSITIVE_INFINITY

@@ -40,6 +40,7 @@ function upgradeRecords(classic: ClassicGroupState, context: GroupContext): Cons
   const store = new Store(context.groupId)
   const records: ConsumerRecord[] = []
   const put = (record: ConsumerRecord): void => {
+    if (!context.fits(record)) refuse('what a member says or has is too large to be kept.')
     store.apply(record)
     records.push(record)
   }

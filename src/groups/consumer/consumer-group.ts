@@ -14,6 +14,7 @@ import type {
   ConsumerGroupHeartbeatRequest,
   ConsumerGroupHeartbeatResponse,
 } from '../../protocol/messages/68-consumer-group-heartbeat.ts'
+import { ClassicState } from '../classic/classic-state.ts'
 import type {
   ClassicGroupState,
   ClientInfo,
@@ -227,6 +228,13 @@ export class ConsumerGroup implements Group {
     const core = this.#core
     if (core.downgrade === null) return null
     const state = downgraded(core)
+    if (!core.context.fits(ClassicState.recordOf(state, core.context.groupId))) {
+      // As one classic group its members do not fit into one record: they stay as they are, and join again for a new epoch.
+      core.downgrade = null
+      core.bumpEpoch()
+      core.flush()
+      return null
+    }
     core.context.write([...core.take(), ...core.store.tombstones()])
     this.#isClosed = true
     return state

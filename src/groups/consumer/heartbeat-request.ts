@@ -1,6 +1,7 @@
 import { BrokerError } from '../../errors.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import type { ConsumerGroupHeartbeatRequest } from '../../protocol/messages/68-consumer-group-heartbeat.ts'
+import { isUtf8Text } from '../../protocol/reader.ts'
 import type { ClientInfo } from '../group.ts'
 import { LEFT_FOR_A_WHILE, type MemberInfo } from './member.ts'
 
@@ -29,6 +30,7 @@ export function checkHeartbeat(
   if (request.groupId === '') refuse('GroupId may not be empty.')
   if (request.instanceId === '') refuse('InstanceId may not be empty.')
   if (request.rackId === '') refuse('RackId may not be empty.')
+  checkTexts(request)
   let chars = 0
   for (const name of request.subscribedTopicNames ?? []) chars += name.length
   if (chars > SUBSCRIPTION_CHARS_MAX) refuse(`SubscribedTopicNames have ${chars} characters.`)
@@ -41,6 +43,17 @@ export function checkHeartbeat(
     const message = `ServerAssignor ${serverAssignor} is not among ${assignors.join(', ')}.`
     throw new BrokerError(ErrorCode.UNSUPPORTED_ASSIGNOR, message)
   }
+}
+
+/** What is kept of it must come back as it was sent. */
+function checkTexts(request: Request): void {
+  const { groupId, memberId, instanceId, rackId, subscribedTopicRegex } = request
+  const texts = { groupId, memberId, instanceId, rackId, subscribedTopicRegex }
+  for (const [name, text] of Object.entries(texts)) {
+    if (text !== null && !isUtf8Text(text)) refuse(`${name} is no UTF-8.`)
+  }
+  const isText = request.subscribedTopicNames?.every(isUtf8Text) ?? true
+  if (!isText) refuse('SubscribedTopicNames are no UTF-8.')
 }
 
 function checkJoin(request: Request): void {

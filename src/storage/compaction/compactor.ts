@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { BatchOpener } from '../../protocol/batch-content.ts'
 import * as batch from '../../protocol/record-batch.ts'
 import { isUnreadable } from '../../protocol/records.ts'
+import { RELATIVE_OFFSET_MAX } from '../batch-scanner.ts'
 import type { SegmentExtent } from '../commands.ts'
 import { damaged } from '../corrupt-log.ts'
 import type { FileSystem } from '../fs.ts'
@@ -68,7 +69,6 @@ const CHUNK_BYTES = 128 * 1024
 const FLUSH_BYTES = 1024 * 1024
 /** Segments that one cleaned segment may stand for. */
 const GROUP_SEGMENTS_MAX = 256
-const RELATIVE_OFFSET_MAX = 0x7fffffff
 
 /**
  * Compacts a log: of every key only the newest record stays, offsets stay as they are (Cleaner.java). First the newest offset
@@ -146,7 +146,8 @@ export class Compactor {
   #learnBatch(bytes: Buffer): boolean {
     const baseOffset = batch.baseOffset(bytes)
     try {
-      const records = this.#opener.open(bytes)
+      // One that cannot be read to its end stays as it is, and supersedes nothing.
+      const records = this.#opener.open(bytes).verified()
       while (records.next()) {
         if (records.key === null) continue
         if (!this.#keys.put(records.key, baseOffset + records.offsetDelta)) return this.#full(bytes)

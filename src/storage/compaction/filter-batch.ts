@@ -1,5 +1,6 @@
 import type { BatchOpener } from '../../protocol/batch-content.ts'
 import type { RawRecords } from '../../protocol/raw-records.ts'
+import { Reader } from '../../protocol/reader.ts'
 import * as batch from '../../protocol/record-batch.ts'
 import { putVarint, sealBatch, varintBytes } from '../../protocol/records.ts'
 
@@ -38,12 +39,13 @@ export function filterBatch(
   if (kept.isWhole && !needsHorizon) return bytes
   const attributes = batch.attributes(bytes)
   const deleteHorizon = needsHorizon ? context.newHorizon : batch.NO_TIMESTAMP
-  const shift = needsHorizon ? batch.baseTimestamp(bytes) - deleteHorizon : 0
-  const content = shift === 0 ? joined(kept, records.content) : shifted(kept, records, shift)
+  const baseTimestamp = bytes.readBigInt64BE(27)
+  const shift = needsHorizon ? BigInt.asIntN(64, baseTimestamp - BigInt(deleteHorizon)) : 0n
+  const content = shift === 0n ? joined(kept, records.content) : shifted(kept, records, shift)
   const header = Buffer.from(bytes.subarray(0, batch.BATCH_HEADER_BYTES))
   const maxTimestamp = batch.isLogAppendTime(attributes)
-    ? batch.maxTimestamp(bytes)
-    : batch.baseTimestamp(bytes) + kept.maxDelta
+    ? bytes.readBigInt64BE(35)
+    : newest(kept, records.content, baseTimestamp)
   batch.setKept(header, { count: kept.ranges.length, maxTimestamp, deleteHorizon })
   return sealBatch(header, context.opener.compress(content, attributes))
 }
@@ -61,8 +63,13 @@ interface Kept {
   readonly ranges: readonly Range[]
   readonly isWhole: boolean
   readonly hasTombstone: boolean
+  /** The largest timestamp delta, and whether all are so small that sums of them are exact numbers. */
   readonly maxDelta: number
+  readonly isNear: boolean
 }
+
+/** Deltas up to it can be added up with times of today without leaving what a number holds exactly. */
+const NEAR = 2 ** 50
 
 function choose(bytes: Buffer, records: RawRecords, verdict: Verdict): Kept {
   const baseOffset = batch.baseOffset(bytes)
@@ -70,6 +77,7 @@ function choose(bytes: Buffer, records: RawRecords, verdict: Verdict): Kept {
   let isWhole = true
   let hasTombstone = false
   let maxDelta = Number.NEGATIVE_INFINITY
+  let isNear = true
   const isControl = batch.isControl(batch.attributes(bytes))
   while (records.next()) {
     if (!verdict.keeps(records, baseOffset + records.offsetDelta)) {
@@ -79,9 +87,10 @@ function choose(bytes: Buffer, records: RawRecords, verdict: Verdict): Kept {
     const { start, end, timestampAt, timestampEnd, timestampDelta } = records
     ranges.push({ start, end, timestampAt, timestampEnd, timestampDelta })
     maxDelta = Math.max(maxDelta, timestampDelta)
+    isNear &&= Math.abs(timestampDelta) <= NEAR
     if (!records.hasValue && !isControl) hasTombstone = true
   }
-  return { ranges, isWhole, hasTombstone, maxDelta }
+  return { ranges, isWhole, hasTombstone, maxDelta, isNear }
 }
 
 function emptied(bytes: Buffer): Buffer {
@@ -94,18 +103,58 @@ function joined({ ranges }: Kept, content: Buffer): Buffer {
   return Buffer.concat(ranges.map(({ start, end }) => content.subarray(start, end)))
 }
 
+/** The largest timestamp of what is kept. Java adds up int64s, past their ends too. */
+function newest(
+  { ranges, maxDelta, isNear }: Kept,
+  content: Buffer,
+  baseTimestamp: bigint,
+): bigint {
+  const sum = (delta: bigint): bigint => BigInt.asIntN(64, baseTimestamp + delta)
+  if (isNear && isSmall(baseTimestamp)) return sum(BigInt(maxDelta))
+  return ranges.reduce(
+    (best, range) => {
+      const timestamp = sum(exactDelta(content, range))
+      return timestamp > best ? timestamp : best
+    },
+    -(2n ** 63n),
+  )
+}
+
+const isSmall = (value: bigint): boolean => value >= -BigInt(NEAR) && value <= BigInt(NEAR)
+
+const exactDelta = (content: Buffer, { timestampAt, timestampEnd }: Range): bigint =>
+  new Reader(content, timestampAt, timestampEnd).bigVarlong('timestampDelta')
+
 /** The records with every timestamp delta raised: the batch's base timestamp has gone down by as much. */
-function shifted({ ranges }: Kept, { content }: RawRecords, shift: number): Buffer {
+function shifted(kept: Kept, { content }: RawRecords, shift: bigint): Buffer {
+  const isExact = kept.isNear && isSmall(shift)
+  const near = Number(shift)
   const parts: Buffer[] = []
-  for (const { end, timestampAt, timestampEnd, timestampDelta } of ranges) {
-    const delta = timestampDelta + shift
-    const attributesAt = timestampAt - 1
-    const bytes = 1 + varintBytes(delta) + (end - timestampEnd)
-    const front = Buffer.allocUnsafe(varintBytes(bytes) + 1 + varintBytes(delta))
-    let at = putVarint(front, 0, bytes)
-    front[at++] = content[attributesAt]!
-    putVarint(front, at, delta)
-    parts.push(front, content.subarray(timestampEnd, end))
+  for (const range of kept.ranges) {
+    const { end, timestampAt, timestampEnd, timestampDelta } = range
+    const delta = isExact
+      ? varintOf(timestampDelta + near)
+      : bigVarint(BigInt.asIntN(64, exactDelta(content, range) + shift))
+    const bytes = 1 + delta.length + (end - timestampEnd)
+    const front = Buffer.allocUnsafe(varintBytes(bytes) + 1)
+    const at = putVarint(front, 0, bytes)
+    front[at] = content[timestampAt - 1]! // its attributes
+    parts.push(front, delta, content.subarray(timestampEnd, end))
   }
   return Buffer.concat(parts)
+}
+
+function varintOf(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(varintBytes(value))
+  putVarint(bytes, 0, value)
+  return bytes
+}
+
+/** Zig-zag, for what a number does not hold exactly. */
+function bigVarint(value: bigint): Buffer {
+  const octets: number[] = []
+  let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
+  for (; rest > 0x7fn; rest >>= 7n) octets.push(Number(rest & 0x7fn) | 0x80)
+  octets.push(Number(rest))
+  return Buffer.from(octets)
 }

@@ -1,8 +1,11 @@
 import type { BatchOpener } from '../../protocol/batch-content.ts'
 import * as batch from '../../protocol/record-batch.ts'
+import { isUnreadable } from '../../protocol/records.ts'
 
 const MARKER_ABORT = 0
 const MARKER_COMMIT = 1
+/** Of a marker that says something else or cannot be read: it stays. */
+const UNKNOWN = -1
 
 /** A transaction whose marker says that it was aborted. */
 interface Aborted {
@@ -98,7 +101,12 @@ export class TransactionFilter {
 /** Of a control batch; null if its record is gone. The key is {int16 version, int16 type}. */
 function markerType(bytes: Buffer, opener: BatchOpener): number | null {
   if (batch.recordsCount(bytes) === 0) return null
-  const records = opener.open(bytes)
-  if (!records.next() || records.key === null || records.key.length < 4) return -1
-  return records.key.readInt16BE(2)
+  try {
+    const records = opener.open(bytes)
+    if (!records.next() || records.key === null || records.key.length < 4) return UNKNOWN
+    return records.key.readInt16BE(2)
+  } catch (error) {
+    if (!isUnreadable(error)) throw error
+    return UNKNOWN
+  }
 }

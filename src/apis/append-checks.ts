@@ -1,0 +1,68 @@
+import type { BrokerContext } from '../broker-context.ts'
+import { isCompacted } from '../configs/topic.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { checkKeys, type KeyRefusal } from '../topics/keyed-records.ts'
+import type { Partition } from '../topics/partition.ts'
+import { isInternalTopic } from '../topics/topic-names.ts'
+import { checkBatch, type Refusal } from './batch-checks.ts'
+
+export const ACKS_ALL = -1
+/** One broker is its partitions' only replica. */
+const IN_SYNC_REPLICAS = 1
+
+/** Why a batch is not appended; of records without keys, which. */
+export interface AppendRefusal extends Refusal {
+  readonly recordErrors?: KeyRefusal['recordErrors']
+}
+
+/**
+ * What is looked at before a batch of somebody outside goes to its worker: the same for Produce and for embedded appends. On
+ * compacted topics the keys of its records come after it.
+ * @returns null if it may be appended
+ */
+export function appendRefusal(
+  broker: BrokerContext,
+  partition: Partition,
+  records: Buffer | null,
+  acks: number,
+  version: number,
+  now: number,
+): AppendRefusal | null {
+  const { config } = partition
+  const full = broker.refusesAppends
+  if (full !== null) return refusal(ErrorCode.KAFKA_STORAGE_ERROR, full)
+  if (partition.offline !== null) {
+    const message = `the partition is offline: ${partition.offline}`
+    return refusal(ErrorCode.KAFKA_STORAGE_ERROR, message)
+  }
+  // In Kafka a client that calls itself __admin_client may: its records would be read at the next start, and not before.
+  if (isInternalTopic(partition.topic)) {
+    return refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, `only brokers write to ${partition.topic}`)
+  }
+  if (acks === ACKS_ALL && config.minInsyncReplicas > IN_SYNC_REPLICAS) {
+    const message = `min.insync.replicas is ${config.minInsyncReplicas}, in sync is this broker alone`
+    return refusal(ErrorCode.NOT_ENOUGH_REPLICAS, message)
+  }
+  if (records === null) return refusal(ErrorCode.INVALID_RECORD, 'no records were sent')
+  const { batchBytesMax } = broker.options.limits
+  return checkBatch(records, config, batchBytesMax, version, now)
+}
+
+/** On a compacted topic a batch is opened as well; this may take as long as the batch is large. */
+export function keysRefusal(
+  broker: BrokerContext,
+  partition: Partition,
+  records: Buffer,
+): AppendRefusal | null {
+  const { opener } = broker.registry
+  if (opener === null || !isCompacted(partition.config)) return null
+  return keylessRefusal(checkKeys(records, opener))
+}
+
+export const keylessRefusal = (keyless: KeyRefusal | null): AppendRefusal | null =>
+  keyless === null ? null : { errorCode: ErrorCode.INVALID_RECORD, ...keyless }
+
+const refusal = (errorCode: ErrorCode, errorMessage: string): AppendRefusal => ({
+  errorCode,
+  errorMessage,
+})

@@ -135,6 +135,7 @@ export class BrokerNode implements BrokerContext {
       const code = await loadLateModules()
       const log = (await logger) ?? code.pino({ level: 'silent' })
       for (const warning of options.warnings) log.warn({}, warning)
+      if (dataDir.lockDoubt !== null) log.warn({}, dataDir.lockDoubt)
       const store = new LocalMetadataStore(realFileSystem, dataDir.path)
       undo.unshift(() => store.close())
       if (store.recovered !== null) {

@@ -1,9 +1,10 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { realFileSystem, replaceFile } from '../storage/fs.ts'
+import { type FolderLock, lockFolder } from './folder-lock.ts'
+import { FolderTaken } from './lock-claims.ts'
 import { randomUuid } from './uuid.ts'
 
-const LOCK = '.lock'
 const CLEAN = '.kafka_cleanshutdown'
 const META = 'meta.properties'
 /** Kafka's metadata log: no other broker has it. */
@@ -14,11 +15,8 @@ export class DataDirError extends Error {
   override readonly name = 'DataDirError'
 }
 
-/** Folders that brokers of this process hold: the pid in the lock file cannot tell those apart. */
-const heldHere = new Set<string>()
-
 /**
- * The data folder as a whole: one live broker at a time, whose cluster it belongs to, and whether it was left clean.
+ * The data folder as a whole: one live broker at a time (folder-lock.ts), whose cluster it belongs to, and whether it was left clean.
  * File names are Kafka's.
  */
 export class DataDir {
@@ -28,6 +26,7 @@ export class DataDir {
   readonly wasClean: boolean
   /** Nothing was here before. */
   readonly isNew: boolean
+  readonly #lock: FolderLock
 
   constructor(path: string, nodeId: number, clusterId: string | null) {
     try {
@@ -36,9 +35,9 @@ export class DataDir {
       throw new DataDirError(`The data folder ${path} cannot be made: ${(error as Error).message}`)
     }
     this.path = fs.realpathSync(path)
-    lock(this.path)
+    checkNotKafkas(this.path)
+    this.#lock = lock(this.path)
     try {
-      checkNotKafkas(this.path)
       const meta = readMeta(join(this.path, META))
       this.isNew = meta === null
       this.clusterId = checkMeta(this.path, meta, nodeId, clusterId)
@@ -72,9 +71,14 @@ export class DataDir {
     replaceFile(realFileSystem, join(this.path, CLEAN), Buffer.from('{"version":0}\n'))
   }
 
+  /** Why the folder may have a second owner all the same; null where the kernel rules that out. */
+  get lockDoubt(): string | null {
+    return this.#lock.doubt
+  }
+
+  /** Idempotent. The caller has ended whatever writes to the folder. */
   unlock(): void {
-    heldHere.delete(this.path)
-    fs.rmSync(join(this.path, LOCK), { force: true })
+    this.#lock.release()
   }
 }
 
@@ -119,65 +123,15 @@ function checkMeta(
   return foundCluster ?? clusterId ?? randomUuid()
 }
 
-/** Takes the folder for this process, or says who has it. A lock whose process is gone is taken over. */
-function lock(dir: string): void {
-  const path = join(dir, LOCK)
-  const inUse = (by: string): DataDirError =>
-    new DataDirError(
-      `The data folder ${dir} is in use by ${by}: stop it first, or use another log.dirs.`,
-    )
-  if (heldHere.has(dir)) throw inUse('another broker in this process')
+/** Takes the folder for this broker, or says who has it. */
+function lock(dir: string): FolderLock {
   try {
-    for (;;) {
-      try {
-        const fd = fs.openSync(path, 'wx')
-        fs.writeSync(fd, `${process.pid} ${startTimeOf(process.pid)}\n`)
-        fs.closeSync(fd)
-        heldHere.add(dir)
-        return
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      }
-      const [pid, started] = fs.readFileSync(path, 'utf8').trim().split(' ')
-      const alive = isAlive(Number(pid)) && startTimeOf(Number(pid)) === started
-      if (alive && Number(pid) !== process.pid) throw inUse(`the process ${pid}`)
-      // Moved aside before it is removed: of two starters that see the same dead lock only one can move it.
-      const stale = `${path}.${process.pid}`
-      fs.renameSync(path, stale)
-      fs.rmSync(stale)
-    }
+    return lockFolder(dir)
   } catch (error) {
-    if (error instanceof DataDirError) throw error
-    throw new DataDirError(`The data folder ${dir} cannot be written: ${(error as Error).message}`)
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false
-  try {
-    process.kill(pid, 0)
-    return !isZombie(pid)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-/** Ended, and its parent has not noticed yet. As long as it has other threads one of them may be amid a write. */
-function isZombie(pid: number): boolean {
-  return 'ZX'.includes(statOf(pid)[0] ?? '-') && fs.readdirSync(`/proc/${pid}/task`).length === 1
-}
-
-/** When a process started, so that a number used again is not taken for its earlier owner; '-' where /proc is missing. */
-function startTimeOf(pid: number): string {
-  return statOf(pid)[19] ?? '-'
-}
-
-/** What /proc says of a process behind its name, beginning with its state; nothing where /proc is missing. */
-function statOf(pid: number): string[] {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return []
+    const why =
+      error instanceof FolderTaken
+        ? `is in use by ${error.holder}: stop it first, or use another log.dirs.`
+        : `cannot be written: ${(error as Error).message}`
+    throw new DataDirError(`The data folder ${dir} ${why}`)
   }
 }

@@ -1,12 +1,10 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DataDir, DataDirError } from '../../src/topics/data-dir.ts'
+import { LockTaker } from '../lib/lock-takers.ts'
 
 const root = fs.mkdtempSync(join(tmpdir(), 'odradek-data-dir-'))
 let dirs = 0
@@ -17,24 +15,6 @@ const newPath = (): string => join(root, String(dirs++))
 
 function refused(open: () => unknown, why: RegExp): void {
   assert.throws(open, (error: Error) => error instanceof DataDirError && why.test(error.message))
-}
-
-function writeLock(content: string): string {
-  const path = newPath()
-  fs.mkdirSync(path)
-  fs.writeFileSync(join(path, '.lock'), content)
-  return path
-}
-
-/** When a process started, as the lock names it: field 22 of /proc/<pid>/stat, '-' where there is no /proc. */
-function startTimeOf(pid: number): string {
-  if (!fs.existsSync(`/proc/${pid}/stat`)) return '-'
-  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!
-}
-
-function deadPid(): number {
-  return spawnSync(process.execPath, ['--version']).pid
 }
 
 test('a new folder is made, clean, with a cluster id that stays', () => {
@@ -79,32 +59,15 @@ test('two brokers of one process do not share a folder, by whatever name', () =>
   new DataDir(link, 1, null).unlock()
 })
 
-test('a folder locked by a live process is refused with its pid, and the lock stays', () => {
-  const pid = process.ppid
-  const path = writeLock(`${pid} ${startTimeOf(pid)}\n`)
-  refused(() => new DataDir(path, 1, null), new RegExp(`in use by the process ${pid}:`))
+test('a folder that a live process has is refused with its pid', async () => {
+  const path = newPath()
+  fs.mkdirSync(path)
+  await using other = new LockTaker()
+  assert.ok((await other.take(path, 0)).held)
+  refused(() => new DataDir(path, 1, null), new RegExp(`in use by the process ${other.child.pid}:`))
   assert.equal(fs.readdirSync(path), ['.lock'])
-})
-
-test('a lock whose process is gone is taken over', () => {
-  const path = writeLock(`${deadPid()} 12345\n`)
-  const dir = new DataDir(path, 1, null)
-  const held = fs.readFileSync(join(path, '.lock'), 'utf8')
-  assert.is(held, `${process.pid} ${startTimeOf(process.pid)}\n`)
-  dir.unlock()
-  assert.not.ok(fs.existsSync(join(path, '.lock')))
-})
-
-if (fs.existsSync('/proc/self/stat')) {
-  test('a lock whose pid belongs to another process by now is taken over', () => {
-    new DataDir(writeLock(`${process.ppid} 1\n`), 1, null).unlock()
-  })
-}
-
-test('an empty or foreign lock, and one with our own pid from before, are taken over', () => {
-  for (const content of ['', 'hello\n', '-1 -\n', `${process.pid} ${startTimeOf(process.pid)}\n`]) {
-    new DataDir(writeLock(content), 1, null).unlock()
-  }
+  await other.kill()
+  new DataDir(path, 1, null).unlock()
 })
 
 test('a folder of another cluster or node is refused, and can be used by its own', () => {
@@ -148,20 +111,5 @@ test('the folder of an Apache Kafka broker is refused, and left as it is', () =>
   refused(() => new DataDir(path, 1, null), /holds the data of an Apache Kafka broker/)
   assert.equal(fs.readdirSync(path).sort(), ['__cluster_metadata-0', 'meta.properties'])
 })
-
-if (process.platform === 'linux') {
-  test('a process that was killed and that nobody has waited for holds nothing', async () => {
-    // The shell's child ends and stays a zombie: what the shell has become does not wait for it.
-    const parent = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 30'])
-    try {
-      const [line] = await once(parent.stdout, 'data')
-      const pid = Number(String(line))
-      while (!/\) Z /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'))) await turn()
-      new DataDir(writeLock(`${pid} ${startTimeOf(pid)}`), 1, null).unlock()
-    } finally {
-      parent.kill('SIGKILL')
-    }
-  })
-}
 
 test.run()

@@ -138,9 +138,7 @@ export class BrokerNode implements BrokerContext {
       if (dataDir.lockDoubt !== null) log.warn({}, dataDir.lockDoubt)
       const store = new LocalMetadataStore(realFileSystem, dataDir.path)
       undo.unshift(() => store.close())
-      if (store.recovered !== null) {
-        log.warn(store.recovered, 'cut a torn record off the metadata log; a copy is kept')
-      }
+      for (const note of store.notes) log.warn({}, note)
       const brokerEpoch = await nextBrokerEpoch(store, nodeId)
       const configs = new DynamicConfigs(store, options)
       await configs.load()

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { type FileSystem, readFile, replaceFile } from '../storage/fs.ts'
+import { type FileSystem, readFile, replaceFile, replaceFiles } from '../storage/fs.ts'
 import { type CopyContent, NO_STATE, readCopy, type Transaction } from './log-file.ts'
 
 /** Both hold all of it: what is lost or damaged in one is in the other. */
@@ -118,10 +118,11 @@ export class MetadataCopies {
     this.bytes += line.length
   }
 
-  /** Writes both anew, one after the other: at every moment one of them is whole. */
+  /** Writes both anew; at every moment each of them is whole. */
   replace(content: Buffer): void {
     this.close()
-    for (const name of COPIES) replaceFile(this.#files, join(this.#dir, name), content)
+    const paths = COPIES.map(name => join(this.#dir, name))
+    replaceFiles(this.#files, paths, content)
     this.bytes = content.length
     this.open()
   }

@@ -16,7 +16,7 @@ import type {
   PartitionToOpen,
 } from './commands.ts'
 import { CompletionWriter } from './completion-writer.ts'
-import { moveStrayAside, removeLeftovers, removeSmall } from './folders.ts'
+import { clearWay, removeLeftovers, removePartitions, sweep } from './folders.ts'
 import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
 import { Journal, journalPath } from './journal.ts'
@@ -316,9 +316,10 @@ export class PartitionStore {
       log: handle => this.#owned(handle).log,
       online: handle => this.#online(handle).log,
     }),
-    open: ({ partitions, recovering }) => {
+    open: ({ partitions, recovering, deleted }) => {
       const unflushed: OwnedLog[] = []
-      let views = partitions.map(p => this.#open(p, recovering, unflushed))
+      const ids = new Set(deleted)
+      let views = partitions.map(p => this.#open(p, recovering, ids, unflushed))
       // All at once: the first flush takes most of the others' work with it.
       if (unflushed.length > 0) this.#o.files.fsyncDir(this.#o.dataDir)
       for (const owned of unflushed) {
@@ -330,6 +331,10 @@ export class PartitionStore {
       })
       const notes = this.#notes.splice(0)
       return { views, notes }
+    },
+    sweep: ({ folders, deleted }) => {
+      const known = { deleted: new Set(deleted), journalled: this.#left.journalled }
+      return { notes: sweep(this.#o.files, this.#o.dataDir, folders, known) }
     },
     ready: ({ workers }) => {
       this.#isReady = true
@@ -355,12 +360,9 @@ export class PartitionStore {
       return viewOf(handle, log)
     },
     delete: ({ handles }) => {
-      const doomed: string[] = []
-      for (const handle of handles) {
-        const left = this.#delete(handle)
-        if (left !== null) doomed.push(left)
-      }
-      return { doomed }
+      const dirs = handles.map(handle => this.#forget(handle)).filter(dir => dir !== null)
+      if (dirs.length > 0) this.#checkpointStale = true
+      return removePartitions(this.#o.files, this.#o.dataDir, dirs)
     },
     retention: ({ handles }) => {
       const removals: { owned: OwnedLog; removed: Segment[] }[] = []
@@ -419,7 +421,12 @@ export class PartitionStore {
   }
 
   /** Opens a partition: at the start of the broker with recovery, later as a new and empty one. */
-  #open(p: PartitionToOpen, recovering: boolean, unflushed: OwnedLog[]): LogView {
+  #open(
+    p: PartitionToOpen,
+    recovering: boolean,
+    deleted: ReadonlySet<string>,
+    unflushed: OwnedLog[],
+  ): LogView {
     const { files, dataDir, clean } = this.#o
     const { handle, partition } = p
     const key = keyOf(p.topicId, p.partition)
@@ -429,8 +436,9 @@ export class PartitionStore {
     try {
       const isKnown = this.#left.safePoints.has(key) || journal.length > 0
       if (!recovering || (!isKnown && isOfOtherTopic(files, dir, p.topicId))) {
-        const aside = moveStrayAside(files, dir, this.#o.now())
-        if (aside !== null) this.#notes.push(aside)
+        const { journalled } = this.#left
+        const cleared = clearWay(files, dir, { deleted, journalled })
+        if (cleared !== null) this.#notes.push(cleared)
       }
       const { log, notes, isNew } = recover(files, {
         ...safe,
@@ -461,26 +469,18 @@ export class PartitionStore {
     }
   }
 
-  /** @returns the folder, if something is left of it that is to be freed */
-  #delete(handle: number): string | null {
-    const { files, dataDir } = this.#o
+  /** @returns the partition's folder, if it has one here */
+  #forget(handle: number): string | null {
     const owned = this.#logs.get(handle)
-    const dir = owned?.log.dir ?? this.#unopened.get(handle)?.dir
-    if (dir === undefined) return null
+    const dir = owned?.log.dir ?? this.#unopened.get(handle)?.dir ?? null
     this.#logs.delete(handle)
     this.#unopened.delete(handle)
     if (owned !== undefined) {
       for (const set of this.#protected) set.delete(owned)
       this.#openLogs.forget(owned)
-      for (const segment of owned.log.segments) segment.close()
+      for (const segment of owned.log.segments) this.#guard(owned, () => segment.close())
     }
-    if (!files.exists(dir)) return null
-    // Renamed first: a crash amid the removal leaves a name that the next start knows to remove.
-    const doomed = `${dir}.${this.#o.now()}-delete`
-    files.rename(dir, doomed)
-    files.fsyncDir(dataDir)
-    this.#checkpointStale = true
-    return removeSmall(files, doomed) ? doomed : null
+    return dir
   }
 
   #close(): { clean: boolean } {

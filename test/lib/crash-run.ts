@@ -429,7 +429,7 @@ export class CrashRun {
     const again = this.#newModel(
       index,
       generation,
-      r.chance(0.5) ? `topic${generation}` : undefined,
+      r.chance(0.5) ? `again${generation}-topic` : undefined,
     )
     models[index] = again
     deleted.push(old.open.topicId)

@@ -58,6 +58,7 @@ export class DataDir {
     try {
       const notes: string[] = []
       const meta = readMeta(this.path)
+      if (meta !== null) this.#hold()
       checkMeta(this.path, meta, nodeId, clusterId)
       const isHeadless = !hasMetadata(this.path)
       if (isHeadless) refuseHeadless(this.path, dataIn(this.path))
@@ -116,7 +117,17 @@ export class DataDir {
     const directoryId = randomUuid()
     const made = copy ?? { clusterId: clusterId ?? randomUuid(), nodeId: this.#nodeId, directoryId }
     writeMeta(this.path, made)
+    this.#hold()
     return made
+  }
+
+  /** Also by its identity: `.lock` is what people remove when a start says that the folder is in use. */
+  #hold(): void {
+    try {
+      this.#lock.hold(join(this.path, META))
+    } catch (error) {
+      throw refusal(this.path, error)
+    }
   }
 
   /** Journals that an earlier start had: records may be in them and nowhere else. */
@@ -227,10 +238,14 @@ function lock(dir: string): FolderLock {
   try {
     return lockFolder(dir)
   } catch (error) {
-    const why =
-      error instanceof FolderTaken
-        ? `is in use by ${error.holder}: stop it first, or use another log.dirs.`
-        : `cannot be written: ${(error as Error).message}`
-    throw new DataDirError(`The data folder ${dir} ${why}`)
+    throw refusal(dir, error)
   }
+}
+
+function refusal(dir: string, error: unknown): DataDirError {
+  const why =
+    error instanceof FolderTaken
+      ? `is in use by ${error.holder}: stop it first, or use another log.dirs.`
+      : `cannot be written: ${(error as Error).message}`
+  return new DataDirError(`The data folder ${dir} ${why}`)
 }

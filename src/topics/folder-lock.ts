@@ -16,6 +16,11 @@ const FLOCK_TAKEN = 1
 export interface FolderLock {
   /** Why two brokers could own the folder in spite of it; null: the kernel sees to it that they cannot. */
   readonly doubt: string | null
+  /**
+   * Locks another file of the folder as well: whoever removes `.lock` for being in the way still finds that taken.
+   * @throws FolderTaken
+   */
+  hold(path: string): void
   release(): void
 }
 
@@ -84,32 +89,60 @@ export function lockFolder(dir: string, ways: readonly LockWay[] = LOCK_WAYS): F
   try {
     const outcome = tryAll(ways, fd)
     if (outcome === 'taken') throw new FolderTaken(holderOf(dir, path))
-    const release = outcome === 'unable' ? claimFolder(dir) : () => {}
+    const giveUp = outcome === 'unable' ? claimFolder(dir) : () => {}
     fs.ftruncateSync(fd)
     fs.writeSync(fd, `${process.pid} ${hostname()}\n`, 0)
     heldHere.add(dir)
-    return {
-      doubt: outcome === 'unable' ? doubtOf(dir) : null,
-      release: releaser(dir, fd, release),
-    }
+    const doubt = outcome === 'unable' ? doubtOf(dir) : null
+    return new HeldLock(dir, ways, fd, doubt, giveUp)
   } catch (error) {
     fs.closeSync(fd)
     throw error
   }
 }
 
-function releaser(dir: string, fd: number, release: () => void): () => void {
-  let isHeld = true
-  return () => {
-    if (!isHeld) return
-    isHeld = false
-    heldHere.delete(dir)
-    release()
+class HeldLock implements FolderLock {
+  readonly doubt: string | null
+  readonly #dir: string
+  readonly #ways: readonly LockWay[]
+  readonly #fd: number
+  readonly #others: number[] = []
+  readonly #giveUp: () => void
+  #isHeld = true
+
+  constructor(
+    dir: string,
+    ways: readonly LockWay[],
+    fd: number,
+    doubt: string | null,
+    giveUp: () => void,
+  ) {
+    this.#dir = dir
+    this.#ways = ways
+    this.#fd = fd
+    this.doubt = doubt
+    this.#giveUp = giveUp
+  }
+
+  hold(path: string): void {
+    // What is locked there, nobody can read or replace.
+    if (process.platform === 'win32') return
+    const fd = fs.openSync(path, fs.constants.O_RDWR)
+    this.#others.push(fd)
+    if (tryAll(this.#ways, fd) === 'taken') throw new FolderTaken('another process')
+  }
+
+  release(): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    heldHere.delete(this.#dir)
+    this.#giveUp()
+    for (const fd of this.#others) fs.closeSync(fd)
     // Nobody is to be named who has it no more; a failure to say so is no reason to keep it.
     try {
-      fs.ftruncateSync(fd)
+      fs.ftruncateSync(this.#fd)
     } finally {
-      fs.closeSync(fd)
+      fs.closeSync(this.#fd)
     }
   }
 }

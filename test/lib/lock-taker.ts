@@ -26,7 +26,8 @@ function lockByPid(dir: string): () => void {
 
 function lock(dir: string, way: number): () => void {
   if (way === PID_FILE) return lockByPid(dir)
-  return lockFolder(dir, way < 0 ? [] : [LOCK_WAYS[way]!]).release
+  const held = lockFolder(dir, way < 0 ? [] : [LOCK_WAYS[way]!])
+  return () => held.release()
 }
 
 function take({ dir, way, at }: Order): Answer {

@@ -204,6 +204,22 @@ test('two brokers of one process do not share a folder, by whatever name', async
   await openAndLeave(link)
 })
 
+test('a lock file that was removed from a live broker lets nobody in', async () => {
+  const path = newPath()
+  for (const wasThere of [false, true]) {
+    const first = new DataDir(path, 1, null)
+    assert.is(first.isNew, !wasThere)
+    await first.begin()
+    fs.rmSync(join(path, '.lock'))
+    const before = COPIES.map(name => fs.statSync(join(path, name)).ino)
+    refused(() => new DataDir(path, 1, null), /in use by another process/)
+    const after = COPIES.map(name => fs.statSync(join(path, name)).ino)
+    assert.equal(after, before, 'the metadata was not written anew')
+    await leave(first)
+  }
+  await openAndLeave(path)
+})
+
 test('a folder that a live process has is refused with its pid', async () => {
   const path = newPath()
   fs.mkdirSync(path)

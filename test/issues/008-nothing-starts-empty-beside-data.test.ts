@@ -114,6 +114,27 @@ test('the journal deleted after a crash: refused, until it is put back or given 
   await expectAllThere(dir)
 })
 
+test('worker counts that change between crashes leave no journal missed', async () => {
+  const dir = join(root, String(folders++))
+  const listeners = 'PLAINTEXT://127.0.0.1:0'
+  for (const [i, workers] of [3, 1, 4, 2, 2, 1].entries()) {
+    const code = { dataDir: dir, listeners, 'odradek.partition.workers': workers }
+    const broker = await BrokerNode.start({ code })
+    assert.is(await expectedJournals(broker), workers)
+    await new Appender(broker).append('t', [{ value: String(i) }])
+    const topic = broker.registry.topic('t')!
+    assert.is(
+      topic.partitions.reduce((sum, { highWatermark }) => sum + highWatermark, 0),
+      i + 1,
+    )
+    await (i % 2 === 0 ? broker.kill() : broker.close())
+  }
+})
+
+async function expectedJournals(broker: BrokerNode): Promise<unknown> {
+  return (await broker.store.get(`brokers/${broker.nodeId}/journals`))?.value
+}
+
 test('a mark of an earlier clean stop, put back after a crash', async () => {
   const dir = join(root, String(folders++))
   await (await start(dir)).close()

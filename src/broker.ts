@@ -5,12 +5,10 @@ import { DynamicConfigs } from './configs/dynamic.ts'
 import { NamedConfigs } from './configs/named.ts'
 import { brokerValue } from './configs/values.ts'
 import type { GroupCoordinator } from './groups/coordinator.ts'
-import { LocalMetadataStore } from './metadata/local.ts'
 import type { MetadataStore } from './metadata/store.ts'
 import type { NetServer } from './net/server.ts'
 import type { OptionSources } from './options.ts'
 import { type Options, resolveOptions } from './options.ts'
-import { realFileSystem } from './storage/fs.ts'
 import { Cleaner, cleanerSettings } from './topics/cleaner.ts'
 import { DataDir } from './topics/data-dir.ts'
 import { DiskWatch } from './topics/disk-watch.ts'
@@ -135,16 +133,15 @@ export class BrokerNode implements BrokerContext {
       const dataDir = new DataDir(options.dataDir, nodeId, settings.clusterId)
       // Last of all: until the workers are gone nobody else may have the folder.
       undo.push(() => dataDir.unlock())
+      const { store } = dataDir
+      undo.unshift(() => store.close())
       workers.run(dataDir.path, dataDir.wasClean)
       const code = await loadLateModules()
       const log = (await logger) ?? code.pino({ level: 'silent' })
       for (const warning of options.warnings) log.warn({}, warning)
-      const store = new LocalMetadataStore(realFileSystem, dataDir.path)
-      undo.unshift(() => store.close())
-      if (store.recovered !== null) {
-        log.warn(store.recovered, 'cut a torn record off the metadata log; a copy is kept')
-      }
-      const brokerEpoch = await nextBrokerEpoch(store, nodeId)
+      if (dataDir.lockDoubt !== null) log.warn({}, dataDir.lockDoubt)
+      for (const note of dataDir.notes) log.warn({}, note)
+      const brokerEpoch = await dataDir.begin()
       const configs = new DynamicConfigs(store, options)
       await configs.load()
       const groupConfigs = new NamedConfigs(store, 'groups')
@@ -160,7 +157,9 @@ export class BrokerNode implements BrokerContext {
         log.fatal({ err: error }, 'a partition worker has died: its partitions are offline')
         broker.registry.loseWorker(worker, `its worker has died: ${error.message}`)
       }
+      await dataDir.expectNoMoreThan(settings.partitionWorkers)
       await broker.registry.load()
+      await dataDir.expectJournals(settings.partitionWorkers)
       // From here on a failure is no crash: what is open is closed as at any stop, and left clean.
       undo.splice(0, undo.length, () => broker.close())
       await broker.#open()
@@ -252,7 +251,7 @@ export class BrokerNode implements BrokerContext {
     const clean = await this.#workers.close()
     await this.registry.close()
     await this.store.close()
-    if (clean) this.#dataDir.markClean()
+    if (clean && !this.#dataDir.store.hasFailed) this.#dataDir.markClean()
     else this.log.error({}, 'not everything could be flushed: the next start will verify the logs')
     this.#dataDir.unlock()
   }
@@ -273,14 +272,4 @@ export class BrokerNode implements BrokerContext {
     })()
     await this.#closing
   }
-}
-
-/** Counts the starts of this node on its data: leader epochs rise with it. Durable before anything is served. */
-async function nextBrokerEpoch(store: MetadataStore, nodeId: number): Promise<number> {
-  const key = `brokers/${nodeId}/epoch`
-  const entry = await store.get(key)
-  const epoch = ((entry?.value as number | undefined) ?? 0) + 1
-  const { ok } = await store.compareAndSet(key, entry?.revision ?? 0, epoch)
-  if (!ok) throw new Error(`another broker started as node ${nodeId} at the same time`)
-  return epoch
 }

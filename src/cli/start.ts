@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { BrokerNode } from '../broker.ts'
 import { InvalidOption, ListenError } from '../errors.ts'
+import { MetadataCorrupt } from '../metadata/copies.ts'
 import { DataDirError } from '../topics/data-dir.ts'
 
 /** A stop that takes longer ends the process: what is not flushed by then is recovered at the next start. */
@@ -40,6 +41,7 @@ export async function start(
     const isOperators =
       error instanceof InvalidOption ||
       error instanceof DataDirError ||
+      error instanceof MetadataCorrupt ||
       error instanceof ListenError
     if (isOperators) log.fatal({}, error.message)
     else log.fatal({ err: error }, `odradek cannot start: ${(error as Error).message}`)

@@ -1,9 +1,8 @@
-import { join } from 'node:path'
-import { assert } from '../assert.ts'
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
-import { type FileSystem, readFile, replaceFile } from '../storage/fs.ts'
-import { encodeLine, newHeader, readLog, type Transaction } from './log-file.ts'
+import type { FileSystem } from '../storage/fs.ts'
+import { MetadataCopies } from './copies.ts'
+import { encodeLine, newHeader, type Transaction } from './log-file.ts'
 import { checkTransaction, copyOf, freeze } from './rules.ts'
 import type {
   Change,
@@ -15,20 +14,12 @@ import type {
   WatchEvent,
 } from './store.ts'
 
-const FILE_NAME = 'metadata.log'
 /** Transactions that may wait for the flush under way. */
 const WAITING_MAX = 10_000
 /** A log smaller than this is not worth compacting. */
 const COMPACT_BYTES_MIN = 1_048_576
 /** Bytes of values in one line of a snapshot, about. */
 const SNAPSHOT_LINE_BYTES = 1_048_576
-
-/** What was found and cut at the end of the log after a crash. */
-export interface Recovered {
-  readonly bytes: number
-  /** Where the bytes were saved. */
-  readonly savedAs: string
-}
 
 interface Stored extends Entry {
   /** Bytes this entry takes in the log, about. */
@@ -51,8 +42,8 @@ const storageError = (message: string, cause?: unknown) =>
   new BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, message, { cause })
 
 /**
- * The metadata of a single node: all of it in memory, every transaction appended to one flushed log
- * file. Transactions that arrive while the event loop is busy share a flush. After a failed write
+ * The metadata of a single node: all of it in memory, every transaction appended to a flushed log of
+ * two copies. Transactions that arrive while the event loop is busy share a flush. After a failed write
  * or flush the store takes no more transactions: what is on disk is then unknown, and only a new
  * start reads it again.
  *
@@ -60,16 +51,12 @@ const storageError = (message: string, cause?: unknown) =>
  * rare.
  */
 export class LocalMetadataStore implements MetadataStore {
-  /** What a crash had left behind, or null. */
-  readonly recovered: Recovered | null
-  readonly #files: FileSystem
-  readonly #dir: string
-  readonly #path: string
+  /** What was wrong at the start and is mended, one sentence each. */
+  readonly notes: readonly string[]
+  readonly #copies: MetadataCopies
   readonly #entries = new Map<string, Stored>()
   readonly #watchers = new Set<Watcher>()
-  #fd: number
-  #revision: number
-  #fileBytes: number
+  #revision = 0
   #liveBytes = 0
   #waiting: Waiting[] = []
   #scheduled = false
@@ -77,20 +64,38 @@ export class LocalMetadataStore implements MetadataStore {
   #closed = false
 
   /**
-   * Opens the log in an existing directory, or starts one.
+   * Opens the log in an existing directory, or starts one. After anything but a clean stop it is written anew: what it
+   * holds may be in the page cache only, for a flush may have failed.
+   * @param wasClean whether the last stop was clean, asked once when `peek` can answer
    * @throws MetadataCorrupt if what was durable is damaged, and what the file system throws
    */
-  constructor(files: FileSystem, dir: string) {
-    this.#files = files
-    this.#dir = dir
-    this.#path = join(dir, FILE_NAME)
-    if (!files.exists(this.#path)) replaceFile(files, this.#path, encodeLine(newHeader(0, 0)))
-    const bytes = readFile(files, this.#path)
-    const { revision, end } = readLog(this.#path, bytes, transaction => this.#apply(transaction))
-    this.#revision = revision
-    this.#fileBytes = end
-    this.recovered = end < bytes.length ? this.#cut(bytes.subarray(end)) : null
-    this.#fd = files.open(this.#path, 'write')
+  constructor(
+    files: FileSystem,
+    dir: string,
+    wasClean: (store: LocalMetadataStore) => boolean = () => false,
+  ) {
+    this.#copies = new MetadataCopies(files, dir)
+    let isSame = false
+    this.notes = []
+    if (MetadataCopies.exist(files, dir)) {
+      const found = this.#copies.read()
+      for (const transaction of found.transactions) this.#apply(transaction)
+      this.#revision = found.revision
+      this.notes = found.notes
+      isSame = found.isSame
+    }
+    if (wasClean(this) && isSame) this.#copies.open()
+    else this.#rewrite()
+  }
+
+  /** What a key holds, without waiting. */
+  peek(key: string): Json | null {
+    return this.#entries.get(key)?.value ?? null
+  }
+
+  /** Whether a write has failed: then what is on the disk is not known. */
+  get hasFailed(): boolean {
+    return this.#failure !== null
   }
 
   /** Revision of the last durable transaction; 0 for a new store. */
@@ -141,7 +146,7 @@ export class LocalMetadataStore implements MetadataStore {
     this.#flush()
     this.#closed = true
     this.#watchers.clear()
-    if (this.#fd !== -1) this.#files.close(this.#fd)
+    this.#copies.close()
   }
 
   #refuseIfClosed(): void {
@@ -167,7 +172,7 @@ export class LocalMetadataStore implements MetadataStore {
     this.#waiting = []
     const { accepted, results } = this.#decide(group)
     try {
-      if (accepted.length > 0) this.#append(accepted)
+      if (accepted.length > 0) this.#copies.append(encodeLine(accepted))
     } catch (error) {
       this.#fail(error, group)
       return
@@ -198,13 +203,6 @@ export class LocalMetadataStore implements MetadataStore {
       results.push({ ok, revision })
     }
     return { accepted, results }
-  }
-
-  #append(transactions: readonly Transaction[]): void {
-    const line = encodeLine(transactions)
-    this.#files.write(this.#fd, [line], this.#fileBytes)
-    this.#files.fdatasync(this.#fd)
-    this.#fileBytes += line.length
   }
 
   /**
@@ -247,25 +245,20 @@ export class LocalMetadataStore implements MetadataStore {
   }
 
   #compactIfWorthIt(): void {
-    if (this.#fileBytes < COMPACT_BYTES_MIN || this.#fileBytes < 2 * this.#liveBytes) return
+    const { bytes } = this.#copies
+    if (bytes < COMPACT_BYTES_MIN || bytes < 2 * this.#liveBytes) return
     try {
-      this.#compact()
+      this.#rewrite()
     } catch (error) {
       this.#fail(error, [])
     }
   }
 
-  /**
-   * Replaces the log by what is left of it. The old file stays whole until the new one is durable.
-   */
-  #compact(): void {
+  /** Replaces the log by what is left of it. */
+  #rewrite(): void {
     const lines = this.#snapshot()
-    const content = Buffer.concat([encodeLine(newHeader(this.#revision, lines.length)), ...lines])
-    this.#files.close(this.#fd)
-    this.#fd = -1
-    replaceFile(this.#files, this.#path, content)
-    this.#fd = this.#files.open(this.#path, 'write')
-    this.#fileBytes = content.length
+    const header = encodeLine(newHeader(this.#revision, lines.length))
+    this.#copies.replace(Buffer.concat([header, ...lines]))
   }
 
   #snapshot(): Buffer[] {
@@ -289,20 +282,5 @@ export class LocalMetadataStore implements MetadataStore {
     }
     if (line.length > 0) lines.push(encodeLine(line))
     return lines
-  }
-
-  /** Saves the bytes of a torn line aside, then cuts them off. */
-  #cut(torn: Buffer): Recovered {
-    const savedAs = join(this.#dir, `${FILE_NAME}.torn-${this.#fileBytes}`)
-    replaceFile(this.#files, savedAs, torn)
-    const fd = this.#files.open(this.#path, 'write')
-    try {
-      this.#files.truncate(fd, this.#fileBytes)
-      this.#files.fdatasync(fd)
-      assert(this.#files.size(fd) === this.#fileBytes, 'the torn line was cut off')
-    } finally {
-      this.#files.close(fd)
-    }
-    return { bytes: torn.length, savedAs }
   }
 }

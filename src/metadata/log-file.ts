@@ -2,7 +2,7 @@ import { crc32c } from '../protocol/crc32c.ts'
 import type { Change } from './store.ts'
 
 /*
- * The file metadata.log: lines of text, each `crc32c-of-json length-of-json json\n`, both numbers
+ * A copy of the metadata log: lines of text, each `crc32c-of-json length-of-json json\n`, both numbers
  * of 8 hex digits, the length in bytes. The first line is the header, every other line the
  * transactions of one flush.
  *
@@ -29,16 +29,6 @@ interface Header {
 export interface Transaction {
   readonly revision: number
   readonly changes: readonly Change[]
-}
-
-export class MetadataCorrupt extends Error {
-  override readonly name = 'MetadataCorrupt'
-
-  constructor(path: string, position: number, what: string) {
-    super(
-      `${path} is corrupt at byte ${position}: ${what}. Nothing was changed; restore the file from a copy.`,
-    )
-  }
 }
 
 const hex = (value: number) => value.toString(16).padStart(8, '0')
@@ -104,45 +94,79 @@ function follows(next: number, last: number, header: Header, inSnapshot: boolean
   return inSnapshot ? next > last && next <= header.revision : next === last + 1
 }
 
-/**
- * Reads a whole file and gives each transaction, in order, to `apply`.
- * @returns the revision reached and where the good bytes end; what lies after them is a torn line
- * @throws MetadataCorrupt when anything but the last, unflushed line is bad
- */
-export function readLog(
-  path: string,
-  bytes: Buffer,
-  apply: (transaction: Transaction) => void,
-): { revision: number; end: number } {
+/** What one copy holds. */
+export interface CopyContent {
+  readonly transactions: readonly Transaction[]
+  /** That they lead to; NO_STATE if not even the header and the snapshot are good. */
+  readonly revision: number
+  /** Where the good bytes end. */
+  readonly end: number
+  /** `torn`: what follows was never flushed; `damaged`: it may have been. */
+  readonly ending: 'whole' | 'torn' | 'damaged'
+  /** Of a damaged one: where and what. */
+  readonly problem: string
+}
+
+export const NO_STATE = -1
+
+/** Reads a copy up to where it is no longer good. */
+export function readCopy(bytes: Buffer): CopyContent {
   const first = parseLine(bytes, 0)
   const header = first.kind === 'line' ? headerOf(first.content) : null
   if (first.kind !== 'line' || header === null) {
-    throw new MetadataCorrupt(
-      path,
-      0,
-      `it does not start with a header of ${FORMAT} ${FORMAT_VERSION}`,
-    )
+    return damaged(0, `it does not start with a header of ${FORMAT} ${FORMAT_VERSION}`)
   }
+  const transactions: Transaction[] = []
   let revision = 0
   let at = first.end
   let line = 0
-  for (; at < bytes.length; line++) {
+  let ending: CopyContent['ending'] = 'whole'
+  let problem = ''
+  for (; at < bytes.length && ending === 'whole'; line++) {
     const inSnapshot = line < header.lines
     if (line === header.lines) revision = header.revision
     const parsed = parseLine(bytes, at)
-    if (parsed.kind === 'damaged')
-      throw new MetadataCorrupt(path, at, 'a line does not match its checksum')
-    if (parsed.kind === 'torn') break
-    for (const transaction of parsed.content as Transaction[]) {
-      if (!follows(transaction.revision, revision, header, inSnapshot)) {
-        const what = `revision ${transaction.revision} follows ${revision}`
-        throw new MetadataCorrupt(path, at, what)
-      }
-      apply(transaction)
-      revision = transaction.revision
+    if (parsed.kind !== 'line') {
+      ending = parsed.kind
+      problem = 'a line does not match its checksum'
+      break
     }
+    const wrong = wrongRevision(parsed.content as Transaction[], revision, header, inSnapshot)
+    if (wrong !== null) {
+      ending = 'damaged'
+      problem = wrong
+      break
+    }
+    for (const transaction of parsed.content as Transaction[]) transactions.push(transaction)
+    revision = transactions.at(-1)?.revision ?? revision
     at = parsed.end
   }
-  if (line < header.lines) throw new MetadataCorrupt(path, at, 'its snapshot is cut short')
-  return { revision: Math.max(revision, header.revision), end: at }
+  if (line < header.lines) {
+    return damaged(at, ending === 'damaged' ? problem : 'its snapshot is cut short')
+  }
+  revision = Math.max(revision, header.revision)
+  return { transactions, revision, end: at, ending, problem: `at byte ${at}: ${problem}` }
+}
+
+const damaged = (at: number, problem: string): CopyContent => ({
+  transactions: [],
+  revision: NO_STATE,
+  end: 0,
+  ending: 'damaged',
+  problem: `at byte ${at}: ${problem}`,
+})
+
+/** What is wrong with the revisions of a line, or null. */
+function wrongRevision(
+  line: readonly Transaction[],
+  before: number,
+  header: Header,
+  inSnapshot: boolean,
+): string | null {
+  let last = before
+  for (const { revision } of line) {
+    if (!follows(revision, last, header, inSnapshot)) return `revision ${revision} follows ${last}`
+    last = revision
+  }
+  return null
 }

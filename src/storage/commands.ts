@@ -42,8 +42,18 @@ export interface ProducerView {
 /** Commands to a partition worker, run in their place among the appends, and what each answers. */
 export interface Commands {
   open: {
-    request: { partitions: readonly PartitionToOpen[]; recovering: boolean }
+    /** `deleted`: ids of topics of the same names that were deleted for certain. */
+    request: {
+      partitions: readonly PartitionToOpen[]
+      recovering: boolean
+      deleted: readonly string[]
+    }
     response: { views: LogView[]; notes: string[] }
+  }
+  /** Clears away folders, by their names, that belong to no topic, before the journals are given up. */
+  sweep: {
+    request: { folders: readonly string[]; deleted: readonly string[] }
+    response: { notes: string[] }
   }
   /** All partitions are open on all workers: what the journals protected is flushed, they may be overwritten. */
   ready: { request: { workers: number }; response: null }
@@ -53,8 +63,11 @@ export interface Commands {
     request: { items: readonly { readonly handle: number; readonly offset: number }[] }
     response: { views: LogView[] }
   }
-  /** Answers with the folders of which something is left to be freed. */
-  delete: { request: { handles: readonly number[] }; response: { doomed: string[] } }
+  /** Answers with the folders of which something is left to be freed, and with what could not be removed. */
+  delete: {
+    request: { handles: readonly number[] }
+    response: { doomed: string[]; failed: string[] }
+  }
   retention: { request: { handles: readonly number[] }; response: { views: LogView[] } }
   /** Of the logs that are to be compacted and have something for it. */
   cleanable: {

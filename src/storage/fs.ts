@@ -140,15 +140,25 @@ export function readFile(files: FileSystem, path: string): Buffer {
 
 /** Replaces a small file so that a crash leaves the old or the new one whole: temporary file, flush, rename, flush of the folder. */
 export function replaceFile(files: FileSystem, path: string, content: Uint8Array): void {
-  const temporary = `${path}.tmp`
-  const fd = files.open(temporary, 'create')
-  try {
-    files.truncate(fd, 0)
-    files.write(fd, [content], 0)
-    files.fdatasync(fd)
-  } finally {
-    files.close(fd)
+  replaceFiles(files, [path], content)
+}
+
+/** The same for several of one folder that get the same content; each is whole at every moment. */
+export function replaceFiles(
+  files: FileSystem,
+  paths: readonly string[],
+  content: Uint8Array,
+): void {
+  for (const path of paths) {
+    const fd = files.open(`${path}.tmp`, 'create')
+    try {
+      files.truncate(fd, 0)
+      files.write(fd, [content], 0)
+      files.fdatasync(fd)
+    } finally {
+      files.close(fd)
+    }
   }
-  files.rename(temporary, path)
-  files.fsyncDir(dirname(path))
+  for (const path of paths) files.rename(`${path}.tmp`, path)
+  files.fsyncDir(dirname(paths[0]!))
 }

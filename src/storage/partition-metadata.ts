@@ -5,7 +5,7 @@ import { type FileSystem, readFile } from './fs.ts'
 const metadataPath = (dir: string): string => join(dir, 'partition.metadata')
 
 /** The topic id that the folder says it belongs to, if it says one. */
-function topicIdOf(files: FileSystem, dir: string): string | undefined {
+export function topicIdOf(files: FileSystem, dir: string): string | undefined {
   const path = metadataPath(dir)
   const content = files.exists(path) ? readFile(files, path).toString('utf8') : ''
   return /^topic_id: ([\w-]{22})$/m.exec(content)?.[1]

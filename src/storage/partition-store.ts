@@ -5,7 +5,7 @@ import { Checkpointer } from './checkpointer.ts'
 import { CommandRunner, type CommandTable, type Steps } from './command-runner.ts'
 import type { Commands, LogView, PartitionToOpen } from './commands.ts'
 import { CompletionWriter } from './completion-writer.ts'
-import { moveStrayAside, removeLeftovers, removeSmall } from './folders.ts'
+import { clearWay, removeLeftovers, removePartitions, sweep } from './folders.ts'
 import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
 import { Journal, journalPath } from './journal.ts'
@@ -339,6 +339,10 @@ export class PartitionStore {
       journalFailure: () => this.#journalFailure,
     }),
     open: request => this.#openAll(request),
+    sweep: ({ folders, deleted }) => {
+      const known = { deleted: new Set(deleted), journalled: this.#left.journalled }
+      return { notes: sweep(this.#files, this.#o.dataDir, folders, known) }
+    },
     ready: ({ workers }) => {
       this.#isReady = true
       this.#workers = workers
@@ -375,14 +379,13 @@ export class PartitionStore {
     return owned
   }
 
-  *#openAll({
-    partitions,
-    recovering,
-  }: Commands['open']['request']): Steps<Commands['open']['response']> {
+  *#openAll(request: Commands['open']['request']): Steps<Commands['open']['response']> {
+    const { partitions, recovering, deleted } = request
     const unflushed: OwnedLog[] = []
+    const ids = new Set(deleted)
     const opened: LogView[] = []
     for (const partition of partitions) {
-      opened.push(this.#open(partition, recovering, unflushed))
+      opened.push(this.#open(partition, recovering, ids, unflushed))
       yield
     }
     // All at once: the first flush takes most of the others' work with it.
@@ -399,19 +402,9 @@ export class PartitionStore {
   }
 
   *#deleteAll(handles: readonly number[]): Steps<Commands['delete']['response']> {
-    const renamed: string[] = []
-    for (const handle of handles) {
-      const folder = this.#delete(handle)
-      if (folder !== null) renamed.push(folder)
-      yield
-    }
-    if (renamed.length > 0) this.#files.fsyncDir(this.#o.dataDir)
-    const doomed: string[] = []
-    for (const folder of renamed) {
-      yield
-      if (removeSmall(this.#files, folder)) doomed.push(folder)
-    }
-    return { doomed }
+    const dirs = handles.map(handle => this.#forget(handle)).filter(dir => dir !== null)
+    if (dirs.length > 0) this.#checkpoint.isStale = true
+    return yield* removePartitions(this.#files, this.#o.dataDir, dirs)
   }
 
   /** Its files may be touched: after a failure nothing is tried on them again. */
@@ -422,7 +415,12 @@ export class PartitionStore {
   }
 
   /** Opens a partition: at the start of the broker with recovery, later as a new and empty one. */
-  #open(p: PartitionToOpen, recovering: boolean, unflushed: OwnedLog[]): LogView {
+  #open(
+    p: PartitionToOpen,
+    recovering: boolean,
+    deleted: ReadonlySet<string>,
+    unflushed: OwnedLog[],
+  ): LogView {
     const files = this.#files
     const { dataDir, clean } = this.#o
     const { handle, partition } = p
@@ -433,8 +431,9 @@ export class PartitionStore {
     try {
       const isKnown = this.#left.safePoints.has(key) || journal.length > 0
       if (!recovering || (!isKnown && isOfOtherTopic(files, dir, p.topicId))) {
-        const aside = moveStrayAside(files, dir, this.#o.now())
-        if (aside !== null) this.#notes.push(aside)
+        const { journalled } = this.#left
+        const cleared = clearWay(files, dir, { deleted, journalled })
+        if (cleared !== null) this.#notes.push(cleared)
       }
       const { log, notes, isNew } = recover(files, {
         ...safe,
@@ -465,24 +464,18 @@ export class PartitionStore {
     }
   }
 
-  /** Renames the folder, so that a crash amid the removal leaves a name that the next start knows to remove. @returns the name */
-  #delete(handle: number): string | null {
-    const files = this.#files
+  /** @returns the partition's folder, if it has one here */
+  #forget(handle: number): string | null {
     const owned = this.#logs.get(handle)
-    const dir = owned?.log.dir ?? this.#unopened.get(handle)?.dir
-    if (dir === undefined) return null
+    const dir = owned?.log.dir ?? this.#unopened.get(handle)?.dir ?? null
     this.#logs.delete(handle)
     this.#unopened.delete(handle)
     if (owned !== undefined) {
       for (const set of this.#protected) set.delete(owned)
       this.#openLogs.forget(owned)
-      for (const segment of owned.log.segments) segment.close()
+      for (const segment of owned.log.segments) this.#guard(owned, () => segment.close())
     }
-    if (!files.exists(dir)) return null
-    const doomed = `${dir}.${this.#o.now()}-delete`
-    files.rename(dir, doomed)
-    this.#checkpoint.isStale = true
-    return doomed
+    return dir
   }
 
   #close(): { clean: boolean } {

@@ -1,34 +1,50 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { realFileSystem, replaceFile } from '../storage/fs.ts'
+import { assert } from '../assert.ts'
+import { LocalMetadataStore } from '../metadata/local.ts'
+import { realFileSystem } from '../storage/fs.ts'
+import { CLEAN, isSameStart, readMarker, type Start, writeMarker } from './clean-mark.ts'
+import { type FolderLock, lockFolder } from './folder-lock.ts'
+import {
+  checkIdentity,
+  checkMeta,
+  DataDirError,
+  type Identity,
+  readMeta,
+  writeMeta,
+} from './identity.ts'
+import { dataIn, hasMetadata, JOURNALS, META, missingJournals, someOf } from './inventory.ts'
+import { FolderTaken } from './lock-claims.ts'
 import { randomUuid } from './uuid.ts'
 
-const LOCK = '.lock'
-const CLEAN = '.kafka_cleanshutdown'
-const META = 'meta.properties'
+export { DataDirError } from './identity.ts'
+
+/** Key of the metadata: whose folder this is, the second copy of meta.properties. */
+const IDENTITY = 'identity'
 /** Kafka's metadata log: no other broker has it. */
 const KAFKAS = '__cluster_metadata-0'
 
-/** The data folder cannot be used: one sentence that says why and what to do. */
-export class DataDirError extends Error {
-  override readonly name = 'DataDirError'
-}
-
-/** Folders that brokers of this process hold: the pid in the lock file cannot tell those apart. */
-const heldHere = new Set<string>()
-
 /**
- * The data folder as a whole: one live broker at a time, whose cluster it belongs to, and whether it was left clean.
- * File names are Kafka's.
+ * The data folder as a whole: one live broker at a time (folder-lock.ts), whose cluster it belongs to, its metadata, and
+ * whether it was left clean. What holds anything of ours is never new: what is missing is taken from its second copy, or
+ * the start is refused. File names are Kafka's.
  */
 export class DataDir {
   readonly path: string
+  readonly store: LocalMetadataStore
   readonly clusterId: string
   /** Whether the last stop flushed everything. The marker is gone from now on. */
   readonly wasClean: boolean
   /** Nothing was here before. */
   readonly isNew: boolean
+  /** What was mended at this start, one sentence each. */
+  readonly notes: readonly string[]
+  readonly #nodeId: number
+  readonly #lock: FolderLock
+  readonly #identity: Identity
+  #start: Start | null = null
 
+  /** @throws DataDirError, MetadataCorrupt */
   constructor(path: string, nodeId: number, clusterId: string | null) {
     try {
       fs.mkdirSync(path, { recursive: true })
@@ -36,18 +52,32 @@ export class DataDir {
       throw new DataDirError(`The data folder ${path} cannot be made: ${(error as Error).message}`)
     }
     this.path = fs.realpathSync(path)
-    lock(this.path)
+    this.#nodeId = nodeId
+    checkNotKafkas(this.path)
+    this.#lock = lock(this.path)
     try {
-      checkNotKafkas(this.path)
-      const meta = readMeta(join(this.path, META))
-      this.isNew = meta === null
-      this.clusterId = checkMeta(this.path, meta, nodeId, clusterId)
-      if (meta === null) this.#writeMeta(nodeId)
-      const marker = join(this.path, CLEAN)
-      this.wasClean = this.isNew || fs.existsSync(marker)
-      if (fs.existsSync(marker)) {
-        fs.unlinkSync(marker)
-        realFileSystem.fsyncDir(this.path)
+      const notes: string[] = []
+      const meta = readMeta(this.path)
+      if (meta !== null) this.#hold()
+      checkMeta(this.path, meta, nodeId, clusterId)
+      const isHeadless = !hasMetadata(this.path)
+      if (isHeadless) refuseHeadless(this.path, dataIn(this.path))
+      this.isNew = isHeadless && meta === null
+      const marker = readMarker(this.path)
+      const isMarked = (store: LocalMetadataStore): boolean =>
+        isSameStart(store.peek(this.#startKey), marker)
+      this.store = new LocalMetadataStore(realFileSystem, this.path, isMarked)
+      try {
+        if (this.store.revision === 0) refuseEmpty(this.path)
+        this.#identity = this.#identify(meta, clusterId, notes)
+        this.clusterId = this.#identity.clusterId
+        this.#checkJournals()
+        this.wasClean = this.isNew || isMarked(this.store)
+        if (marker !== null) this.#removeMarker(notes)
+        this.notes = [...this.store.notes, ...notes]
+      } catch (error) {
+        void this.store.close()
+        throw error
       }
     } catch (error) {
       this.unlock()
@@ -55,27 +85,144 @@ export class DataDir {
     }
   }
 
-  #writeMeta(nodeId: number): void {
+  get #startKey(): string {
+    return `brokers/${this.#nodeId}/start`
+  }
+
+  get #journalsKey(): string {
+    return `brokers/${this.#nodeId}/journals`
+  }
+
+  /** Out of meta.properties and its copy in the metadata, each of which makes up for the other. */
+  #identify(meta: Map<string, string> | null, clusterId: string | null, notes: string[]): Identity {
+    const copy = this.store.peek(IDENTITY) as unknown as Identity | null
+    const [cluster, node] = [meta?.get('cluster.id'), meta?.get('node.id')]
+    if (cluster !== undefined && node !== undefined) {
+      if (copy !== null && copy.clusterId !== cluster) {
+        throw new DataDirError(
+          `In the data folder ${this.path}, ${META} says cluster ${cluster}, but the metadata is of cluster ${copy.clusterId}: one of them was put there from elsewhere. Put back the right one.`,
+        )
+      }
+      const directoryId = copy?.directoryId ?? meta?.get('directory.id') ?? randomUuid()
+      return { clusterId: cluster, nodeId: this.#nodeId, directoryId }
+    }
+    if (copy !== null) {
+      checkIdentity(this.path, copy.clusterId, copy.nodeId, this.#nodeId, clusterId)
+      notes.push(`${META} was missing or not whole: it is written anew from the metadata`)
+    } else if (this.store.revision > 0) {
+      throw new DataDirError(
+        `The data folder ${this.path} holds data, but no whole ${META}, and its metadata is too old to make up for it: restore it from a copy, or write it anew: the lines version=1, cluster.id=${clusterId ?? '<the id of the cluster>'}, node.id=${this.#nodeId}.`,
+      )
+    }
     const directoryId = randomUuid()
-    const lines = [
-      'version=1',
-      `cluster.id=${this.clusterId}`,
-      `node.id=${nodeId}`,
-      `directory.id=${directoryId}`,
-      '',
-    ]
-    replaceFile(realFileSystem, join(this.path, META), Buffer.from(lines.join('\n')))
+    const made = copy ?? { clusterId: clusterId ?? randomUuid(), nodeId: this.#nodeId, directoryId }
+    writeMeta(this.path, made)
+    this.#hold()
+    return made
+  }
+
+  /** Also by its identity: `.lock` is what people remove when a start says that the folder is in use. */
+  #hold(): void {
+    try {
+      this.#lock.hold(join(this.path, META))
+    } catch (error) {
+      throw refusal(this.path, error)
+    }
+  }
+
+  /** Journals that an earlier start had: records may be in them and nowhere else. */
+  #checkJournals(): void {
+    const missing = missingJournals(this.path, this.#journals)
+    if (missing.length === 0) return
+    throw new DataDirError(
+      `The data folder ${this.path} lacks ${someOf(missing)}, which may hold acknowledged records and deletions that are nowhere else: restore it from a copy. To go on without what it held, make empty files in its place.`,
+    )
+  }
+
+  get #journals(): number {
+    return (this.store.peek(this.#journalsKey) as number | null) ?? 0
+  }
+
+  #removeMarker(notes: string[]): void {
+    if (!this.wasClean) {
+      notes.push(
+        'the mark of a clean stop is not that of the last start, and proves nothing: all is verified',
+      )
+    }
+    fs.unlinkSync(join(this.path, CLEAN))
+    realFileSystem.fsyncDir(this.path)
+  }
+
+  /**
+   * Counts the starts of this node on its data: leader epochs rise with it. Durable before anything is served.
+   * @returns the broker's epoch
+   */
+  async begin(): Promise<number> {
+    const key = `brokers/${this.#nodeId}/epoch`
+    const entry = await this.store.get(key)
+    const brokerEpoch = ((entry?.value as number | undefined) ?? 0) + 1
+    const start: Start = { brokerEpoch, id: randomUuid() }
+    const identity = this.#identity
+    const { ok } = await this.store.transact(
+      [{ key, revision: entry?.revision ?? 0 }],
+      [
+        { key, value: brokerEpoch },
+        { key: this.#startKey, value: { ...start } },
+        { key: IDENTITY, value: { ...identity } },
+      ],
+    )
+    if (!ok) {
+      throw new Error(`another broker started as node ${this.#nodeId} at the same time`)
+    }
+    this.#start = start
+    return brokerEpoch
+  }
+
+  /**
+   * From now on this many journals must be there at a start: before the workers give up more than so many, and again when
+   * all of them have theirs.
+   */
+  async expectJournals(count: number): Promise<void> {
+    if (count === this.#journals) return
+    await this.store.transact([], [{ key: this.#journalsKey, value: count }])
+  }
+
+  /** Journals that must be there, at most so many: see expectJournals. */
+  expectNoMoreThan(count: number): Promise<void> {
+    return this.expectJournals(Math.min(this.#journals, count))
   }
 
   /** Everything is flushed and closed: the next start need not verify. */
   markClean(): void {
-    replaceFile(realFileSystem, join(this.path, CLEAN), Buffer.from('{"version":0}\n'))
+    assert(this.#start !== null, 'a start came before its clean stop')
+    writeMarker(this.path, this.#start)
   }
 
-  unlock(): void {
-    heldHere.delete(this.path)
-    fs.rmSync(join(this.path, LOCK), { force: true })
+  /** Why the folder may have a second owner all the same; null where the kernel rules that out. */
+  get lockDoubt(): string | null {
+    return this.#lock.doubt
   }
+
+  /** Idempotent. The caller has ended whatever writes to the folder. */
+  unlock(): void {
+    this.#lock.release()
+  }
+}
+
+function refuseHeadless(dir: string, data: readonly string[]): void {
+  if (data.length === 0) return
+  throw new DataDirError(
+    `The data folder ${dir} holds data (${someOf(data)}), but both copies of its metadata (metadata.log, metadata.2.log) are missing, so that nothing says which topics these are: restore one of them from a copy, or use another log.dirs.`,
+  )
+}
+
+/** Before the first change of the metadata a start may have made its journals, but no partition. */
+function refuseEmpty(dir: string): void {
+  const partitions = dataIn(dir).filter(name => name !== JOURNALS)
+  if (partitions.length === 0) return
+  throw new DataDirError(
+    `The data folder ${dir} holds data (${someOf(partitions)}), but its metadata is empty: restore metadata.log or metadata.2.log from a copy, or use another log.dirs.`,
+  )
 }
 
 /** Its partitions would be put aside as strays when topics of their names are made, and Kafka would not find them any more. */
@@ -86,98 +233,19 @@ function checkNotKafkas(dir: string): void {
   )
 }
 
-function readMeta(path: string): Map<string, string> | null {
-  if (!fs.existsSync(path)) return null
-  const entries = fs
-    .readFileSync(path, 'utf8')
-    .split('\n')
-    .filter(line => line.includes('=') && !line.startsWith('#'))
-    .map(
-      line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1).trim()] as const,
-    )
-  return new Map(entries)
-}
-
-function checkMeta(
-  dir: string,
-  meta: Map<string, string> | null,
-  nodeId: number,
-  clusterId: string | null,
-): string {
-  const foundCluster = meta?.get('cluster.id')
-  const foundNode = meta?.get('node.id')
-  if (foundCluster !== undefined && clusterId !== null && foundCluster !== clusterId) {
-    throw new DataDirError(
-      `The data folder ${dir} belongs to cluster ${foundCluster}, but this broker is of cluster ${clusterId}: use another log.dirs.`,
-    )
-  }
-  if (foundNode !== undefined && Number(foundNode) !== nodeId) {
-    throw new DataDirError(
-      `The data folder ${dir} belongs to node ${foundNode}, but this broker has node.id ${nodeId}: use another log.dirs or that node.id.`,
-    )
-  }
-  return foundCluster ?? clusterId ?? randomUuid()
-}
-
-/** Takes the folder for this process, or says who has it. A lock whose process is gone is taken over. */
-function lock(dir: string): void {
-  const path = join(dir, LOCK)
-  const inUse = (by: string): DataDirError =>
-    new DataDirError(
-      `The data folder ${dir} is in use by ${by}: stop it first, or use another log.dirs.`,
-    )
-  if (heldHere.has(dir)) throw inUse('another broker in this process')
+/** Takes the folder for this broker, or says who has it. */
+function lock(dir: string): FolderLock {
   try {
-    for (;;) {
-      try {
-        const fd = fs.openSync(path, 'wx')
-        fs.writeSync(fd, `${process.pid} ${startTimeOf(process.pid)}\n`)
-        fs.closeSync(fd)
-        heldHere.add(dir)
-        return
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      }
-      const [pid, started] = fs.readFileSync(path, 'utf8').trim().split(' ')
-      const alive = isAlive(Number(pid)) && startTimeOf(Number(pid)) === started
-      if (alive && Number(pid) !== process.pid) throw inUse(`the process ${pid}`)
-      // Moved aside before it is removed: of two starters that see the same dead lock only one can move it.
-      const stale = `${path}.${process.pid}`
-      fs.renameSync(path, stale)
-      fs.rmSync(stale)
-    }
+    return lockFolder(dir)
   } catch (error) {
-    if (error instanceof DataDirError) throw error
-    throw new DataDirError(`The data folder ${dir} cannot be written: ${(error as Error).message}`)
+    throw refusal(dir, error)
   }
 }
 
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false
-  try {
-    process.kill(pid, 0)
-    return !isZombie(pid)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-/** Ended, and its parent has not noticed yet. As long as it has other threads one of them may be amid a write. */
-function isZombie(pid: number): boolean {
-  return 'ZX'.includes(statOf(pid)[0] ?? '-') && fs.readdirSync(`/proc/${pid}/task`).length === 1
-}
-
-/** When a process started, so that a number used again is not taken for its earlier owner; '-' where /proc is missing. */
-function startTimeOf(pid: number): string {
-  return statOf(pid)[19] ?? '-'
-}
-
-/** What /proc says of a process behind its name, beginning with its state; nothing where /proc is missing. */
-function statOf(pid: number): string[] {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return []
-  }
+function refusal(dir: string, error: unknown): DataDirError {
+  const why =
+    error instanceof FolderTaken
+      ? `is in use by ${error.holder}: stop it first, or use another log.dirs.`
+      : `cannot be written: ${(error as Error).message}`
+  return new DataDirError(`The data folder ${dir} ${why}`)
 }

@@ -3,12 +3,13 @@ import type { ConfigValues } from '../configs/definition.ts'
 import { isCompacted, type TopicConfig } from '../configs/topic.ts'
 import { type BrokerConfigView, resolveTopicConfig } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
-import type { MetadataStore } from '../metadata/store.ts'
+import type { Change, MetadataStore } from '../metadata/store.ts'
 import { BatchOpener } from '../protocol/batch-content.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { ENTRY_HANDLE } from '../shared/entry.ts'
 import type { LogView, PartitionToOpen } from '../storage/commands.ts'
 import type { Cleanable } from '../storage/compaction/cleanable.ts'
+import { realFileSystem } from '../storage/fs.ts'
 import { OpenFiles } from '../storage/open-files.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Exclusive } from './exclusive.ts'
@@ -19,11 +20,13 @@ import { LogReader } from './log-reader.ts'
 import { Partition } from './partition.ts'
 import { RecordDeletions } from './record-deletions.ts'
 import type { SegmentView } from './segment-view.ts'
+import { Tombstones } from './tombstones.ts'
 import { collisionKey, isInternalTopic, topicNameProblem } from './topic-names.ts'
 import { randomUuid } from './uuid.ts'
 import type { WorkerLink } from './worker-link.ts'
 
 const TOPIC_PREFIX = 'topics/'
+const PARTITION_FOLDER = /^.+-\d+$/
 /** Partitions opened by one command: it bounds the message and how long a worker is busy with it. */
 const OPEN_BATCH = 500
 /** Partitions that one topic may have. */
@@ -80,6 +83,7 @@ export class Registry {
   /** Large files that no log has any more. */
   readonly freeing: Freeing
   readonly #o: RegistryOptions
+  readonly #tombstones: Tombstones
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
   readonly #collisions = new Map<string, string>()
@@ -95,6 +99,7 @@ export class Registry {
 
   constructor(options: RegistryOptions) {
     this.#o = options
+    this.#tombstones = new Tombstones(options.store)
     this.#openSegments = new OpenFiles<SegmentView>(options.openSegmentsMax)
     this.freeing = new Freeing((err, path) =>
       options.log.error({ err, path }, 'a file that is no part of a log any more was not removed'),
@@ -136,10 +141,10 @@ export class Registry {
       this.#addPartitions(topic, record.partitions)
       topics.push(topic)
     }
-    await this.#open(
-      topics.flatMap(t => t.partitions),
-      true,
-    )
+    await this.#tombstones.load()
+    const partitions = topics.flatMap(t => t.partitions)
+    await this.#open(partitions, true)
+    await this.#sweep(partitions)
     await Promise.all(
       this.#o.workers.map(w => w.command('ready', { workers: this.#o.workers.length })),
     )
@@ -147,6 +152,20 @@ export class Registry {
       await this.#prepare(topic)
       this.#add(topic)
     }
+  }
+
+  /** Folders of no topic: what a crash left of deleted ones goes, the others are set aside. */
+  async #sweep(partitions: readonly Partition[]): Promise<void> {
+    const known = new Set(partitions.map(({ name }) => name))
+    const folders = realFileSystem
+      .readdir(this.#o.dataDir)
+      .filter(name => PARTITION_FOLDER.test(name) && !known.has(name))
+    if (folders.length > 0) {
+      const input = { folders, deleted: this.#tombstones.ids }
+      const { notes } = await this.#o.workers[0]!.command('sweep', input)
+      for (const note of notes) this.#o.log.warn({}, note)
+    }
+    await this.#tombstones.clear()
   }
 
   /**
@@ -193,10 +212,15 @@ export class Registry {
     if (refusal !== null) throw new BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, refusal)
   }
 
-  /** Deletes a topic: when this resolves its records cannot be read any more and its files are gone; large ones go soon after. */
+  /**
+   * Deletes a topic: when this resolves its records cannot be read any more and its files are gone; large ones go soon
+   * after, and what cannot be removed goes with the next start, which the metadata tells.
+   */
   delete(topic: Topic): Promise<void> {
     return this.#change(async () => {
-      await this.#update(topic, null)
+      const buried = this.#tombstones.changesFor(topic)
+      await this.#update(topic, null, buried)
+      this.#tombstones.applied(buried)
       this.#byName.delete(topic.name)
       this.#byId.delete(topic.id)
       this.#collisions.delete(collisionKey(topic.name))
@@ -207,12 +231,19 @@ export class Registry {
       this.#revision++
       this.onDeleted(topic)
       const handles = topic.partitions.map(({ handle }) => handle)
+      const left: string[] = []
       await this.exclusive.run(handles, () =>
         this.#eachWorker(topic.partitions, async (worker, own) => {
-          const { doomed } = await worker.command('delete', { handles: own })
+          const { doomed, failed } = await worker.command('delete', { handles: own })
           for (const folder of doomed) this.freeing.add(folder)
+          left.push(...failed)
         }),
       )
+      for (const reason of left) {
+        this.#o.log.error({ topic: topic.name, reason }, 'not removed: the next start does it')
+      }
+      const isLost = topic.partitions.some(({ worker }) => worker.isLost)
+      if (left.length === 0 && !isLost) this.#tombstones.finish(topic.id)
       this.#o.log.info({ topic: topic.name, id: topic.id }, 'topic deleted')
     })
   }
@@ -367,7 +398,9 @@ export class Registry {
       const batch = partitions.slice(i, i + OPEN_BATCH)
       await this.#eachWorker(batch, async (worker, handles) => {
         const toOpen = handles.map(handle => this.#toOpen(this.#byHandle[handle]!))
-        const { views, notes } = await worker.command('open', { partitions: toOpen, recovering })
+        const deleted = this.#tombstones.idsOf(new Set(batch.map(({ topic }) => topic)))
+        const request = { partitions: toOpen, recovering, deleted }
+        const { views, notes } = await worker.command('open', request)
         for (const note of notes) this.#o.log.warn({}, note)
         for (const view of views) this.#opened(view)
       })
@@ -425,13 +458,19 @@ export class Registry {
     )
   }
 
-  async #update(topic: Topic, next: ((record: TopicRecord) => TopicRecord) | null): Promise<void> {
+  async #update(
+    topic: Topic,
+    next: ((record: TopicRecord) => TopicRecord) | null,
+    beside: readonly Change[] = [],
+  ): Promise<void> {
     const key = TOPIC_PREFIX + topic.name
     const entry = await this.#o.store.get(key)
     const record = entry?.value as unknown as TopicRecord | undefined
     const value = next === null || record === undefined ? null : { ...next(record) }
     const same = entry !== null && record?.id === topic.id
-    const done = same && (await this.#o.store.compareAndSet(key, entry.revision, value)).ok
+    const compares = [{ key, revision: entry?.revision ?? 0 }]
+    const changes = [{ key, value }, ...beside]
+    const done = same && (await this.#o.store.transact(compares, changes)).ok
     if (!done) {
       const message = `Topic '${topic.name}' has been deleted or changed meanwhile.`
       throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)

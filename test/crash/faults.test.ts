@@ -180,6 +180,8 @@ async function killBrokerOf(dir: string): Promise<void> {
   const lock = join(dir, '.lock')
   if (!existsSync(lock)) return
   const pid = Number(readFileSync(lock, 'utf8').split(' ')[0])
+  // It has ended by itself, and its lock names nobody.
+  if (pid === 0) return
   try {
     process.kill(pid, 'SIGKILL')
   } catch (error) {

@@ -4,7 +4,7 @@ import type { LogView, PartitionToOpen } from '../../src/storage/commands.ts'
 import { idOf, plainBatch } from './batches.ts'
 import { Crashed, MemoryFs } from './memory-fs.ts'
 import { Random } from './random.ts'
-import { LOG_CONFIG, readLog, StoreDriver } from './store-driver.ts'
+import { DATA_DIR, LOG_CONFIG, readLog, StoreDriver } from './store-driver.ts'
 
 const JOURNAL_BYTES = 32 * 1024
 const BYPASS_BYTES = 6 * 1024
@@ -77,13 +77,19 @@ class Model {
 /** The state that outlives a crash: the metadata store's topics, and what was promised. */
 interface World {
   models: Model[]
+  /** Ids of deleted topics whose folders may be there: the tombstones. */
+  deleted: string[]
   clean: boolean
   workers: number
   nextId: number
   now: number
 }
 
-const copyWorld = (w: World): World => ({ ...w, models: w.models.map(m => m.copy()) })
+const copyWorld = (w: World): World => ({
+  ...w,
+  models: w.models.map(m => m.copy()),
+  deleted: [...w.deleted],
+})
 
 /** Changes of a run, each a planted bug that the run has to find: they wrap what the engine is given. */
 export interface Mutation {
@@ -109,20 +115,20 @@ export class CrashRun {
     this.#mutation = mutation
     this.#files = new MemoryFs(new Random(seed + 1))
     mutation.files?.(this.#files)
-    this.#world = { models: [], clean: false, workers: 1, nextId: 1, now: 1_000_000 }
+    this.#world = { models: [], deleted: [], clean: false, workers: 1, nextId: 1, now: 1_000_000 }
     const topics = 1 + this.#random.below(3)
     for (let i = 0; i < topics; i++) this.#world.models.push(this.#newModel(i))
     this.#start(this.#files, this.#world)
   }
 
-  #newModel(topic: number, generation = 0): Model {
+  #newModel(topic: number, generation = 0, name = `topic${topic}`): Model {
     const r = this.#random
     const topicId = Buffer.alloc(16)
     topicId.writeUInt32BE(topic + 1, 0)
     topicId.writeUInt32BE(generation + 1, 12)
     return new Model({
       handle: topic,
-      name: `topic${topic}-0`,
+      name: `${name}-0`,
       topicId: topicId.toString('base64url'),
       partition: 0,
       config: {
@@ -203,13 +209,30 @@ export class CrashRun {
     const views = new Map<number, LogView>()
     for (const [worker, driver] of this.#drivers.entries()) {
       const own = world.models.filter(m => m.open.handle % world.workers === worker)
-      for (const view of driver.open(own.map(m => m.open))) views.set(view.handle, view)
+      const opened = driver.open(
+        own.map(m => m.open),
+        true,
+        world.deleted,
+      )
+      for (const view of opened) views.set(view.handle, view)
     }
+    const names = world.models.map(({ open }) => open.name)
+    const folders = files.readdir(DATA_DIR).filter(n => /-\d+$/.test(n) && !names.includes(n))
+    this.#drivers[0]!.command('sweep', { folders, deleted: world.deleted })
     // `ready` is told to all at once; in which order they do it is open.
     const order = this.#drivers.map((_, i) => i).sort(() => r.next() - 0.5)
     for (const i of order) this.#drivers[i]!.command('ready', { workers: world.workers })
+    world.deleted = []
     if (!checks) return
+    this.#checkFolders(files, names)
     for (const model of world.models) this.#check(files, model, views.get(model.open.handle)!)
+  }
+
+  /** Nothing is left of deleted topics, and nothing is taken for a stray: every folder's owner is known here. */
+  #checkFolders(files: MemoryFs, names: readonly string[]): void {
+    const found = files.readdir(DATA_DIR).filter(name => name !== 'journal')
+    const extra = found.filter(name => !names.includes(name))
+    promise(extra.length === 0, `left behind: ${extra}`)
   }
 
   #check(files: MemoryFs, model: Model, view: LogView): void {
@@ -396,16 +419,26 @@ export class CrashRun {
     for (const view of views) model.start = Math.max(model.start, view.logStartOffset)
   }
 
-  /** A topic is deleted and made again with the same name: the metadata store knows first. */
+  /** A topic is deleted and another one made, with the same name or not: the metadata store knows first. */
   #recreate(index: number): void {
-    const { models } = this.#world
+    const { models, deleted } = this.#world
+    const r = this.#random
     const old = models[index]!
     const driver = this.#driverOf(old)
-    const again = this.#newModel(index, this.#world.nextId++)
+    const generation = this.#world.nextId++
+    const again = this.#newModel(
+      index,
+      generation,
+      r.chance(0.5) ? `again${generation}-topic` : undefined,
+    )
     models[index] = again
-    if (this.#random.chance(0.8)) driver.command('delete', { handles: [old.open.handle] })
-    else throw this.#die()
-    driver.open([again.open], false)
+    deleted.push(old.open.topicId)
+    if (r.chance(0.2)) throw this.#die()
+    const { failed } = driver.command('delete', { handles: [old.open.handle] })
+    this.#mustLive()
+    promise(failed.length === 0, `not removed: ${failed}`)
+    this.#world.deleted = deleted.filter(id => id !== old.open.topicId)
+    driver.open([again.open], false, this.#world.deleted)
   }
 
   /** What a process tells that died in the same moment, nobody hears. */

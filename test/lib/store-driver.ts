@@ -164,8 +164,13 @@ export class StoreDriver {
     return answer.response as Commands[N]['response']
   }
 
-  open(partitions: readonly PartitionToOpen[], recovering = true): LogView[] {
-    return this.command('open', { partitions, recovering }).views
+  /** `deleted`: topic ids, as the metadata's tombstones say. */
+  open(
+    partitions: readonly PartitionToOpen[],
+    recovering = true,
+    deleted: readonly string[] = [],
+  ): LogView[] {
+    return this.command('open', { partitions, recovering, deleted }).views
   }
 
   /** Moves one partition's start up. @returns the log as it is then */

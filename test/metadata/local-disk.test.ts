@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { LocalMetadataStore } from '../../src/metadata/local.ts'
-import { DIR, rejects, stateOf, stateOnDisk, TestFiles } from './test-files.ts'
+import { DIR, LOG, rejects, SECOND, stateOf, stateOnDisk, TestFiles } from './test-files.ts'
 
 const local = suite('local metadata store on a bad disk')
 
@@ -35,12 +35,10 @@ local(
       const files = TestFiles.of(log.subarray(0, size))
       const store = new LocalMetadataStore(files, DIR)
       assert.equal(await stateOf(store), expected.state)
-      if (torn === 0) assert.is(store.recovered, null)
-      else {
-        assert.is(store.recovered!.bytes, torn)
-        const saved = files.content(store.recovered!.savedAs)
-        assert.equal(saved, log.subarray(expected.size, size))
-      }
+      const saved = files.names.get(`${LOG}.torn-${expected.size}`)
+      assert.equal(saved?.bytes, torn === 0 ? undefined : log.subarray(expected.size, size))
+      const said = store.notes.some(note => note.includes(`${torn} bytes are kept as`))
+      assert.is(said, torn > 0)
       assert.is((await store.compareAndSet('new', 0, 1)).ok, true)
       await store.close()
       assert.equal(await stateOnDisk(files.afterPowerCut()), { ...expected.state, new: 1 })
@@ -69,7 +67,7 @@ local('a changed byte anywhere in what was durable is refused, and nothing is cu
     assert.throws(
       () => new LocalMetadataStore(files, DIR),
       (error: Error) =>
-        /metadata\.log is corrupt at byte \d+: .*Nothing was changed/.test(error.message),
+        /is corrupt: metadata\.log at byte \d+: .*Nothing was changed/.test(error.message),
       `byte ${at}`,
     )
     assert.equal(files.content(), bad)
@@ -91,6 +89,69 @@ local('a zeroed block, a missing line or a foreign file is refused', async () =>
   refused(log.subarray(states[0]!.size), /header of odradek-metadata 1/)
   refused(Buffer.from('hello\n'), /header of odradek-metadata 1/)
   refused(Buffer.alloc(0), /header of odradek-metadata 1/)
+})
+
+local('either copy alone has everything; a changed byte or an absence costs nothing', async () => {
+  const { log, states } = await history()
+  const last = states.at(-1)!.state
+  const whole = (files: TestFiles) => {
+    for (const path of [LOG, SECOND]) assert.equal(files.content(path), files.content())
+  }
+  for (let at = 0; at < log.length; at += 3) {
+    const bad = Buffer.from(log)
+    bad[at]! ^= 1 << (at % 8)
+    for (const files of [TestFiles.of(bad, log), TestFiles.of(log, bad)]) {
+      const store = new LocalMetadataStore(files, DIR, () => true)
+      assert.equal(await stateOf(store), last, `byte ${at}`)
+      assert.is(store.notes.length, 1)
+      await store.close()
+      whole(files)
+    }
+  }
+  for (const path of [LOG, SECOND]) {
+    const files = TestFiles.of(log, log)
+    files.unlink(path)
+    const store = new LocalMetadataStore(files, DIR, () => true)
+    assert.equal(await stateOf(store), last)
+    assert.match(store.notes[0]!, /is missing: it is written anew from metadata\./)
+    await store.close()
+    whole(files)
+  }
+})
+
+local('a copy that ends early is believed only as far as the other one proves it', async () => {
+  const { log, states } = await history()
+  const short = log.subarray(0, states[2]!.size)
+  for (const files of [TestFiles.of(short, log), TestFiles.of(log, short)]) {
+    assert.equal(await stateOnDisk(files), states.at(-1)!.state)
+  }
+  const both = Buffer.from(log)
+  both[states[4]!.size + 25]! ^= 1
+  assert.throws(() => new LocalMetadataStore(TestFiles.of(both, both), DIR), /is corrupt/)
+  // The damage is behind where the short one ends: nobody knows what came after it.
+  const bad = Buffer.from(log)
+  bad[states[4]!.size + 25]! ^= 1
+  assert.throws(
+    () => new LocalMetadataStore(TestFiles.of(short, bad), DIR),
+    /metadata\.log ends at revision 2; metadata\.2\.log at byte \d+: a line does not match/,
+  )
+})
+
+local('what a failed flush left in the page cache is written anew by the next start', async () => {
+  for (const failing of [1, 2]) {
+    let files = new TestFiles()
+    let store = new LocalMetadataStore(files, DIR)
+    await store.compareAndSet('before', 0, 1)
+    // Two writes come first.
+    files.failAt = files.calls + 2 + failing
+    await rejects(store.compareAndSet('unknown', 0, 1), /could not be written/)
+    assert.ok(store.hasFailed)
+    await store.close()
+    store = new LocalMetadataStore(files, DIR)
+    await store.compareAndSet('after', 0, 1)
+    files = files.afterPowerCut()
+    assert.equal(await stateOnDisk(files), { before: 1, unknown: 1, after: 1 })
+  }
 })
 
 /** Overwrites a few large values until the log was compacted; says what was acknowledged. */
@@ -148,7 +209,7 @@ local(
   async () => {
     const clean = new TestFiles()
     await churn(clean, 25)
-    assert.ok(clean.names.size === 1 && clean.calls > 50)
+    assert.ok(clean.names.size === 2 && clean.calls > 50)
     for (let n = 1; n <= clean.calls; n++) {
       const files = new TestFiles()
       files.failAt = n

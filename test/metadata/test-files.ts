@@ -6,6 +6,7 @@ import type { FileSystem } from '../../src/storage/fs.ts'
 
 export const DIR = '/data'
 export const LOG = '/data/metadata.log'
+export const SECOND = '/data/metadata.2.log'
 
 interface File {
   bytes: Buffer
@@ -23,9 +24,13 @@ export class TestFiles implements FileSystem {
   flushes = 0
   failAt = 0
 
-  static of(log: Uint8Array): TestFiles {
+  /** Without a second copy of the log, unless it is given. */
+  static of(log: Uint8Array, second: Uint8Array | null = null): TestFiles {
     const files = new TestFiles()
     files.names.set(LOG, { bytes: Buffer.from(log), flushed: Buffer.from(log) })
+    if (second !== null) {
+      files.names.set(SECOND, { bytes: Buffer.from(second), flushed: Buffer.from(second) })
+    }
     files.fsyncDir(DIR)
     files.calls = 0
     return files

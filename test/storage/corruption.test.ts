@@ -38,7 +38,11 @@ function open(
   clean: boolean,
 ): { driver: StoreDriver; view: LogView; notes: string[] } {
   const driver = new StoreDriver({ files, clean, ...JOURNAL })
-  const { views, notes } = driver.command('open', { partitions: [PARTITION], recovering: true })
+  const { views, notes } = driver.command('open', {
+    partitions: [PARTITION],
+    recovering: true,
+    deleted: [],
+  })
   driver.command('ready', { workers: 1 })
   return { driver, view: views[0]!, notes }
 }

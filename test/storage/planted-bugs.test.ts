@@ -2,7 +2,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { crc32c } from '../../src/protocol/crc32c.ts'
 import * as batch from '../../src/protocol/record-batch.ts'
-import { CrashRun } from '../lib/crash-run.ts'
+import type { CommandName, Commands } from '../../src/storage/commands.ts'
+import { CrashRun, type Mutation } from '../lib/crash-run.ts'
 import type { MemoryFs } from '../lib/memory-fs.ts'
 
 /** Runs that a planted bug may take to be found; the engine as it is breaks none of 100,000 images. */
@@ -106,12 +107,38 @@ const ahead = (content: Buffer): Buffer =>
 const withoutStart = (content: Buffer): Buffer =>
   changed(content, json => json.replace(/"logStartOffset":\d+/g, '"logStartOffset":0'))
 
-for (const [name, files] of Object.entries(BUGS)) {
+/** What a command is told instead of what it should be. */
+function instead<N extends CommandName>(
+  name: N,
+  change: (request: Commands[N]['request']) => Commands[N]['request'],
+): Mutation {
+  return {
+    driver: driver => {
+      const { command } = driver
+      driver.command = (called, request) =>
+        called === (name as CommandName)
+          ? command.call(driver, name, change(request as Commands[N]['request']))
+          : command.call(driver, called, request)
+    },
+  }
+}
+
+const MUTATIONS: Record<string, Mutation> = {
+  ...Object.fromEntries(Object.entries(BUGS).map(([name, files]) => [name, { files }])),
+  'folders of deleted topics not looked for': instead('sweep', r => ({ ...r, folders: [] })),
+  'deleted topics not known': instead('sweep', r => ({ ...r, deleted: [] })),
+  'deleted topics not known where one of their name is': instead('open', r => ({
+    ...r,
+    deleted: [],
+  })),
+}
+
+for (const [name, mutation] of Object.entries(MUTATIONS)) {
   test(`found: ${name}`, () => {
     let found = ''
     for (let seed = 1; seed <= RUNS_MAX && found === ''; seed++) {
       try {
-        const run = new CrashRun(seed, { files })
+        const run = new CrashRun(seed, mutation)
         for (let round = 0; round < 3; round++) run.round(3)
       } catch (error) {
         found = String(error)

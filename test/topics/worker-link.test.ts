@@ -182,7 +182,7 @@ test('commands get their own answers, even long ones, and refusals with their ki
   const worker = new FakeWorker()
   const { link } = worker
   const long = 'x'.repeat(600_000)
-  const first = link.command('open', { partitions: [], recovering: true })
+  const first = link.command('open', { partitions: [], recovering: true, deleted: [] })
   const second = rejection(link.command('delete', { handles: [1] }))
   await nextTurn()
   worker.handle(({ name }) =>

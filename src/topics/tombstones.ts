@@ -1,0 +1,72 @@
+import type { Change, MetadataStore } from '../metadata/store.ts'
+
+const PREFIX = 'deleted-topics/'
+/** Removed with one transaction, beside what else is in it. */
+const REMOVED_MAX = 100
+
+/**
+ * Topics that are deleted and whose folders may still be there: what a crash or a failure leaves of them is known for
+ * certain to be of no use. One is kept from the transaction that deletes its topic until the folders are gone; it goes
+ * with a later transaction or the next start.
+ */
+export class Tombstones {
+  readonly #store: MetadataStore
+  /** Names by topic id. */
+  readonly #names = new Map<string, string>()
+  readonly #finished = new Set<string>()
+
+  constructor(store: MetadataStore) {
+    this.#store = store
+  }
+
+  async load(): Promise<void> {
+    for (const { key, value } of await this.#store.list(PREFIX)) {
+      this.#names.set(key.slice(PREFIX.length), value as string)
+    }
+  }
+
+  get ids(): string[] {
+    return [...this.#names.keys()]
+  }
+
+  /** Of deleted topics with one of these names. */
+  idsOf(names: ReadonlySet<string>): string[] {
+    return this.ids.filter(id => names.has(this.#names.get(id)!))
+  }
+
+  /** What belongs into the transaction that deletes a topic. */
+  changesFor({ id, name }: { readonly id: string; readonly name: string }): Change[] {
+    return [{ key: PREFIX + id, value: name }, ...this.#removals()]
+  }
+
+  #removals(): Change[] {
+    const ids = [...this.#finished].slice(0, REMOVED_MAX)
+    return ids.map(id => ({ key: PREFIX + id, value: null }))
+  }
+
+  /** Such a transaction is durable. */
+  applied(changes: readonly Change[]): void {
+    for (const { key, value } of changes) {
+      if (!key.startsWith(PREFIX)) continue
+      const id = key.slice(PREFIX.length)
+      this.#finished.delete(id)
+      if (value === null) this.#names.delete(id)
+      else this.#names.set(id, value as string)
+    }
+  }
+
+  /** Its folders are gone. */
+  finish(id: string): void {
+    this.#finished.add(id)
+  }
+
+  /** At a start, when nothing is left of any of them. */
+  async clear(): Promise<void> {
+    for (const id of this.#names.keys()) this.finish(id)
+    while (this.#finished.size > 0) {
+      const changes = this.#removals()
+      await this.#store.transact([], changes)
+      this.applied(changes)
+    }
+  }
+}

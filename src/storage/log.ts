@@ -156,7 +156,7 @@ export class Log {
     const { active } = this
     active.openedMs = Math.min(active.openedMs, now)
     active.append(bytes)
-    this.producers.update(bytes)
+    this.producers.update(bytes, 0, monotonic)
     this.nextOffset += lastDelta + 1
     if (this.unflushedRecords === 0) this.unflushedSince = monotonic
     this.unflushedRecords += lastDelta + 1

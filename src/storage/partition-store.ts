@@ -13,6 +13,8 @@ import { keyOf, type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.t
 import { logCommands, viewOf } from './log-commands.ts'
 import { OpenFiles } from './open-files.ts'
 import { isOfOtherTopic } from './partition-metadata.ts'
+import { boundProducers } from './producer-bounds.ts'
+import type { ProducerState } from './producer-state.ts'
 import { recover } from './recovery.ts'
 import { removalCommands } from './removal-commands.ts'
 import { isDiskFull, Reserve, withReserve } from './reserve.ts'
@@ -224,6 +226,11 @@ export class PartitionStore {
       this.#guard(owned, () => log.flush(this.#hasRoom()))
       this.#checkpoint.isStale = true
     }
+    boundProducers(() => this.#producers())
+  }
+
+  *#producers(): Generator<ProducerState> {
+    for (const { log } of this.#logs.values()) yield log.producers
   }
 
   /**
@@ -352,6 +359,7 @@ export class PartitionStore {
     },
     ...removalCommands({
       now: () => this.#o.now(),
+      monotonic: () => this.#o.monotonic(),
       findOnline: handle => {
         const owned = this.#logs.get(handle)
         return owned?.log.offline === null ? owned : undefined

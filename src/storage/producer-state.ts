@@ -20,8 +20,16 @@ export interface Producer {
   epoch: number
   /** Oldest first, at most 5. */
   batches: Batch[]
+  /** Of its last batch, as the client said it. */
   lastTimestamp: number
+  /** When it last appended, in ms of the worker's monotonic clock; 0, when that began, if it was before. */
+  seenAt: number
 }
+
+/** Producers that are kept of one partition: about 500 bytes each. Past that the one that has been silent the longest is forgotten. */
+const PRODUCERS_MAX = 20_000
+/** The order of silence is kept no finer than this, in ms. */
+const SEEN_MS = 1_000
 
 /** What the leader says to a batch of an idempotent producer: append it, it is already there, or an error code. */
 export type SequenceVerdict =
@@ -41,6 +49,7 @@ const FENCED: SequenceVerdict = { kind: 'error', code: ErrorCode.INVALID_PRODUCE
  * rebuilt from the log after a crash, starting at a snapshot in Kafka's format.
  */
 export class ProducerState {
+  /** In the order in which they were last heard of, about: the one that has been silent the longest comes first. */
   readonly producers = new Map<number, Producer>()
 
   /** Judges the batch; does not remember it (`update` does, once it is appended). */
@@ -67,15 +76,19 @@ export class ProducerState {
    * Remembers an appended batch, its offsets assigned. Batches without a producer id are passed over, and those with one that is
    * not exact: the broker has given out none, takes none, and one for many would call the batch of one a retry of another's.
    */
-  update(header: Buffer, at = 0): void {
+  update(header: Buffer, at = 0, seenAt = 0): void {
     const id = batch.producerId(header, at)
     if (!isProducerId(id) || batch.isControl(batch.attributes(header, at))) return
     const epoch = batch.producerEpoch(header, at)
     const timestamp = batch.maxTimestamp(header, at)
     let producer = this.producers.get(id)
     if (producer === undefined || producer.epoch !== epoch) {
-      producer = { epoch, batches: [], lastTimestamp: timestamp }
-      this.producers.set(id, producer)
+      producer = { epoch, batches: [], lastTimestamp: timestamp, seenAt }
+      this.#setLast(id, producer)
+      if (this.producers.size > PRODUCERS_MAX) this.forgetOldest(1)
+    } else if (seenAt - producer.seenAt >= SEEN_MS) {
+      producer.seenAt = seenAt
+      this.#setLast(id, producer)
     }
     producer.batches.push(batchOf(header, at))
     if (producer.batches.length > BATCHES_MAX) producer.batches.shift()
@@ -97,10 +110,27 @@ export class ProducerState {
     if (producer.batches.length > BATCHES_MAX) producer.batches.shift()
   }
 
-  /** Forgets producers whose last append is older than `producer.id.expiration.ms`. */
+  #setLast(id: number, producer: Producer): void {
+    this.producers.delete(id)
+    this.producers.set(id, producer)
+  }
+
+  /**
+   * Forgets producers that have appended nothing since `before`, by the broker's clock. Kafka goes by the timestamps of their
+   * records: one that sends old records is forgotten while it sends, and its retries are appended again.
+   */
   expire(before: number): void {
     for (const [id, producer] of this.producers) {
-      if (producer.lastTimestamp < before) this.producers.delete(id)
+      if (producer.seenAt < before) this.producers.delete(id)
+    }
+  }
+
+  /** Forgets so many of those that have been silent the longest. */
+  forgetOldest(count: number): void {
+    let left = count
+    for (const id of this.producers.keys()) {
+      if (left-- <= 0) return
+      this.producers.delete(id)
     }
   }
 
@@ -151,7 +181,8 @@ export class ProducerState {
             ]
       const epoch = file.readInt16BE(at + 8)
       const id = batch.readInt64(file, at)
-      if (isProducerId(id)) state.producers.set(id, { epoch, batches, lastTimestamp: timestamp })
+      if (isProducerId(id))
+        state.producers.set(id, { epoch, batches, lastTimestamp: timestamp, seenAt: 0 })
     }
     return state
   }

@@ -8,6 +8,8 @@ import type { Segment } from './segment.ts'
 export interface RemovalAccess {
   /** ms since the epoch. */
   now(): number
+  /** ms of a clock that only goes forward. */
+  monotonic(): number
   /** The log, unless it is not open here or offline. */
   findOnline(handle: number): OwnedLog | undefined
   /** Whether the disk has room for what is not needed to make some. */
@@ -57,7 +59,7 @@ export function removalCommands(access: RemovalAccess): {
         if (owned === undefined) continue
         guard(owned, () => {
           const { log } = owned
-          log.producers.expire(access.now() - log.config.producerIdExpirationMs)
+          log.producers.expire(access.monotonic() - log.config.producerIdExpirationMs)
           const removed = log.applyRetention(access.now(), access.hasRoom())
           if (removed.length > 0) removals.push({ owned, removed })
         })

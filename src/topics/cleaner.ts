@@ -127,7 +127,7 @@ export class Cleaner {
   }
 
   #mayRun(partition: Partition): boolean {
-    if ((this.#resting.get(partition) ?? 0) > Date.now()) return false
+    if ((this.#resting.get(partition) ?? 0) > performance.now()) return false
     return !this.#busy.has(partition.reader.dir)
   }
 
@@ -153,7 +153,7 @@ export class Cleaner {
   }
 
   #rest(partition: Partition): void {
-    this.#resting.set(partition, Date.now() + REST_MS)
+    this.#resting.set(partition, performance.now() + REST_MS)
   }
 
   async #run(

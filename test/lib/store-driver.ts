@@ -63,6 +63,7 @@ export interface DriverOptions {
   readonly openLogsMax?: number
   readonly now?: () => number
   readonly freeBytes?: () => number
+  readonly monotonic?: () => number
 }
 
 /** Of a disk with less than that nothing is taken. */
@@ -95,7 +96,7 @@ export class StoreDriver {
       completions: new Ring(memory, 'completion'),
       now: options.now ?? (() => 1_000_000),
       // Every step of a command is one by itself: nothing else may depend on their being together.
-      monotonic: () => this.#steps++,
+      monotonic: options.monotonic ?? (() => this.#steps++),
       journalFileBytes: options.journalFileBytes ?? 1 << 20,
       bypassBytes: options.bypassBytes ?? 64 * 1024,
       openLogsMax: options.openLogsMax ?? 100,

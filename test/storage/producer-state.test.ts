@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import * as batch from '../../src/protocol/record-batch.ts'
+import { boundProducers } from '../../src/storage/producer-bounds.ts'
 import { ProducerState, type SequenceVerdict } from '../../src/storage/producer-state.ts'
 import { plainBatch } from '../lib/batches.ts'
 
@@ -150,14 +151,48 @@ test('a damaged, cut or foreign snapshot is refused', () => {
   assert.is(ProducerState.decode(Buffer.concat([whole, Buffer.alloc(1)])), null)
 })
 
-test('expiry forgets producers silent since before the given time, and only those', () => {
+test('expiry forgets producers silent since before the given time by the broker, whatever their records say', () => {
   const state = new ProducerState()
-  state.update(sent({ sequence: 0, pid: 1, timestamp: 999 }))
-  state.update(sent({ sequence: 0, pid: 2, timestamp: 1_000 }))
-  state.update(sent({ sequence: 0, pid: 3, timestamp: 999 }))
-  state.update(sent({ sequence: 1, pid: 3, timestamp: 2_000 }))
-  state.expire(1_000)
+  state.update(sent({ sequence: 0, pid: 1, timestamp: 9_999 }), 0, 500)
+  state.update(sent({ sequence: 0, pid: 2, timestamp: 0 }), 0, 2_000)
+  state.update(sent({ sequence: 0, pid: 3, timestamp: 0 }), 0, 500)
+  state.update(sent({ sequence: 1, pid: 3, timestamp: 0 }), 0, 3_000)
+  state.expire(2_000)
   assert.equal([...state.producers.keys()], [2, 3])
+})
+
+test('a partition keeps a bounded number of producers: the longest silent goes', () => {
+  const state = new ProducerState()
+  for (let pid = 0; pid < 20_000; pid++) state.update(sent({ sequence: 0, pid }), 0, pid)
+  state.update(sent({ sequence: 1, pid: 0 }), 0, 30_000)
+  state.update(sent({ sequence: 0, pid: 50_000 }), 0, 30_001)
+  assert.is(state.producers.size, 20_000)
+  assert.ok(state.producers.has(0), 'it has been heard of since')
+  assert.not.ok(state.producers.has(1))
+})
+
+test('of all partitions those with the most producers forget first', () => {
+  const states = [3, 90, 50, 3].map((count, s) => {
+    const state = new ProducerState()
+    for (let i = 0; i < count; i++) state.update(sent({ sequence: 0, pid: s * 1_000 + i }), 0, i)
+    return state
+  })
+  const sizes = () => states.map(state => state.producers.size)
+  boundProducers(() => states, 146)
+  assert.equal(sizes(), [3, 90, 50, 3])
+  boundProducers(() => states, 120)
+  assert.equal(sizes(), [3, 64, 50, 3])
+  boundProducers(() => states, 60)
+  const [a, b, c, d] = sizes()
+  assert.equal([a, d], [3, 3])
+  assert.is(b! + c!, 54)
+  assert.ok(Math.abs(b! - c!) <= 1, `${b} and ${c}`)
+  assert.ok(states[1]!.producers.has(1_089), 'the newest stay')
+  boundProducers(() => states, 5)
+  assert.is(
+    sizes().reduce((sum, size) => sum + size),
+    5,
+  )
 })
 
 test.run()

@@ -30,22 +30,13 @@ export interface ErrorLog {
  */
 export function toKafkaError(error: unknown, log: ErrorLog): KafkaError {
   if (error instanceof BrokerError) {
-    return { errorCode: error.errorCode, errorMessage: shown(error.message) }
+    return { errorCode: error.errorCode, errorMessage: error.message }
   }
   log.error({ err: error }, 'bug: a request failed in an unexpected way')
   return {
     errorCode: ErrorCode.UNKNOWN_SERVER_ERROR,
     errorMessage: 'The broker failed unexpectedly; its log has the details.',
   }
-}
-
-/** Characters of an error message; names in it may be long. Its end says most, so it is cut in its middle. */
-const MESSAGE_CHARS_MAX = 1_000
-
-function shown(message: string): string {
-  if (message.length <= MESSAGE_CHARS_MAX) return message
-  const half = MESSAGE_CHARS_MAX / 2
-  return `${message.slice(0, half)} ... ${message.slice(-half)}`
 }
 
 /** A broker option that cannot be used: which, where it came from, and what is allowed. */

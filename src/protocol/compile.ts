@@ -5,6 +5,7 @@
  * source: only the names and numbers of our own tables, and names are checked.
  */
 import { assert } from '../assert.ts'
+import { fitMessage } from './error-message.ts'
 import { type Field, type Fields, includes, type VersionRange } from './fields.ts'
 import type { Reader } from './reader.ts'
 import { SchemaError, type Writer } from './writer.ts'
@@ -25,6 +26,9 @@ interface Unit {
 
 /** Elements between two places where a generator may be left alone for a while: some tens of microseconds. */
 const PIECE = 128
+
+/** Strings that are said to a person: they may name what is too long for them. */
+const IS_MESSAGE = /[eE]rrorMessage$/
 
 const EMPTY_ARRAY: readonly never[] = Object.freeze([])
 const EMPTY_STRUCT = Object.freeze({})
@@ -77,8 +81,9 @@ function generatorOf(unit: Unit, fields: Fields, entry: string, parameters: stri
 
 function link(unit: Unit, entry: string): unknown {
   const source = `'use strict'\n${unit.functions.join('\n')}\nreturn ${entry}`
-  const names = ['EMPTY_ARRAY', 'EMPTY_STRUCT', 'EMPTY_BYTES', 'refuse']
-  return new Function(...names, source)(EMPTY_ARRAY, EMPTY_STRUCT, EMPTY_BYTES, refuse)
+  const names = ['EMPTY_ARRAY', 'EMPTY_STRUCT', 'EMPTY_BYTES', 'refuse', 'fitMessage']
+  const values = [EMPTY_ARRAY, EMPTY_STRUCT, EMPTY_BYTES, refuse, fitMessage]
+  return new Function(...names, source)(...values)
 }
 
 function refuse(field: string, version: number, what: string): never {
@@ -349,6 +354,7 @@ function encodePresent(unit: Unit, field: Field, path: string): string {
     const all = `${define(unit, 'w, all', body.join('\n'), unit.inPieces)}(w, x)`
     return unit.inPieces ? `yield* ${all}` : all
   }
-  if (FIXED_BYTES[kind] !== undefined || !unit.flexible) return `w.${kind}(x, ${where})`
-  return `w.compact${kind[0].toUpperCase()}${kind.slice(1)}(x, ${where})`
+  const value = kind === 'string' && IS_MESSAGE.test(path) ? 'fitMessage(x)' : 'x'
+  if (FIXED_BYTES[kind] !== undefined || !unit.flexible) return `w.${kind}(${value}, ${where})`
+  return `w.compact${kind[0].toUpperCase()}${kind.slice(1)}(${value}, ${where})`
 }

@@ -10,6 +10,7 @@ import { servedApis } from '../../src/apis/index.ts'
 import { BrokerNode } from '../../src/broker.ts'
 import { Client } from '../../src/client/client.ts'
 import { type Field, type Fields, includes } from '../../src/protocol/fields.ts'
+import { STRING_BYTES_MAX } from '../../src/protocol/reader.ts'
 import { Random } from '../lib/random.ts'
 import { arbitraryMessage } from '../protocol/arbitrary-message.ts'
 
@@ -53,6 +54,11 @@ const KNOWN: readonly (readonly [RegExp, () => unknown])[] = [
   [/^resourceType$/, () => 2],
   [/^memberId$/, () => ''],
 ]
+/** Every so many strings is as long as one can be: what answers say about it must fit, too. */
+const LONG_EVERY = 6
+const longText = (): string =>
+  random.below(2) === 0 ? 'x'.repeat(STRING_BYTES_MAX) : 'é'.repeat(STRING_BYTES_MAX >> 1)
+
 const TOPIC = 'topic'
 const GROUP = 'group'
 
@@ -77,6 +83,7 @@ function boundedField(field: Field, name: string, version: number, value: unknow
   if (Array.isArray(value))
     return value.map(one => boundedField(field.element!, name, version, one))
   if (field.kind === 'struct') return bounded(field.fields!, version, value as Value)
+  if (field.kind === 'string' && random.below(LONG_EVERY) === 0) return longText()
   if (typeof value !== 'number') return knownOr(name, value)
   if (/Ms$/i.test(name)) return Math.min(value, WAIT_MS_MAX)
   if (/^(numPartitions|count)$/.test(name)) return Math.min(value, COUNT_MAX)
@@ -95,7 +102,8 @@ for (const handler of servedApis) {
       for (const value of fc.sample(arbitrary, { seed: seed + version, numRuns: REQUESTS })) {
         const request = bounded(handler.request.fields, version, value)
         if (!wantsAnswer(handler, request)) continue
-        await using client = await Client.connect(node.endpoint('PLAINTEXT'))
+        const clientId = random.below(LONG_EVERY) === 0 ? longText() : 'every-api'
+        await using client = await Client.connect({ ...node.endpoint('PLAINTEXT'), clientId })
         await client.send(handler as never, version, request as never)
       }
     }

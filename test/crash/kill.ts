@@ -51,7 +51,9 @@ const TOPICS = [
 ]
 
 /** Small journals, so that they take turns often. */
-const OVERRIDES = ['odradek.journal.bytes=8388608', 'odradek.partition.workers=2']
+const OVERRIDES = ['odradek.journal.bytes=8388608']
+/** From start to start the partitions are spread over another number of workers, and so are the journals. */
+const WORKERS_MAX = 4
 
 const RECORDING = fileURLToPath(new URL('recording-fs.ts', import.meta.url))
 const RECORDING_EDITS: readonly Edit[] = [
@@ -92,7 +94,7 @@ export async function runKills(options: KillOptions): Promise<KillReport> {
 class KillRun {
   readonly #options: KillOptions
   readonly #random: Random
-  readonly #broker: BrokerProcessOptions
+  readonly #brokerOptions: BrokerProcessOptions
   readonly #undoDir: string | null
   readonly #targets: Target[]
   readonly #producers: Producer[]
@@ -106,7 +108,7 @@ class KillRun {
     const dir = mkdtempSync(join(work, 'data-'))
     const env: Record<string, string> =
       this.#undoDir === null ? {} : { ODRADEK_UNDO_DIR: this.#undoDir }
-    this.#broker = { root, dir, overrides: OVERRIDES, env }
+    this.#brokerOptions = { root, dir, env }
     this.#targets = TOPICS.flatMap(({ name, numPartitions }) =>
       Array.from({ length: numPartitions }, (_, index) => ({
         topic: name,
@@ -123,9 +125,16 @@ class KillRun {
     ]
   }
 
+  /** What the next broker is started with. */
+  #nextBroker(): BrokerProcessOptions {
+    const workers = 1 + this.#random.below(WORKERS_MAX)
+    const overrides = [...OVERRIDES, `odradek.partition.workers=${workers}`]
+    return { ...this.#brokerOptions, overrides }
+  }
+
   async run(): Promise<KillReport> {
     let cycle = 0
-    let broker = await BrokerProcess.start(this.#broker)
+    let broker = await BrokerProcess.start(this.#nextBroker())
     await createTopics(broker.port)
     while (cycle < this.#options.cycles && this.#violations().length === 0) {
       await this.#loadAndKill(broker)
@@ -182,7 +191,7 @@ class KillRun {
     if (this.#random.chance(KILLED_STARTS)) {
       const ms = this.#random.below(KILLED_START_MS_MAX)
       await BrokerProcess.start({
-        ...this.#broker,
+        ...this.#nextBroker(),
         onSpawn: child => setTimeout(() => child.kill('SIGKILL'), ms),
       }).then(
         early => early.kill(),
@@ -191,7 +200,7 @@ class KillRun {
       this.#cutPower()
     }
     try {
-      const broker = await BrokerProcess.start(this.#broker)
+      const broker = await BrokerProcess.start(this.#nextBroker())
       this.#restarts.push(broker.readyMs)
       return broker
     } catch (error) {
@@ -212,7 +221,7 @@ class KillRun {
   async #checkFromTheBeginning(broker: BrokerProcess): Promise<void> {
     const ended = await broker.stop()
     if (ended.code !== 0) this.#failures.push(`SIGTERM ended it with ${JSON.stringify(ended)}`)
-    const last = await BrokerProcess.start(this.#broker)
+    const last = await BrokerProcess.start(this.#nextBroker())
     for (const { ledger } of this.#targets) ledger.restart()
     await this.#check(last)
     await last.kill()

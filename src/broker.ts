@@ -31,6 +31,9 @@ async function loadLateModules() {
 
 type LateModules = Awaited<ReturnType<typeof loadLateModules>>
 
+/** The metadata's reserve is looked at this often, in ms; the first time is past what tests and a start take. */
+const RESERVE_CHECK_MS = 5_000
+
 /** Everything a running broker is made of. Wiring only: what starts before what, and what stops before what. */
 export class BrokerNode implements BrokerContext {
   readonly options: Options
@@ -54,6 +57,7 @@ export class BrokerNode implements BrokerContext {
   readonly #endpoints = new Map<string, Endpoint>()
   readonly #bound: string[] = []
   #retention: NodeJS.Timeout | null = null
+  #upkeep: NodeJS.Timeout | null = null
   #closing: Promise<void> | null = null
 
   private constructor(parts: {
@@ -179,6 +183,17 @@ export class BrokerNode implements BrokerContext {
       this.registry.applyRetention().catch(err => this.log.error({ err }, 'retention failed'))
     }, Number(this.options.settings.logRetentionCheckIntervalMs))
     this.#retention.unref()
+    this.#upkeep = setInterval(() => this.#keepReserve(), RESERVE_CHECK_MS)
+    this.#upkeep.unref()
+  }
+
+  #keepReserve(): void {
+    if (this.#disk.refusal !== null) return
+    try {
+      this.#dataDir.store.ensureReserve()
+    } catch (err) {
+      this.log.warn({ err }, 'no room is kept for metadata on a full disk')
+    }
   }
 
   async #listen(listener: Options['listeners'][number]): Promise<void> {
@@ -242,6 +257,7 @@ export class BrokerNode implements BrokerContext {
 
   async #close(): Promise<void> {
     if (this.#retention !== null) clearInterval(this.#retention)
+    if (this.#upkeep !== null) clearInterval(this.#upkeep)
     this.#disk.close()
     await Promise.allSettled([...this.guests].map(guest => guest.close()))
     this.groups.close()
@@ -260,6 +276,7 @@ export class BrokerNode implements BrokerContext {
   async kill(): Promise<void> {
     this.#closing ??= (async () => {
       if (this.#retention !== null) clearInterval(this.#retention)
+      if (this.#upkeep !== null) clearInterval(this.#upkeep)
       this.#disk.close()
       this.groups.close()
       await this.#workers.kill()

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { type FileSystem, readFile, replaceFile, replaceFiles } from '../storage/fs.ts'
+import { isDiskFull } from '../storage/reserve.ts'
 import { type CopyContent, NO_STATE, readCopy, type Transaction } from './log-file.ts'
 
 /** Both hold all of it: what is lost or damaged in one is in the other. */
@@ -46,6 +47,8 @@ export class MetadataCopies {
   #fds: number[] = []
   /** Of each of the two. */
   bytes = 0
+  /** What they hold is not known any more. */
+  hasFailed = false
 
   constructor(files: FileSystem, dir: string) {
     this.#files = files
@@ -111,10 +114,22 @@ export class MetadataCopies {
     this.#fds = COPIES.map(name => this.#files.open(join(this.#dir, name), 'write'))
   }
 
-  /** Writes to both, then flushes both: the second flush finds most of its work done by the first. */
+  /**
+   * Writes to both, then flushes both: the second flush finds most of its work done by the first. If the disk is full
+   * before anything is flushed, both are as they were.
+   */
   append(line: Buffer): void {
-    for (const fd of this.#fds) this.#files.write(fd, [line], this.bytes)
+    try {
+      for (const fd of this.#fds) this.#files.write(fd, [line], this.bytes)
+    } catch (error) {
+      this.hasFailed = true
+      for (const fd of this.#fds) this.#files.truncate(fd, this.bytes)
+      this.hasFailed = !isDiskFull(error)
+      throw error
+    }
+    this.hasFailed = true
     for (const fd of this.#fds) this.#files.fdatasync(fd)
+    this.hasFailed = false
     this.bytes += line.length
   }
 

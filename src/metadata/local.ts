@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { FileSystem } from '../storage/fs.ts'
+import { isDiskFull, Reserve, withReserve } from '../storage/reserve.ts'
 import { MetadataCopies } from './copies.ts'
 import { encodeLine, newHeader, type Transaction } from './log-file.ts'
 import { checkTransaction, copyOf, freeze } from './rules.ts'
@@ -18,6 +20,9 @@ import type {
 const WAITING_MAX = 10_000
 /** A log smaller than this is not worth compacting. */
 const COMPACT_BYTES_MIN = 1_048_576
+/** What gives way on a full disk: a start, and what makes room, must be able to write. */
+const RESERVE = 'metadata.reserve'
+const RESERVE_BYTES_MIN = 256 * 1024
 /** Bytes of values in one line of a snapshot, about. */
 const SNAPSHOT_LINE_BYTES = 1_048_576
 
@@ -38,14 +43,20 @@ interface Watcher {
   readonly listener: (event: WatchEvent) => void
 }
 
+/** Nothing has changed: they may be tried again. */
+function refuse(group: readonly Waiting[], cause: unknown): void {
+  const error = storageError('The disk is full: the metadata cannot be changed.', cause)
+  for (const waiting of group) waiting.reject(error)
+}
+
 const storageError = (message: string, cause?: unknown) =>
   new BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, message, { cause })
 
 /**
  * The metadata of a single node: all of it in memory, every transaction appended to a flushed log of
- * two copies. Transactions that arrive while the event loop is busy share a flush. After a failed write
- * or flush the store takes no more transactions: what is on disk is then unknown, and only a new
- * start reads it again.
+ * two copies. Transactions that arrive while the event loop is busy share a flush. On a full disk they are
+ * refused, and later ones may find room. After any other failed write, or a failed flush, the store takes
+ * no more transactions: what is on disk is then unknown, and only a new start reads it again.
  *
  * Calls of the file system block the thread for as long as a flush takes; metadata changes are
  * rare.
@@ -54,6 +65,7 @@ export class LocalMetadataStore implements MetadataStore {
   /** What was wrong at the start and is mended, one sentence each. */
   readonly notes: readonly string[]
   readonly #copies: MetadataCopies
+  readonly #reserve: Reserve
   readonly #entries = new Map<string, Stored>()
   readonly #watchers = new Set<Watcher>()
   #revision = 0
@@ -74,7 +86,8 @@ export class LocalMetadataStore implements MetadataStore {
     dir: string,
     wasClean: (store: LocalMetadataStore) => boolean = () => false,
   ) {
-    this.#copies = new MetadataCopies(files, dir)
+    this.#reserve = new Reserve(files, join(dir, RESERVE))
+    this.#copies = new MetadataCopies(withReserve(files, this.#reserve), dir)
     let isSame = false
     this.notes = []
     if (MetadataCopies.exist(files, dir)) {
@@ -96,6 +109,11 @@ export class LocalMetadataStore implements MetadataStore {
   /** Whether a write has failed: then what is on the disk is not known. */
   get hasFailed(): boolean {
     return this.#failure !== null
+  }
+
+  /** Makes sure that there is something to give way on a full disk. For idle moments when it has room. */
+  ensureReserve(): void {
+    this.#reserve.ensure(Math.max(RESERVE_BYTES_MIN, 2 * this.#copies.bytes))
   }
 
   /** Revision of the last durable transaction; 0 for a new store. */
@@ -174,7 +192,8 @@ export class LocalMetadataStore implements MetadataStore {
     try {
       if (accepted.length > 0) this.#copies.append(encodeLine(accepted))
     } catch (error) {
-      this.#fail(error, group)
+      if (isDiskFull(error) && !this.#copies.hasFailed) refuse(group, error)
+      else this.#fail(error, group)
       return
     }
     for (const transaction of accepted) {

@@ -144,8 +144,8 @@ test('a disk that somebody else fills up: reads go on, appends resume by themsel
   assert.not.ok(broker.output.includes('offline'), broker.output)
 })
 
-/** Workers without work do what can wait every second: twice that. */
-const idleWork = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 2_200))
+/** Workers without work do what can wait every second, the metadata store every five. */
+const idleWork = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 6_000))
 
 for (const { what, bytes } of [
   { what: 'the journal', bytes: 100 },

@@ -230,4 +230,43 @@ local(
   },
 )
 
+local('on a full disk a change is refused, and the next one may find room', async () => {
+  for (const write of [1, 2]) {
+    const files = new TestFiles()
+    files.failWith = 'ENOSPC'
+    const store = new LocalMetadataStore(files, DIR)
+    await store.compareAndSet('before', 0, 1)
+    files.failAt = files.calls + write
+    await rejects(
+      store.compareAndSet('refused', 0, 'a long value that leaves bytes'),
+      /disk is full/,
+    )
+    assert.is(await store.get('refused'), null)
+    assert.ok((await store.compareAndSet('after', 0, 1)).ok)
+    const seen = await stateOf(store)
+    await store.close()
+    assert.equal(seen, { before: 1, after: 1 })
+    assert.equal(await stateOnDisk(files.afterPowerCut()), seen)
+    const again = new LocalMetadataStore(files, DIR)
+    assert.equal(again.notes, [], 'nothing is left of what was refused')
+    await again.close()
+  }
+})
+
+local('the reserve gives way to a change that finds no room', async () => {
+  const files = new TestFiles()
+  files.failWith = 'ENOSPC'
+  const store = new LocalMetadataStore(files, DIR)
+  store.ensureReserve()
+  const hasReserve = () => [...files.names.keys()].some(name => name.endsWith('reserve'))
+  assert.ok(hasReserve())
+  files.failAt = files.calls + 1
+  assert.ok((await store.compareAndSet('a', 0, 1)).ok)
+  assert.not.ok(hasReserve())
+  store.ensureReserve()
+  assert.ok(hasReserve(), 'there is one again')
+  await store.close()
+  assert.equal(await stateOnDisk(files.afterPowerCut()), { a: 1 })
+})
+
 local.run()

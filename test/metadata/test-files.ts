@@ -23,6 +23,7 @@ export class TestFiles implements FileSystem {
   calls = 0
   flushes = 0
   failAt = 0
+  failWith = 'EIO'
 
   /** Without a second copy of the log, unless it is given. */
   static of(log: Uint8Array, second: Uint8Array | null = null): TestFiles {
@@ -56,7 +57,8 @@ export class TestFiles implements FileSystem {
 
   #step(): void {
     this.calls++
-    if (this.calls === this.failAt) throw Object.assign(new Error('EIO: planned'), { code: 'EIO' })
+    if (this.calls !== this.failAt) return
+    throw Object.assign(new Error(`${this.failWith}: planned`), { code: this.failWith })
   }
 
   open(path: string, mode: 'read' | 'write' | 'create'): number {

@@ -2,17 +2,30 @@ import { join } from 'node:path'
 import { ENTRY_PARTITION, ENTRY_TOPIC_ID } from '../shared/entry.ts'
 import { type FileSystem, readFile } from './fs.ts'
 import { forEachEntry, journalPath, readJournal } from './journal.ts'
-import { readWorkerCheckpoint, type SafePoint, type WorkerCheckpoint } from './worker-checkpoint.ts'
+import { type Copies, mendCopies } from './two-copies.ts'
+import {
+  checkpointPath,
+  readWorkerCheckpoint,
+  type SafePoint,
+  type WorkerCheckpoint,
+} from './worker-checkpoint.ts'
 
 export const NOWHERE: SafePoint = { logStartOffset: 0, recoveryPoint: 0, scanFrom: 0 }
+
+const WITHOUT_CHECKPOINT =
+  'everything is verified, and records that DeleteRecords took off the front of a segment may be there again'
 
 /** What the checkpoints and journals of all workers say; by topic id and partition. */
 export interface LeftBehind {
   readonly safePoints: Map<string, SafePoint>
   /** Journal entries that may not be in the segments, oldest first. */
   readonly journalled: Map<string, Buffer[]>
+  /** Every worker's checkpoint is there: then the logs' starts are known. */
+  readonly isComplete: boolean
   /** The newest incarnation of this worker's journal. */
   readonly incarnation: number
+  /** Of this worker's checkpoint; 0 if there is none. */
+  readonly revision: number
   readonly notes: string[]
 }
 
@@ -31,11 +44,22 @@ export function readLeftBehind(
   const journalled = new Map<string, Buffer[]>()
   const notes: string[] = []
   let incarnation = 0
+  let revision = 0
+  let isComplete = true
   const names = files.exists(root) ? files.readdir(root) : []
   for (const name of names.filter(n => /^\d+$/.test(n))) {
     const dir = join(root, name)
-    const { checkpoint, damaged } = readWorkerCheckpoint(files, dir)
-    if (damaged) notes.push(`${dir}: the checkpoint is damaged, so everything is verified`)
+    const { checkpoint, copies } = readWorkerCheckpoint(files, dir)
+    notes.push(...copies.faults)
+    if (checkpoint === null && isUsed(files, dir, copies)) {
+      isComplete = false
+      notes.push(`${dir}: no copy of the checkpoint is whole: ${WITHOUT_CHECKPOINT}`)
+    }
+    if (name === String(worker)) {
+      // Before anything is done that a copy which is older would not explain.
+      mendCopies(files, checkpointPath(dir), copies)
+      revision = copies.revision + 1
+    }
     for (const [partition, point] of Object.entries(checkpoint?.partitions ?? {})) {
       safePoints.set(partition, later(safePoints.get(partition) ?? NOWHERE, point))
     }
@@ -45,7 +69,22 @@ export function readLeftBehind(
     }
     if (name === String(worker)) incarnation = newest
   }
-  return { safePoints, journalled, incarnation, notes }
+  return { safePoints, journalled, isComplete, incarnation, revision, notes }
+}
+
+/** A worker that has never been ready has no checkpoint, and nothing in its journal. */
+function isUsed(files: FileSystem, dir: string, copies: Copies): boolean {
+  return !copies.isMissing || [0, 1].some(i => sizeOf(files, journalPath(dir, i)) > 0)
+}
+
+function sizeOf(files: FileSystem, path: string): number {
+  if (!files.exists(path)) return 0
+  const fd = files.open(path, 'read')
+  try {
+    return files.size(fd)
+  } finally {
+    files.close(fd)
+  }
 }
 
 function readEntries(

@@ -113,7 +113,9 @@ export class PartitionStore {
       this.#incarnation,
     )
     const safePoints = () => this.#safePoints()
-    this.#checkpoint = new Checkpointer(files, this.#journalDir, options.monotonic, safePoints)
+    const { revision } = this.#left
+    const { monotonic } = options
+    this.#checkpoint = new Checkpointer(files, this.#journalDir, monotonic, safePoints, revision)
     this.#openLogs = new OpenFiles<OwnedLog>(options.openLogsMax)
     this.#group = new GroupCommit({
       requests: options.requests,
@@ -436,8 +438,7 @@ export class PartitionStore {
         if (cleared !== null) this.#notes.push(cleared)
       }
       const { log, notes, isNew } = recover(files, {
-        ...safe,
-        dir,
+        ...{ ...safe, isStartKnown: this.#left.isComplete, dir },
         topicId: p.topicId,
         name: p.name,
         config: p.config,

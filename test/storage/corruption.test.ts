@@ -67,6 +67,29 @@ const flip = (at: number) => (bytes: Buffer) => {
   bytes[at]! ^= 0x10
 }
 
+const secondLog = (files: MemoryFs): string =>
+  files
+    .list()
+    .filter(path => path.endsWith('.log'))
+    .sort()[1]!
+
+/** Ways to take whole batches of closed segments away: 761 bytes each. */
+const HOLES: [string, (files: MemoryFs) => void][] = [
+  ['an older segment cut by a batch', files => cutLog(files, LOG, 761)],
+  ['a segment in the middle cut by five', files => cutLog(files, secondLog(files), 5 * 761)],
+  ['an older segment that is empty', files => cutLog(files, LOG, files.peek(LOG)!.size)],
+  ['a missing first segment', files => files.unlink(LOG)],
+  ['a missing first segment with its indexes', files => removeSegment(files, LOG)],
+  ['a missing segment in the middle', files => removeSegment(files, secondLog(files))],
+]
+
+const cutLog = (files: MemoryFs, path: string, bytes: number): void =>
+  files.peek(path)!.damage(() => {}, files.peek(path)!.size - bytes)
+
+function removeSegment(files: MemoryFs, log: string): void {
+  for (const path of files.list().filter(p => p.startsWith(log.slice(0, -3)))) files.unlink(path)
+}
+
 for (const clean of [true, false]) {
   const stop = clean ? 'after a clean stop' : 'after a kill'
 
@@ -92,15 +115,18 @@ for (const clean of [true, false]) {
     assert.match(open(files, clean).view.offline!, /segment 0 is damaged/)
   })
 
-  test(`an older segment that has lost whole batches is noted, ${stop}`, () => {
-    const files = written(clean)
-    files.peek(LOG)!.damage(() => {}, files.peek(LOG)!.size - 761)
-    const { notes } = open(files, clean)
-    assert.ok(
-      notes.some(n => /offsets \d+ to \d+ are missing/.test(n)),
-      String(notes),
-    )
-  })
+  for (const [what, remove] of HOLES) {
+    test(`${what} takes the partition offline, ${stop}`, () => {
+      const files = written(clean)
+      remove(files)
+      const { view } = open(files, clean)
+      assert.match(
+        view.offline!,
+        /offsets \d+ to \d+ behind it are missing|those before it are missing/,
+      )
+      assert.equal(view.segments, [])
+    })
+  }
 
   for (const kind of ['index', 'timeindex', 'snapshot']) {
     for (const how of ['deleted', 'cut', 'zeroed', 'flipped'] as const) {
@@ -134,13 +160,23 @@ for (const clean of [true, false]) {
       assert.equal(view.epochs, [{ epoch: 0, startOffset: 0 }])
     })
 
-    test(`a worker checkpoint ${how} costs a verification and no record, ${stop}`, () => {
-      const files = written(clean)
-      const path = '/data/journal/0/checkpoint'
-      if (how === 'deleted') files.unlink(path)
-      else files.peek(path)!.damage(bytes => bytes.fill(0))
-      assertWhole(files, open(files, clean).view)
-    })
+    for (const copies of [['checkpoint'], ['checkpoint.2'], ['checkpoint', 'checkpoint.2']]) {
+      test(`a worker's ${copies.join(' and ')} ${how} costs a verification and no record, ${stop}`, () => {
+        const files = written(clean)
+        for (const copy of copies) {
+          const path = `/data/journal/0/${copy}`
+          if (how === 'deleted') files.unlink(path)
+          else files.peek(path)!.damage(bytes => bytes.fill(0))
+        }
+        const { view, notes } = open(files, clean)
+        assertWhole(files, view)
+        assert.match(
+          notes.join(),
+          new RegExp(`${copies[0]} is ${how === 'deleted' ? 'missing' : 'damaged'}|no copy`),
+        )
+        for (const copy of copies) assert.ok(files.exists(`/data/journal/0/${copy}`), 'made again')
+      })
+    }
   }
 }
 

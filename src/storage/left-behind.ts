@@ -15,6 +15,8 @@ export const NOWHERE: SafePoint = { logStartOffset: 0, recoveryPoint: 0, scanFro
 const WITHOUT_CHECKPOINT =
   'everything is verified, and records that DeleteRecords took off the front of a segment may be there again'
 
+const SALVAGED = 'damaged: their batches must be in the segments'
+
 /** What the checkpoints and journals of all workers say; by topic id and partition. */
 export interface LeftBehind {
   readonly safePoints: Map<string, SafePoint>
@@ -65,7 +67,9 @@ export function readLeftBehind(
     }
     let newest = checkpoint?.flushedIncarnation ?? 0
     if (!clean || checkpoint === null) {
-      newest = Math.max(newest, readEntries(files, dir, checkpoint, journalled))
+      const { incarnation, salvaged } = readEntries(files, dir, checkpoint, journalled)
+      newest = Math.max(newest, incarnation)
+      if (salvaged > 0) notes.push(`${dir}: ${salvaged} groups of the journal are ${SALVAGED}`)
     }
     if (name === String(worker)) incarnation = newest
   }
@@ -92,7 +96,7 @@ function readEntries(
   dir: string,
   checkpoint: WorkerCheckpoint | null,
   journalled: Map<string, Buffer[]>,
-): number {
+): { incarnation: number; salvaged: number } {
   const contents = [0, 1]
     .map(i => journalPath(dir, i))
     .map(path => (files.exists(path) ? readFile(files, path) : Buffer.alloc(0)))
@@ -100,7 +104,7 @@ function readEntries(
     checkpoint === null
       ? null
       : { incarnation: checkpoint.flushedIncarnation, sequence: checkpoint.flushedSequence }
-  const { groups, incarnation } = readJournal(contents, flushed)
+  const { groups, incarnation, salvaged } = readJournal(contents, flushed)
   for (const entries of groups) {
     forEachEntry(entries, entry => {
       const key = keyOfEntry(entry)
@@ -109,7 +113,7 @@ function readEntries(
       else list.push(entry)
     })
   }
-  return incarnation
+  return { incarnation, salvaged }
 }
 
 /** What two checkpoints know of one partition; one of them is from before it moved to another worker. */

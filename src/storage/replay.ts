@@ -7,11 +7,13 @@ import {
   ENTRY_PAYLOAD,
   ENTRY_POSITION,
   ENTRY_SEGMENT_F64,
+  KIND_DAMAGED,
   KIND_MARK,
 } from '../shared/entry.ts'
 import { scanBatches } from './batch-scanner.ts'
 import { CorruptLog } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
+import { isBatchOf } from './salvage.ts'
 import { fileName } from './segment.ts'
 
 /** A partition's log as it lies on the disk, and what is known of it. */
@@ -34,6 +36,7 @@ export interface Durable {
 
 interface Entry {
   readonly isMark: boolean
+  readonly isDamaged: boolean
   readonly segmentBase: number
   readonly position: number
   readonly baseOffset: number
@@ -115,6 +118,11 @@ class OpenSegment {
       )
     }
     const isThere = this.#holds(entry)
+    if (!isThere && entry.isDamaged) {
+      throw new CorruptLog(
+        `${this.#name}: offset ${entry.baseOffset} is damaged in the journal, and segment ${this.#base} does not have it at byte ${position}; nothing was written`,
+      )
+    }
     if (!isThere && position < this.#size && position < this.#wholeBatchesEnd()) {
       throw new CorruptLog(
         `${this.#name}: segment ${this.#base} has other records at byte ${position} than the journal, which has offset ${entry.baseOffset} there; nothing was written`,
@@ -125,11 +133,14 @@ class OpenSegment {
     this.#grown = Math.max(this.#grown, position + bytes.length)
   }
 
-  #holds({ position, bytes }: Entry): boolean {
+  #holds({ position, bytes, baseOffset, isDamaged }: Entry): boolean {
     if (position + bytes.length > this.#size) return false
     const found = Buffer.allocUnsafe(bytes.length)
     this.#files.read(this.#fd, found, 0, found.length, position)
-    return found.equals(bytes)
+    if (!isDamaged) return found.equals(bytes)
+    // What is there takes the place of the journal's.
+    if (isBatchOf(found, baseOffset)) found.copy(bytes)
+    return isBatchOf(bytes, baseOffset)
   }
 
   #wholeBatchesEnd(): number {
@@ -162,8 +173,10 @@ class OpenSegment {
 function parseEntry(entry: Buffer): Entry {
   const baseOffset = entry.readDoubleLE(ENTRY_BASE_OFFSET_F64 * 8)
   const payload = entry.readUInt32LE(ENTRY_PAYLOAD * 4)
+  const kind = entry.readUInt32LE(ENTRY_KIND * 4)
   return {
-    isMark: entry.readUInt32LE(ENTRY_KIND * 4) === KIND_MARK,
+    isMark: kind === KIND_MARK,
+    isDamaged: kind === KIND_DAMAGED,
     segmentBase: entry.readDoubleLE(ENTRY_SEGMENT_F64 * 8),
     position: entry.readUInt32LE(ENTRY_POSITION * 4),
     baseOffset,

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import { ENTRY_PARTITION, ENTRY_TOPIC_ID } from '../shared/entry.ts'
-import { type FileSystem, readFile } from './fs.ts'
-import { forEachEntry, journalPath, readJournal } from './journal.ts'
+import type { FileSystem } from './fs.ts'
+import { journalPath, readJournal } from './journal.ts'
+import { Journalled } from './journalled.ts'
 import { type Copies, mendCopies } from './two-copies.ts'
 import {
   checkpointPath,
@@ -21,7 +21,7 @@ const SALVAGED = 'damaged: their batches must be in the segments'
 export interface LeftBehind {
   readonly safePoints: Map<string, SafePoint>
   /** Journal entries that may not be in the segments, oldest first. */
-  readonly journalled: Map<string, Buffer[]>
+  readonly journalled: Journalled
   /** Every worker's checkpoint is there: then the logs' starts are known. */
   readonly isComplete: boolean
   /** The newest incarnation of this worker's journal. */
@@ -43,7 +43,8 @@ export function readLeftBehind(
 ): LeftBehind {
   const root = join(dataDir, 'journal')
   const safePoints = new Map<string, SafePoint>()
-  const journalled = new Map<string, Buffer[]>()
+  const journalled = new Journalled(files)
+  const room = new Room(files)
   const notes: string[] = []
   let incarnation = 0
   let revision = 0
@@ -67,7 +68,7 @@ export function readLeftBehind(
     }
     let newest = checkpoint?.flushedIncarnation ?? 0
     if (!clean || checkpoint === null) {
-      const { incarnation, salvaged } = readEntries(files, dir, checkpoint, journalled)
+      const { incarnation, salvaged } = readEntries(room, dir, checkpoint, journalled)
       newest = Math.max(newest, incarnation)
       if (salvaged > 0) notes.push(`${dir}: ${salvaged} groups of the journal are ${SALVAGED}`)
     }
@@ -91,27 +92,47 @@ function sizeOf(files: FileSystem, path: string): number {
   }
 }
 
+/** Memory for one worker's journal, used for all of them in turn. */
+class Room {
+  readonly #files: FileSystem
+  readonly #buffers: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
+
+  constructor(files: FileSystem) {
+    this.#files = files
+  }
+
+  /** The content of a file, until the next one is read into the same buffer. */
+  read(path: string, into: 0 | 1): Buffer {
+    if (!this.#files.exists(path)) return Buffer.alloc(0)
+    const fd = this.#files.open(path, 'read')
+    try {
+      const size = this.#files.size(fd)
+      if (this.#buffers[into].length < size) this.#buffers[into] = Buffer.alloc(size)
+      const buffer = this.#buffers[into]
+      return buffer.subarray(0, this.#files.read(fd, buffer, 0, size, 0))
+    } finally {
+      this.#files.close(fd)
+    }
+  }
+}
+
 function readEntries(
-  files: FileSystem,
+  room: Room,
   dir: string,
   checkpoint: WorkerCheckpoint | null,
-  journalled: Map<string, Buffer[]>,
+  journalled: Journalled,
 ): { incarnation: number; salvaged: number } {
-  const contents = [0, 1]
-    .map(i => journalPath(dir, i))
-    .map(path => (files.exists(path) ? readFile(files, path) : Buffer.alloc(0)))
+  const paths = [journalPath(dir, 0), journalPath(dir, 1)] as const
+  const contents = [room.read(paths[0], 0), room.read(paths[1], 1)]
   const flushed =
     checkpoint === null
       ? null
       : { incarnation: checkpoint.flushedIncarnation, sequence: checkpoint.flushedSequence }
   const { groups, incarnation, salvaged } = readJournal(contents, flushed)
   for (const entries of groups) {
-    forEachEntry(entries, entry => {
-      const key = keyOfEntry(entry)
-      const list = journalled.get(key)
-      if (list === undefined) journalled.set(key, [entry])
-      else list.push(entry)
-    })
+    const file = contents.findIndex(content => content.buffer === entries.buffer)
+    if (file === -1) journalled.add(entries, 0, entries)
+    else journalled.add(paths[file]!, entries.byteOffset - contents[file]!.byteOffset, entries)
   }
   return { incarnation, salvaged }
 }
@@ -123,14 +144,4 @@ function later(a: SafePoint, b: SafePoint): SafePoint {
     recoveryPoint: Math.max(a.recoveryPoint, b.recoveryPoint),
     scanFrom: Math.max(a.scanFrom, b.scanFrom),
   }
-}
-
-/** Names a partition across deletions and re-creations of its topic. */
-export function keyOf(topicId: string, partition: number): string {
-  return `${topicId}-${partition}`
-}
-
-export function keyOfEntry(entry: Buffer): string {
-  const topicId = entry.toString('base64url', ENTRY_TOPIC_ID * 4, ENTRY_TOPIC_ID * 4 + 16)
-  return keyOf(topicId, entry.readUInt32LE(ENTRY_PARTITION * 4))
 }

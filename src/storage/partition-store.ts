@@ -9,7 +9,8 @@ import { clearWay, removeLeftovers, removePartitions, sweep } from './folders.ts
 import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
 import { Journal, journalPath } from './journal.ts'
-import { keyOf, type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
+import { keyOf } from './journalled.ts'
+import { type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
 import { logCommands, viewOf } from './log-commands.ts'
 import { OpenFiles } from './open-files.ts'
 import { isOfOtherTopic } from './partition-metadata.ts'
@@ -312,7 +313,6 @@ export class PartitionStore {
     const others = this.#left.safePoints
     if (!this.#checkpoint.tryToWrite(this.#incarnation - 1, 0, others)) return
     this.#left.safePoints.clear()
-    this.#left.journalled.clear()
     this.#isReadyWritten = true
     if (this.#o.worker === 0) removeLeftovers(this.#files, this.#o.dataDir, this.#workers)
   }
@@ -347,6 +347,7 @@ export class PartitionStore {
     },
     ready: ({ workers }) => {
       this.#isReady = true
+      this.#left.journalled.clear()
       this.#workers = workers
       this.#safely(() => this.#writeReady())
       if (this.#journalFailure !== null) throw new Error(this.#journalFailure)
@@ -428,7 +429,7 @@ export class PartitionStore {
     const { handle, partition } = p
     const key = keyOf(p.topicId, p.partition)
     const safe = this.#left.safePoints.get(key) ?? NOWHERE
-    const journal = this.#left.journalled.get(key) ?? []
+    const journal = this.#left.journalled.of(key)
     const dir = join(dataDir, p.name)
     try {
       const isKnown = this.#left.safePoints.has(key) || journal.length > 0

@@ -51,6 +51,8 @@ export const KIND_COMMAND = 2
 export const KIND_EVENT = 3
 /** Only in the journal: everything before this place of the segment is flushed. */
 export const KIND_MARK = 4
+/** Only where journals are read: a batch that is damaged there, and must be in its segment. */
+export const KIND_DAMAGED = 5
 
 /** Bytes that an entry with this payload takes in a ring. */
 export function entryBytes(payloadBytes: number): number {

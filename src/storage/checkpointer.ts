@@ -11,7 +11,7 @@ export class Checkpointer {
   isStale = false
   /** When it was last written, in ms of the monotonic clock. */
   writtenAt = 0
-  /** Bytes of the last one. */
+  /** Bytes of the last one, both copies. */
   bytes = 0
   /** Of this incarnation: what the checkpoint says. */
   flushedSequence = 0
@@ -19,17 +19,21 @@ export class Checkpointer {
   readonly #journalDir: string
   readonly #monotonic: () => number
   readonly #safePoints: () => SafePoints
+  #revision: number
 
+  /** `revision`: of the last one that there was. */
   constructor(
     files: FileSystem,
     journalDir: string,
     monotonic: () => number,
     safePoints: () => SafePoints,
+    revision: number,
   ) {
     this.#files = files
     this.#journalDir = journalDir
     this.#monotonic = monotonic
     this.#safePoints = safePoints
+    this.#revision = revision
   }
 
   /**
@@ -39,11 +43,8 @@ export class Checkpointer {
   write(flushedIncarnation: number, flushedSequence: number, others: SafePoints = []): void {
     const partitions: Record<string, SafePoint> = Object.fromEntries(others)
     for (const [key, safe] of this.#safePoints()) partitions[key] = safe
-    this.bytes = writeWorkerCheckpoint(this.#files, this.#journalDir, {
-      flushedIncarnation,
-      flushedSequence,
-      partitions,
-    })
+    const checkpoint = { flushedIncarnation, flushedSequence, partitions }
+    this.bytes = writeWorkerCheckpoint(this.#files, this.#journalDir, ++this.#revision, checkpoint)
     this.flushedSequence = flushedSequence
     this.isStale = false
     this.writtenAt = this.#monotonic()

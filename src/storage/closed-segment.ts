@@ -11,9 +11,9 @@ export interface LogFolder {
   readonly name: string
 }
 
-/** Below it compaction has been, and gaps between offsets are as they should be. */
 interface ClosedLog extends LogFolder {
-  readonly cleanedOffset: number
+  /** Bytes of each segment that compaction has written: only in and behind these offsets may be missing. */
+  readonly cleaned: Readonly<Record<number, number>>
 }
 
 /**
@@ -34,7 +34,7 @@ export function openClosedSegment(
     const times = readTail(files, join(input.dir, fileName(base, 'timeindex')), 12)
     const end = index === null || times === null ? null : endByIndex(files, fd, base, index, times)
     if (index !== null && times !== null && end !== null) {
-      noteGap(input, base, end, next, notes)
+      refuseHole(input, base, size, end, next)
       const state = { size, offsetIndexBytes: index.size, timeIndexBytes: times.size }
       const segment = new Segment(files, input.dir, base, state)
       resumeTimes(segment, times.tail)
@@ -42,7 +42,7 @@ export function openClosedSegment(
     }
     const segment = rebuildIndexes(files, input, base)
     notes.push(`${input.name}: rebuilt the indexes of segment ${base}`)
-    noteGap(input, base, endOfBatches(files, fd, base, 0)!, next, notes)
+    refuseHole(input, base, size, endOfBatches(files, fd, base, 0)!, next)
     return segment
   } finally {
     files.close(fd)
@@ -87,11 +87,15 @@ function endOfBatches(
   return damage === null ? end : null
 }
 
-/** Offsets that are missing in front of the next segment: compaction may leave such a gap, a cut file does too. */
-function noteGap(input: ClosedLog, base: number, end: number, next: number, notes: string[]): void {
+/** A segment is closed where the next one begins, whole. Compaction leaves gaps, but no file of another size. */
+function refuseHole(input: ClosedLog, base: number, size: number, end: number, next: number): void {
   if (end > next) throw damaged(input.name, base, 0, `it goes on to offset ${end} beyond ${next}`)
-  if (end < next && next > input.cleanedOffset) {
-    notes.push(`${input.name}: offsets ${end} to ${next - 1} are missing after segment ${base}`)
+  const written = input.cleaned[base]
+  if (written !== undefined && written !== size) {
+    throw damaged(input.name, base, size, `compaction wrote ${written} bytes of it`)
+  }
+  if (written === undefined && end < next) {
+    throw damaged(input.name, base, size, `offsets ${end} to ${next - 1} behind it are missing`)
   }
 }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import type { Steps } from './command-runner.ts'
 import type { FileSystem } from './fs.ts'
-import { keyOf } from './left-behind.ts'
+import { type Journalled, keyOf } from './journalled.ts'
 import { topicIdOf } from './partition-metadata.ts'
 import { DELETED, removeContent } from './removal.ts'
 import { parseFileName } from './segment.ts'
@@ -26,8 +26,8 @@ export function asideName(dir: string, ending: '-delete' | '-stray'): string {
 export interface Known {
   /** Ids of topics that were deleted for certain. */
   readonly deleted: ReadonlySet<string>
-  /** Journal entries of partitions, oldest first. */
-  readonly journalled: ReadonlyMap<string, readonly Buffer[]>
+  /** Entries that may not be in the segments. */
+  readonly journalled: Journalled
 }
 
 /**
@@ -47,7 +47,7 @@ export function clearWay(files: FileSystem, dir: string, known: Known): string |
   }
   if (id !== undefined) {
     const index = Number(dir.slice(dir.lastIndexOf('-') + 1))
-    addUnreplayed(files, dir, known.journalled.get(keyOf(id, index)) ?? [])
+    addUnreplayed(files, dir, known.journalled.of(keyOf(id, index)))
   }
   const aside = asideName(dir, '-stray')
   files.rename(dir, aside)

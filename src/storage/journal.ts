@@ -4,6 +4,7 @@ import { assert } from '../assert.ts'
 import { crc32c } from '../protocol/crc32c.ts'
 import { ENTRY_BYTES, ENTRY_HEADER_BYTES, ENTRY_PAYLOAD } from '../shared/entry.ts'
 import type { FileSystem } from './fs.ts'
+import { salvage } from './salvage.ts'
 
 /**
  * A worker's journal: two files, overwritten in turn, each a row of groups. One write and one flush make a whole group
@@ -173,6 +174,7 @@ export class CorruptJournal extends Error {
   override readonly name = 'CorruptJournal'
 }
 
+/** A group of a journal file; of one that is damaged, what is left of it. */
 interface Group {
   readonly incarnation: number
   readonly salt: bigint
@@ -180,9 +182,15 @@ interface Group {
   readonly durable: number
   readonly entries: Buffer
   readonly bytes: number
+  readonly isSalvaged: boolean
 }
 
 function readGroup(file: Buffer, at: number): Group | null {
+  const read = readAnyGroup(file, at)
+  return read?.isWhole ? read.group : null
+}
+
+function readAnyGroup(file: Buffer, at: number): { group: Group; isWhole: boolean } | null {
   if (at + GROUP_HEADER_BYTES > file.length || file.readUInt32LE(at) !== MAGIC) return null
   const bytes = file.readUInt32LE(at + 8)
   const entryBytes = file.readUInt32LE(at + 12)
@@ -190,15 +198,29 @@ function readGroup(file: Buffer, at: number): Group | null {
   const end = at + GROUP_HEADER_BYTES + entryBytes
   const headerCrc = crc32c(file.subarray(at + CRC_AT + 4, at + GROUP_HEADER_BYTES))
   const crc = crc32c(file.subarray(at + GROUP_HEADER_BYTES, end), headerCrc)
-  if (crc !== file.readUInt32LE(at + CRC_AT)) return null
-  return {
+  const group = {
     incarnation: file.readDoubleLE(at + 16),
     salt: file.readBigUInt64LE(at + SALT_AT),
     sequence: file.readDoubleLE(at + 24),
     durable: file.readDoubleLE(at + 32),
     entries: file.subarray(at + GROUP_HEADER_BYTES, end),
     bytes,
+    isSalvaged: false,
   }
+  return { group, isWhole: crc === file.readUInt32LE(at + CRC_AT) }
+}
+
+/**
+ * A group that was flushed, as the one behind it says, and is damaged in the bytes of its batches only: then its entries'
+ * headers tell which batches those were (salvage.ts).
+ */
+function readDamaged(file: Buffer, at: number, last: Group | undefined): Group | null {
+  const group = readAnyGroup(file, at)?.group
+  if (group === undefined || (last !== undefined && !follows(group, last))) return null
+  const next = readGroup(file, at + group.bytes)
+  if (next === null || !follows(next, group) || next.durable < group.sequence) return null
+  const entries = salvage(group.entries)
+  return entries === null ? null : { ...group, entries, isSalvaged: true }
 }
 
 function follows(group: Group, last: Group): boolean {
@@ -206,13 +228,13 @@ function follows(group: Group, last: Group): boolean {
   return isSameJournal && group.sequence === last.sequence + 1
 }
 
-/** The whole groups at the start of a file that follow each other without a gap. */
+/** The groups at the start of a file that follow each other without a gap, whole or salvaged. */
 function leadingGroups(file: Buffer): { groups: Group[]; end: number } {
   const groups: Group[] = []
   let at = 0
   for (;;) {
-    const group = readGroup(file, at)
     const last = groups.at(-1)
+    const group = readGroup(file, at) ?? readDamaged(file, at, last)
     if (group === null) break
     if (last !== undefined && !follows(group, last)) break
     groups.push(group)
@@ -248,14 +270,14 @@ export interface JournalFlushed {
 
 /**
  * Reads what a crash left in the two files of a journal: the entries of all groups that are not flushed to the
- * segments, oldest first, and the newest incarnation seen. `flushed` is null if the checkpoint is missing or damaged.
+ * segments, oldest first, the newest incarnation seen, and how many of the groups are salvaged. `flushed` is null if the checkpoint is missing or damaged.
  * A group that is not whole ends the journal, with all that follows: it was never acknowledged. But if a later one says
- * that it was flushed, durable bytes are damaged and CorruptJournal is thrown.
+ * that it was flushed, durable bytes are damaged: what can be told of it is salvaged, or CorruptJournal is thrown.
  */
 export function readJournal(
   files: readonly Buffer[],
   flushed: JournalFlushed | null,
-): { groups: Buffer[]; incarnation: number } {
+): { groups: Buffer[]; incarnation: number; salvaged: number } {
   const read = files.map(file => ({ file, ...leadingGroups(file) }))
   const incarnation =
     flushed === null
@@ -287,6 +309,7 @@ export function readJournal(
   const seen = after > 0 || groups.length > 0 || behind.length > 0
   return {
     groups: groups.map(g => g.entries),
+    salvaged: groups.filter(g => g.isSalvaged).length,
     incarnation: seen ? incarnation : incarnation - 1,
   }
 }

@@ -1,18 +1,33 @@
 import { join } from 'node:path'
-import { ENTRY_PARTITION, ENTRY_TOPIC_ID } from '../shared/entry.ts'
-import { type FileSystem, readFile } from './fs.ts'
-import { forEachEntry, journalPath, readJournal } from './journal.ts'
-import { readWorkerCheckpoint, type SafePoint, type WorkerCheckpoint } from './worker-checkpoint.ts'
+import type { FileSystem } from './fs.ts'
+import { journalPath, readJournal } from './journal.ts'
+import { Journalled } from './journalled.ts'
+import { type Copies, mendCopies } from './two-copies.ts'
+import {
+  checkpointPath,
+  readWorkerCheckpoint,
+  type SafePoint,
+  type WorkerCheckpoint,
+} from './worker-checkpoint.ts'
 
 export const NOWHERE: SafePoint = { logStartOffset: 0, recoveryPoint: 0, scanFrom: 0 }
+
+const WITHOUT_CHECKPOINT =
+  'everything is verified, and records that DeleteRecords took off the front of a segment may be there again'
+
+const SALVAGED = 'damaged: their batches must be in the segments'
 
 /** What the checkpoints and journals of all workers say; by topic id and partition. */
 export interface LeftBehind {
   readonly safePoints: Map<string, SafePoint>
   /** Journal entries that may not be in the segments, oldest first. */
-  readonly journalled: Map<string, Buffer[]>
+  readonly journalled: Journalled
+  /** Every worker's checkpoint is there: then the logs' starts are known. */
+  readonly isComplete: boolean
   /** The newest incarnation of this worker's journal. */
   readonly incarnation: number
+  /** Of this worker's checkpoint; 0 if there is none. */
+  readonly revision: number
   readonly notes: string[]
 }
 
@@ -28,49 +43,98 @@ export function readLeftBehind(
 ): LeftBehind {
   const root = join(dataDir, 'journal')
   const safePoints = new Map<string, SafePoint>()
-  const journalled = new Map<string, Buffer[]>()
+  const journalled = new Journalled(files)
+  const room = new Room(files)
   const notes: string[] = []
   let incarnation = 0
+  let revision = 0
+  let isComplete = true
   const names = files.exists(root) ? files.readdir(root) : []
   for (const name of names.filter(n => /^\d+$/.test(n))) {
     const dir = join(root, name)
-    const { checkpoint, damaged } = readWorkerCheckpoint(files, dir)
-    if (damaged) notes.push(`${dir}: the checkpoint is damaged, so everything is verified`)
+    const { checkpoint, copies } = readWorkerCheckpoint(files, dir)
+    notes.push(...copies.faults)
+    if (checkpoint === null && isUsed(files, dir, copies)) {
+      isComplete = false
+      notes.push(`${dir}: no copy of the checkpoint is whole: ${WITHOUT_CHECKPOINT}`)
+    }
+    if (name === String(worker)) {
+      // Before anything is done that a copy which is older would not explain.
+      mendCopies(files, checkpointPath(dir), copies)
+      revision = copies.revision + 1
+    }
     for (const [partition, point] of Object.entries(checkpoint?.partitions ?? {})) {
       safePoints.set(partition, later(safePoints.get(partition) ?? NOWHERE, point))
     }
     let newest = checkpoint?.flushedIncarnation ?? 0
     if (!clean || checkpoint === null) {
-      newest = Math.max(newest, readEntries(files, dir, checkpoint, journalled))
+      const { incarnation, salvaged } = readEntries(room, dir, checkpoint, journalled)
+      newest = Math.max(newest, incarnation)
+      if (salvaged > 0) notes.push(`${dir}: ${salvaged} groups of the journal are ${SALVAGED}`)
     }
     if (name === String(worker)) incarnation = newest
   }
-  return { safePoints, journalled, incarnation, notes }
+  return { safePoints, journalled, isComplete, incarnation, revision, notes }
+}
+
+/** A worker that has never been ready has no checkpoint, and nothing in its journal. */
+function isUsed(files: FileSystem, dir: string, copies: Copies): boolean {
+  return !copies.isMissing || [0, 1].some(i => sizeOf(files, journalPath(dir, i)) > 0)
+}
+
+function sizeOf(files: FileSystem, path: string): number {
+  if (!files.exists(path)) return 0
+  const fd = files.open(path, 'read')
+  try {
+    return files.size(fd)
+  } finally {
+    files.close(fd)
+  }
+}
+
+/** Memory for one worker's journal, used for all of them in turn. */
+class Room {
+  readonly #files: FileSystem
+  readonly #buffers: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
+
+  constructor(files: FileSystem) {
+    this.#files = files
+  }
+
+  /** The content of a file, until the next one is read into the same buffer. */
+  read(path: string, into: 0 | 1): Buffer {
+    if (!this.#files.exists(path)) return Buffer.alloc(0)
+    const fd = this.#files.open(path, 'read')
+    try {
+      const size = this.#files.size(fd)
+      if (this.#buffers[into].length < size) this.#buffers[into] = Buffer.alloc(size)
+      const buffer = this.#buffers[into]
+      return buffer.subarray(0, this.#files.read(fd, buffer, 0, size, 0))
+    } finally {
+      this.#files.close(fd)
+    }
+  }
 }
 
 function readEntries(
-  files: FileSystem,
+  room: Room,
   dir: string,
   checkpoint: WorkerCheckpoint | null,
-  journalled: Map<string, Buffer[]>,
-): number {
-  const contents = [0, 1]
-    .map(i => journalPath(dir, i))
-    .map(path => (files.exists(path) ? readFile(files, path) : Buffer.alloc(0)))
+  journalled: Journalled,
+): { incarnation: number; salvaged: number } {
+  const paths = [journalPath(dir, 0), journalPath(dir, 1)] as const
+  const contents = [room.read(paths[0], 0), room.read(paths[1], 1)]
   const flushed =
     checkpoint === null
       ? null
       : { incarnation: checkpoint.flushedIncarnation, sequence: checkpoint.flushedSequence }
-  const { groups, incarnation } = readJournal(contents, flushed)
+  const { groups, incarnation, salvaged } = readJournal(contents, flushed)
   for (const entries of groups) {
-    forEachEntry(entries, entry => {
-      const key = keyOfEntry(entry)
-      const list = journalled.get(key)
-      if (list === undefined) journalled.set(key, [entry])
-      else list.push(entry)
-    })
+    const file = contents.findIndex(content => content.buffer === entries.buffer)
+    if (file === -1) journalled.add(entries, 0, entries)
+    else journalled.add(paths[file]!, entries.byteOffset - contents[file]!.byteOffset, entries)
   }
-  return incarnation
+  return { incarnation, salvaged }
 }
 
 /** What two checkpoints know of one partition; one of them is from before it moved to another worker. */
@@ -80,14 +144,4 @@ function later(a: SafePoint, b: SafePoint): SafePoint {
     recoveryPoint: Math.max(a.recoveryPoint, b.recoveryPoint),
     scanFrom: Math.max(a.scanFrom, b.scanFrom),
   }
-}
-
-/** Names a partition across deletions and re-creations of its topic. */
-export function keyOf(topicId: string, partition: number): string {
-  return `${topicId}-${partition}`
-}
-
-export function keyOfEntry(entry: Buffer): string {
-  const topicId = entry.toString('base64url', ENTRY_TOPIC_ID * 4, ENTRY_TOPIC_ID * 4 + 16)
-  return keyOf(topicId, entry.readUInt32LE(ENTRY_PARTITION * 4))
 }

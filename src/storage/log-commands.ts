@@ -2,7 +2,7 @@ import { rebuildIndexes } from './closed-segment.ts'
 import type { Steps } from './command-runner.ts'
 import type { Commands, LogView } from './commands.ts'
 import { cleanable } from './compaction/cleanable.ts'
-import { writeCompactionCheckpoint } from './compaction/swap.ts'
+import { noteCleaned } from './compaction/swap.ts'
 import type { FileSystem } from './fs.ts'
 import type { Log, LogConfig } from './log.ts'
 
@@ -82,7 +82,7 @@ export function logCommands(access: LogAccess): {
     },
     compacted: ({ handle, cleanedOffset }) => {
       const log = access.online(handle)
-      writeCompactionCheckpoint(access.files(), log.dir, { cleanedOffset, swap: null })
+      noteCleaned(access.files(), log.dir, cleanedOffset)
       log.cleanedOffset = cleanedOffset
       return null
     },

@@ -9,12 +9,12 @@ import { clearWay, removeLeftovers, removePartitions, sweep } from './folders.ts
 import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
 import { Journal, journalPath } from './journal.ts'
-import { keyOf, type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
+import { keyOf } from './journalled.ts'
+import { type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
 import { logCommands, viewOf } from './log-commands.ts'
 import { OpenFiles } from './open-files.ts'
 import { isOfOtherTopic } from './partition-metadata.ts'
 import { boundProducers } from './producer-bounds.ts'
-import type { ProducerState } from './producer-state.ts'
 import { recover } from './recovery.ts'
 import { removalCommands } from './removal-commands.ts'
 import { isDiskFull, Reserve, withReserve } from './reserve.ts'
@@ -115,7 +115,9 @@ export class PartitionStore {
       this.#incarnation,
     )
     const safePoints = () => this.#safePoints()
-    this.#checkpoint = new Checkpointer(files, this.#journalDir, options.monotonic, safePoints)
+    const { revision } = this.#left
+    const { monotonic } = options
+    this.#checkpoint = new Checkpointer(files, this.#journalDir, monotonic, safePoints, revision)
     this.#openLogs = new OpenFiles<OwnedLog>(options.openLogsMax)
     this.#group = new GroupCommit({
       requests: options.requests,
@@ -226,11 +228,7 @@ export class PartitionStore {
       this.#guard(owned, () => log.flush(this.#hasRoom()))
       this.#checkpoint.isStale = true
     }
-    boundProducers(() => this.#producers())
-  }
-
-  *#producers(): Generator<ProducerState> {
-    for (const { log } of this.#logs.values()) yield log.producers
+    boundProducers(() => this.#logs.values())
   }
 
   /**
@@ -317,7 +315,6 @@ export class PartitionStore {
     const others = this.#left.safePoints
     if (!this.#checkpoint.tryToWrite(this.#incarnation - 1, 0, others)) return
     this.#left.safePoints.clear()
-    this.#left.journalled.clear()
     this.#isReadyWritten = true
     if (this.#o.worker === 0) removeLeftovers(this.#files, this.#o.dataDir, this.#workers)
   }
@@ -352,6 +349,7 @@ export class PartitionStore {
     },
     ready: ({ workers }) => {
       this.#isReady = true
+      this.#left.journalled.clear()
       this.#workers = workers
       this.#safely(() => this.#writeReady())
       if (this.#journalFailure !== null) throw new Error(this.#journalFailure)
@@ -434,7 +432,7 @@ export class PartitionStore {
     const { handle, partition } = p
     const key = keyOf(p.topicId, p.partition)
     const safe = this.#left.safePoints.get(key) ?? NOWHERE
-    const journal = this.#left.journalled.get(key) ?? []
+    const journal = this.#left.journalled.of(key)
     const dir = join(dataDir, p.name)
     try {
       const isKnown = this.#left.safePoints.has(key) || journal.length > 0
@@ -444,8 +442,7 @@ export class PartitionStore {
         if (cleared !== null) this.#notes.push(cleared)
       }
       const { log, notes, isNew } = recover(files, {
-        ...safe,
-        dir,
+        ...{ ...safe, isStartKnown: this.#left.isComplete, dir },
         topicId: p.topicId,
         name: p.name,
         config: p.config,

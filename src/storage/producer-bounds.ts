@@ -8,13 +8,14 @@ export const PRODUCERS_TOTAL_MAX = 200_000
  * silent the longest, so that whoever invents producer ids makes his own partitions forget, not others.
  */
 export function boundProducers(
-  states: () => Iterable<ProducerState>,
+  logs: () => Iterable<{ readonly log: { readonly producers: ProducerState } }>,
   totalMax = PRODUCERS_TOTAL_MAX,
 ): void {
   let total = 0
-  for (const { producers } of states()) total += producers.size
+  for (const { log } of logs()) total += log.producers.producers.size
   if (total <= totalMax) return
-  const all = [...states()].sort((a, b) => b.producers.size - a.producers.size)
+  const all = Array.from(logs(), ({ log }) => log.producers)
+  all.sort((a, b) => b.producers.size - a.producers.size)
   // From the top down to the level of the next ones, and again, as water does.
   for (let top = 1; total > totalMax; top++) {
     const level = all[top]?.producers.size ?? 0

@@ -1,18 +1,8 @@
 import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
-import {
-  ENTRY_BASE_OFFSET_F64,
-  ENTRY_HEADER_BYTES,
-  ENTRY_KIND,
-  ENTRY_LAST_DELTA,
-  ENTRY_PAYLOAD,
-  ENTRY_POSITION,
-  ENTRY_SEGMENT_F64,
-  KIND_MARK,
-} from '../shared/entry.ts'
 import { scanBatches } from './batch-scanner.ts'
 import { openClosedSegment, resumeTimes } from './closed-segment.ts'
-import { CLEANED, finishSwap } from './compaction/swap.ts'
+import { CLEANED, finishSwap, mendCompactionCheckpoint } from './compaction/swap.ts'
 import { CorruptLog, damaged } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
@@ -29,6 +19,7 @@ import { Log, type LogConfig } from './log.ts'
 import { checkTopicId } from './partition-metadata.ts'
 import { ProducerState } from './producer-state.ts'
 import { DELETED } from './removal.ts'
+import { type Durable, type ReplayInput, replay } from './replay.ts'
 import { fileName, firstBatchTimestamp, parseFileName, Segment } from './segment.ts'
 import { cutTail, flushFound } from './torn-tail.ts'
 import { readUnreplayed, removeUnreplayed } from './unreplayed.ts'
@@ -39,6 +30,8 @@ export interface RecoveryInput {
   readonly name: string
   readonly config: LogConfig
   readonly logStartOffset: number
+  /** Whether that is certain: a checkpoint may be lost. */
+  readonly isStartKnown: boolean
   /** Everything below was flushed; 0 if unknown. */
   readonly recoveryPoint: number
   /** The indexes below are flushed too, and a snapshot of the producers was taken there; 0 if unknown. */
@@ -66,12 +59,15 @@ export function recover(files: FileSystem, input: RecoveryInput): Recovered {
   const notes: string[] = []
   if (!files.exists(input.dir)) files.mkdir(input.dir)
   checkTopicId(files, input)
-  const { cleanedOffset } = finishSwap(files, input.dir)
+  notes.push(...mendCompactionCheckpoint(files, input.dir))
+  const { cleanedOffset, cleaned } = finishSwap(files, input.dir)
   const bases = listSegments(files, input, notes)
   const unreplayed = readUnreplayed(files, input.dir)
-  const durable = replay(files, input, bases, [...unreplayed, ...input.journal])
+  refuseMissing(input, bases, cleaned)
+  const known = { ...input, bases, cleaned }
+  const durable = replay(files, known, [...unreplayed, ...input.journal])
   const epochs = new LeaderEpochs(files, join(input.dir, 'leader-epoch-checkpoint'))
-  const opened = openSegments(files, { ...input, cleanedOffset }, bases, durable, epochs, notes)
+  const opened = openSegments(files, known, durable, epochs, notes)
   const { nextOffset } = opened
   const start = Math.max(input.logStartOffset, opened.segments[0]!.baseOffset)
   const logStartOffset = Math.min(start, nextOffset)
@@ -114,64 +110,23 @@ function listSegments(files: FileSystem, input: RecoveryInput, notes: string[]):
   return bases.slice(first)
 }
 
-/** What is certain to be on disk: all below `flushedOffset`; `endOffset` is the end of what was ever acknowledged. */
-interface Durable {
-  readonly flushedOffset: number
-  readonly endOffset: number
-}
-
-/** Writes the partition's journalled batches where they belong, and flushes them. */
-function replay(
-  files: FileSystem,
-  input: RecoveryInput,
+/** What is not there must have been removed on purpose: from the front, up to the log's start. */
+function refuseMissing(
+  { name, logStartOffset, isStartKnown }: RecoveryInput,
   bases: readonly number[],
-  journal: readonly Buffer[],
-): Durable {
-  const entries = journal.map(parseEntry)
-  let flushedOffset = input.recoveryPoint
-  for (const entry of entries) {
-    if (entry.isMark) flushedOffset = Math.max(flushedOffset, entry.endOffset)
+  cleaned: Readonly<Record<number, number>>,
+): void {
+  const first = bases[0]
+  if (first === undefined) return
+  if (isStartKnown && first > logStartOffset) {
+    throw new CorruptLog(
+      `${name}: the log starts at offset ${logStartOffset}, but its first segment at ${first}: those before it are missing`,
+    )
   }
-  let endOffset = flushedOffset
-  const open = new Map<number, number>()
-  try {
-    for (const entry of entries) {
-      if (entry.isMark || entry.endOffset <= flushedOffset) continue
-      // A segment below the first one was removed on purpose (retention, DeleteRecords): so were its records.
-      if (entry.segmentBase < (bases[0] ?? 0)) continue
-      if (!bases.includes(entry.segmentBase)) {
-        throw new CorruptLog(`${input.name}: segment ${entry.segmentBase} is missing`)
-      }
-      let fd = open.get(entry.segmentBase)
-      if (fd === undefined) {
-        fd = files.open(join(input.dir, fileName(entry.segmentBase, 'log')), 'write')
-        open.set(entry.segmentBase, fd)
-      }
-      if (files.size(fd) < entry.position) {
-        throw new CorruptLog(
-          `${input.name}: segment ${entry.segmentBase} ends at byte ${files.size(fd)}, but flushed records follow at ${entry.position}`,
-        )
-      }
-      files.write(fd, [entry.bytes], entry.position)
-      endOffset = Math.max(endOffset, entry.endOffset)
-    }
-    for (const fd of open.values()) files.fdatasync(fd)
-  } finally {
-    for (const fd of open.values()) files.close(fd)
-  }
-  return { flushedOffset, endOffset }
-}
-
-function parseEntry(entry: Buffer) {
-  const baseOffset = entry.readDoubleLE(ENTRY_BASE_OFFSET_F64 * 8)
-  const payload = entry.readUInt32LE(ENTRY_PAYLOAD * 4)
-  return {
-    isMark: entry.readUInt32LE(ENTRY_KIND * 4) === KIND_MARK,
-    segmentBase: entry.readDoubleLE(ENTRY_SEGMENT_F64 * 8),
-    position: entry.readUInt32LE(ENTRY_POSITION * 4),
-    endOffset: baseOffset + entry.readInt32LE(ENTRY_LAST_DELTA * 4) + 1,
-    bytes: entry.subarray(ENTRY_HEADER_BYTES, ENTRY_HEADER_BYTES + payload),
-  }
+  const missing = Object.keys(cleaned)
+    .map(Number)
+    .find(base => base > first && !bases.includes(base))
+  if (missing !== undefined) throw new CorruptLog(`${name}: segment ${missing} is missing`)
 }
 
 interface Opened {
@@ -185,12 +140,12 @@ interface Opened {
 
 function openSegments(
   files: FileSystem,
-  input: RecoveryInput & { readonly cleanedOffset: number },
-  bases: readonly number[],
+  input: RecoveryInput & ReplayInput,
   durable: Durable,
   epochs: LeaderEpochs,
   notes: string[],
 ): Opened {
+  const { bases } = input
   const last = bases.at(-1)
   if (last === undefined) {
     if (durable.endOffset > input.logStartOffset) {

@@ -3,7 +3,7 @@ import { crc32c } from '../protocol/crc32c.ts'
 import { type FileSystem, readFile, replaceFile } from './fs.ts'
 import type { OwnedLog } from './group-commit.ts'
 import { forEachEntry, readJournalFile } from './journal.ts'
-import { keyOfEntry } from './left-behind.ts'
+import { keyOfEntry } from './journalled.ts'
 
 /**
  * Journal entries of one partition that could not go to its segments, in its folder: the partition could not be opened,

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { crc32c } from '../protocol/crc32c.ts'
-import { type FileSystem, readFile, replaceFile } from './fs.ts'
+import type { FileSystem } from './fs.ts'
+import { type Copies, readCopies, writeCopies } from './two-copies.ts'
 
 /** How far one partition is safe, and where it starts: see the fields of Log. */
 export interface SafePoint {
@@ -9,10 +9,7 @@ export interface SafePoint {
   readonly scanFrom: number
 }
 
-/**
- * What a worker knew to be flushed, in `journal/<worker>/checkpoint`: replaced atomically before a journal file is
- * overwritten, and at a clean stop. First line: CRC-32C (hex) of the rest; second: JSON.
- */
+/** What a worker knew to be flushed: written before a journal file is overwritten, and at a clean stop. */
 export interface WorkerCheckpoint {
   /** Journal groups up to this incarnation are flushed and count no more. */
   readonly flushedIncarnation: number
@@ -24,30 +21,21 @@ export interface WorkerCheckpoint {
 
 export const checkpointPath = (dir: string): string => join(dir, 'checkpoint')
 
-/** @returns its bytes */
+/** @returns the bytes of both copies */
 export function writeWorkerCheckpoint(
   files: FileSystem,
   dir: string,
+  revision: number,
   checkpoint: WorkerCheckpoint,
 ): number {
-  const json = Buffer.from(`${JSON.stringify(checkpoint)}\n`)
-  const crc = Buffer.from(`${crc32c(json).toString(16)}\n`)
-  replaceFile(files, checkpointPath(dir), Buffer.concat([crc, json]))
-  return crc.length + json.length
+  return writeCopies(files, checkpointPath(dir), revision, checkpoint)
 }
 
-/** Null if there is no checkpoint, or if it is damaged: then nothing is known to be flushed and everything is verified. */
+/** Null if no copy is whole: then nothing is known to be flushed and everything is verified. */
 export function readWorkerCheckpoint(
   files: FileSystem,
   dir: string,
-): { checkpoint: WorkerCheckpoint | null; damaged: boolean } {
-  const path = checkpointPath(dir)
-  if (!files.exists(path)) return { checkpoint: null, damaged: false }
-  const content = readFile(files, path)
-  const line = content.indexOf(10)
-  const json = content.subarray(line + 1)
-  if (line < 1 || content.toString('latin1', 0, line) !== crc32c(json).toString(16)) {
-    return { checkpoint: null, damaged: true }
-  }
-  return { checkpoint: JSON.parse(json.toString('utf8')) as WorkerCheckpoint, damaged: false }
+): { checkpoint: WorkerCheckpoint | null; copies: Copies } {
+  const copies = readCopies(files, checkpointPath(dir))
+  return { checkpoint: copies.value as WorkerCheckpoint | null, copies }
 }

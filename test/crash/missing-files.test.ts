@@ -9,6 +9,7 @@ import { read } from '../../src/embedded/read.ts'
 
 const RECORDS = 10
 const PARTITIONS = 2
+const SEGMENT_BYTES = 1024 * 1024
 const test = suite('a data folder of which one file or folder is missing')
 const root = fs.mkdtempSync(join(tmpdir(), 'odradek-missing-'))
 test.after(() => fs.rmSync(root, { recursive: true }))
@@ -72,5 +73,25 @@ for (const isCrash of [true, false]) {
     assert.is(seen.size, 3)
   })
 }
+
+test('of several segments: each that is missing takes its partition offline, if it was not empty', async () => {
+  const base = join(root, 'segments')
+  const broker = await start(base)
+  await broker.registry.create('t', 1, { 'segment.bytes': String(SEGMENT_BYTES) })
+  const appender = new Appender(broker)
+  const value = 'v'.repeat(SEGMENT_BYTES / 3)
+  for (let i = 0; i < RECORDS; i++) await appender.append('t', [{ value }])
+  await broker.close()
+  const logs = fs.readdirSync(join(base, 't-0')).filter(name => name.endsWith('.log'))
+  assert.ok(logs.length >= 4, String(logs))
+  const copies = ['checkpoint', 'checkpoint.2'].map(name => join('journal', '0', name))
+  for (const name of [...logs.map(log => join('t-0', log)), ...copies]) {
+    const dir = join(root, 'copy')
+    fs.cpSync(base, dir, { recursive: true })
+    fs.rmSync(join(dir, name))
+    assert.is(await outcomeOf(dir), name.endsWith('.log') ? 'offline' : 'whole', name)
+    fs.rmSync(dir, { recursive: true })
+  }
+})
 
 test.run()

@@ -10,6 +10,7 @@ export interface Mutant {
 const groupCommit = 'src/storage/group-commit.ts'
 const journal = 'src/storage/journal.ts'
 const recovery = 'src/storage/recovery.ts'
+const replay = 'src/storage/replay.ts'
 const store = 'src/storage/partition-store.ts'
 
 export const mutants: Readonly<Record<string, Mutant>> = {
@@ -55,7 +56,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   'cut-too-early': {
     powerCut: true,
     edits: [
-      { file: recovery, from: 'files.write(fd, [entry.bytes], entry.position)', to: '' },
+      { file: replay, from: 'this.#files.write(this.#fd, [bytes], position)', to: '' },
       {
         file: recovery,
         from: 'if (nextOffset < durable.endOffset) {',

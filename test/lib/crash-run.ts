@@ -156,6 +156,7 @@ export class CrashRun {
         ? before.clone(new Random(r.below(1e9)))
         : before.image(new Random(r.below(1e9)))
       this.#mutation.files?.(files)
+      if (r.chance(0.2)) this.#damageCopy(files)
       const next = copyWorld(world)
       for (let again = r.chance(0.3) ? 1 + r.below(2) : 0; again > 0; again--) {
         files = this.#crashAmidRecovery(files, next)
@@ -163,6 +164,22 @@ export class CrashRun {
       this.#files = files
       this.#world = next
       this.#start(files, next)
+    }
+  }
+
+  /** One copy of a worker's checkpoint is hit on top: the other one is enough. */
+  #damageCopy(files: MemoryFs): void {
+    const r = this.#random
+    const copies = files.list().filter(path => /journal\/\d+\/checkpoint(\.2)?$/.test(path))
+    if (copies.length === 0) return
+    const path = r.pick(copies)
+    const file = files.peek(path)!
+    if (r.chance(0.5) || file.size === 0) files.unlink(path)
+    else {
+      const at = r.below(file.size)
+      file.damage(bytes => {
+        bytes[at]! ^= 1 << r.below(8)
+      })
     }
   }
 

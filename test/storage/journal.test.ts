@@ -145,6 +145,7 @@ test('empty, missing and zeroed files are a journal without groups', () => {
     assert.equal(readJournal(content, { incarnation: 4, sequence: 0 }), {
       groups: [],
       incarnation: 4,
+      salvaged: 0,
     })
   }
 })

@@ -24,7 +24,24 @@ const BUGS: Record<string, (files: MemoryFs) => void> = {
   'segment not flushed before the journal is overwritten': files =>
     skipFlush(files, path => path.endsWith('.log')),
   'checkpoint renamed before it is flushed': files =>
-    skipFlush(files, path => path.endsWith('checkpoint.tmp')),
+    skipFlush(files, path => /checkpoint(\.2)?\.tmp$/.test(path)),
+  'only one copy of the checkpoint': files => {
+    const { rename } = files
+    files.rename = (from, to) => {
+      if (!to.endsWith('checkpoint.2')) rename.call(files, from, to)
+    }
+  },
+  'the first copy of the checkpoint is not looked at': files => {
+    const { exists } = files
+    files.exists = path => !/journal\/\d\/checkpoint$/.test(path) && exists.call(files, path)
+  },
+  'the older copy of the checkpoint is believed': files => {
+    const { write } = files
+    files.write = (fd, buffers, position) => {
+      const isCopy = files.pathOf(fd).endsWith('checkpoint.2.tmp')
+      write.call(files, fd, isCopy ? [older(Buffer.concat(buffers))] : buffers, position)
+    }
+  },
   'topic id not flushed': files => skipFlush(files, path => path.endsWith('partition.metadata')),
   'names not flushed': files => {
     files.fsyncDir = () => {}
@@ -67,14 +84,14 @@ const BUGS: Record<string, (files: MemoryFs) => void> = {
   'checkpoint ahead of the flush': files => {
     const { write } = files
     files.write = (fd, buffers, position) => {
-      const isCheckpoint = files.pathOf(fd).endsWith('journal/0/checkpoint.tmp')
+      const isCheckpoint = /journal\/0\/checkpoint(\.2)?\.tmp$/.test(files.pathOf(fd))
       write.call(files, fd, isCheckpoint ? [ahead(Buffer.concat(buffers))] : buffers, position)
     }
   },
   'log start not in the checkpoint': files => {
     const { write } = files
     files.write = (fd, buffers, position) => {
-      const isCheckpoint = files.pathOf(fd).endsWith('checkpoint.tmp')
+      const isCheckpoint = /checkpoint(\.2)?\.tmp$/.test(files.pathOf(fd))
       const content = Buffer.concat(buffers)
       write.call(files, fd, isCheckpoint ? [withoutStart(content)] : buffers, position)
     }
@@ -102,6 +119,12 @@ function changed(content: Buffer, change: (json: string) => string): Buffer {
 const ahead = (content: Buffer): Buffer =>
   changed(content, json =>
     json.replace(/"recoveryPoint":(\d+)/g, (_, n) => `"recoveryPoint":${+n + 9}`),
+  )
+
+/** A copy that says it is the newest, and knows nothing of any partition. */
+const older = (content: Buffer): Buffer =>
+  changed(content, json =>
+    JSON.stringify({ ...JSON.parse(json), revision: 1e9, flushedSequence: 0, partitions: {} }),
   )
 
 const withoutStart = (content: Buffer): Buffer =>

@@ -1,47 +1,49 @@
 import { join } from 'node:path'
 import { CorruptLog } from '../corrupt-log.ts'
-import { type FileSystem, readFile, replaceFile } from '../fs.ts'
+import type { FileSystem } from '../fs.ts'
 import { removeContent, removeSegment } from '../removal.ts'
 import { fileName } from '../segment.ts'
+import { mendCopies, readCopies, writeCopies } from '../two-copies.ts'
 
 /** What names the files of a cleaned segment until they are swapped in. */
 export const CLEANED = '.cleaned'
-/** In a partition's folder: what was compacted, and the swap that is under way. */
+/** In a partition's folder, twice: what was compacted, and the swap that is under way. */
 const CHECKPOINT = 'compaction-checkpoint'
-const VERSION = 1
+const VERSION = 2
 const INDEXES = ['index', 'timeindex'] as const
 
 /** A cleaned segment and the segments that it stands for, the first of which has the same base offset. */
 export interface Swap {
   readonly base: number
   readonly replaces: readonly number[]
+  /** Bytes of the cleaned segment. */
+  readonly size: number
 }
 
 export interface CompactionCheckpoint {
   /** Below it the log is compacted; 0 if it never was. */
   readonly cleanedOffset: number
+  /** Bytes of each segment that compaction has written, by base offset: in them and behind them offsets may be missing. */
+  readonly cleaned: Readonly<Record<number, number>>
   /** Decided, and perhaps not done. */
   readonly swap: Swap | null
 }
 
-const NEVER: CompactionCheckpoint = { cleanedOffset: 0, swap: null }
+const NEVER: CompactionCheckpoint = { cleanedOffset: 0, cleaned: {}, swap: null }
 
-/** @throws CorruptLog if it is there and cannot be read */
+/** @throws CorruptLog if it is there and neither copy can be read */
 export function readCompactionCheckpoint(files: FileSystem, dir: string): CompactionCheckpoint {
   const path = join(dir, CHECKPOINT)
-  if (!files.exists(path)) return NEVER
-  const text = readFile(files, path).toString('utf8')
-  try {
-    const { version, cleanedOffset, swap } = JSON.parse(text) as CompactionCheckpoint & {
-      version: number
-    }
-    if (version !== VERSION || !Number.isSafeInteger(cleanedOffset)) throw new Error('version')
-    return { cleanedOffset, swap }
-  } catch {
+  const copies = readCopies(files, path)
+  if (copies.isMissing) return NEVER
+  const read = copies.value as (CompactionCheckpoint & { version: number }) | null
+  if (read?.version !== VERSION) {
     throw new CorruptLog(
       `${path} cannot be read: it says which segments stand for others; nothing was changed`,
     )
   }
+  const { cleanedOffset, cleaned, swap } = read
+  return { cleanedOffset, cleaned, swap }
 }
 
 export function writeCompactionCheckpoint(
@@ -49,31 +51,56 @@ export function writeCompactionCheckpoint(
   dir: string,
   checkpoint: CompactionCheckpoint,
 ): void {
-  const text = JSON.stringify({ version: VERSION, ...checkpoint })
-  replaceFile(files, join(dir, CHECKPOINT), Buffer.from(text))
+  const path = join(dir, CHECKPOINT)
+  const { revision } = readCopies(files, path)
+  writeCopies(files, path, revision + 1, { version: VERSION, ...checkpoint })
+}
+
+/** The log is compacted below the offset. */
+export function noteCleaned(files: FileSystem, dir: string, cleanedOffset: number): void {
+  const checkpoint = readCompactionCheckpoint(files, dir)
+  writeCompactionCheckpoint(files, dir, { ...checkpoint, cleanedOffset })
 }
 
 /**
  * Puts a cleaned segment in the place of those that it stands for. What decides is the checkpoint: once that names the swap
  * it is finished whatever happens (`finishSwap`), before that the cleaned files count for nothing.
  */
-export function swapIn(files: FileSystem, dir: string, swap: Swap, cleanedOffset: number): void {
+export function swapIn(
+  files: FileSystem,
+  dir: string,
+  { base, replaces, size }: Swap,
+  cleanedOffset: number,
+): void {
   // Their names must be there before something says that they count.
   files.fsyncDir(dir)
-  writeCompactionCheckpoint(files, dir, { cleanedOffset, swap })
-  apply(files, dir, swap)
-  writeCompactionCheckpoint(files, dir, { cleanedOffset, swap: null })
+  const { cleaned } = readCompactionCheckpoint(files, dir)
+  const swap = { base, replaces, size }
+  writeCompactionCheckpoint(files, dir, { cleanedOffset, cleaned, swap })
+  finishSwap(files, dir)
 }
 
-/** At a start: ends the swap that a crash has interrupted. What else is CLEANED by then counts for nothing. */
+/** Also at a start: ends the swap that a crash has interrupted. What else is CLEANED by then counts for nothing. */
 export function finishSwap(files: FileSystem, dir: string): CompactionCheckpoint {
   const checkpoint = readCompactionCheckpoint(files, dir)
   const { cleanedOffset, swap } = checkpoint
-  if (swap !== null) {
-    apply(files, dir, swap)
-    writeCompactionCheckpoint(files, dir, { cleanedOffset, swap: null })
-  }
-  return { cleanedOffset, swap: null }
+  if (swap === null) return checkpoint
+  apply(files, dir, swap)
+  const others = Object.entries(checkpoint.cleaned).filter(
+    ([base]) => !swap.replaces.includes(Number(base)),
+  )
+  const cleaned = { ...Object.fromEntries(others), [swap.base]: swap.size }
+  const done = { cleanedOffset, cleaned, swap: null }
+  writeCompactionCheckpoint(files, dir, done)
+  return done
+}
+
+/** @returns what was wrong with one of the copies, for the operator */
+export function mendCompactionCheckpoint(files: FileSystem, dir: string): readonly string[] {
+  const path = join(dir, CHECKPOINT)
+  const copies = readCopies(files, path)
+  mendCopies(files, path, copies)
+  return copies.faults
 }
 
 /** Removes cleaned files that no checkpoint names. */

@@ -10,6 +10,7 @@ import { checkHeartbeat } from './consumer/heartbeat-request.ts'
 import type { GroupEntry, ShardOptions } from './entry.ts'
 import type { ClientInfo, GroupSettings, TopicsView } from './group.ts'
 import { GroupLog } from './group-log.ts'
+import { GroupMemory } from './memory.ts'
 import { Shard } from './shard.ts'
 
 export const OFFSETS_TOPIC = '__consumer_offsets'
@@ -19,6 +20,8 @@ export interface CoordinatorOptions {
   readonly tasks: TaskPool
   /** Bytes of a batch that a worker takes. */
   readonly batchBytesMax: number
+  /** Of what members of all groups say and have. */
+  readonly groupBytesMax: number
   /** Why nothing may be appended now, or null. */
   readonly refusesAppends: () => string | null
   readonly settingsOf: (groupId: string) => GroupSettings
@@ -39,6 +42,7 @@ export class GroupCoordinator {
   readonly #clock: BrokerClock
   readonly #deadlines: Deadlines
   readonly #topics: TopicsView
+  readonly memory: GroupMemory
   #topic: Topic | null = null
   #shards: Shard[] = []
   #creating: Promise<void> | null = null
@@ -50,6 +54,12 @@ export class GroupCoordinator {
     this.#clock = options.clock ?? new BrokerClock()
     this.#deadlines = new Deadlines(this.#clock)
     this.#topics = viewOf(options.registry)
+    this.memory = new GroupMemory(options.groupBytesMax, usedBytes =>
+      this.#o.log.error(
+        { usedBytes },
+        'the members of all groups take as much memory as they may: new ones are told to come again',
+      ),
+    )
     options.registry.onDeleted = topic => this.#onDeleted(topic)
   }
 
@@ -160,6 +170,7 @@ export class GroupCoordinator {
       const shard: Shard = new Shard({
         log,
         deadlines: this.#deadlines,
+        memory: this.memory,
         topics: this.#topics,
         settingsOf: this.#o.settingsOf,
         now: () => this.#clock.now(),

@@ -7,7 +7,7 @@ import { randomUuid } from '../topics/uuid.ts'
 import { BrokerClock, Deadlines } from './clock.ts'
 import { ConsumerGroup, type HeartbeatResponse } from './consumer/consumer-group.ts'
 import { checkHeartbeat } from './consumer/heartbeat-request.ts'
-import type { GroupEntry, ShardOptions } from './entry.ts'
+import { GroupEntry, type ShardOptions } from './entry.ts'
 import type { ClientInfo, GroupSettings, TopicsView } from './group.ts'
 import { GroupLog } from './group-log.ts'
 import { GroupMemory } from './memory.ts'
@@ -52,7 +52,10 @@ export class GroupCoordinator {
   constructor(options: CoordinatorOptions) {
     this.#o = options
     this.#clock = options.clock ?? new BrokerClock()
-    this.#deadlines = new Deadlines(this.#clock)
+    this.#deadlines = new Deadlines(this.#clock, (err, timed) => {
+      const group = timed instanceof GroupEntry ? timed.id : ''
+      this.#o.log.error({ err, group }, 'bug: a deadline of this group could not be met')
+    })
     this.#topics = viewOf(options.registry)
     this.memory = new GroupMemory(options.groupBytesMax, usedBytes =>
       this.#o.log.error(
@@ -236,7 +239,14 @@ export class GroupCoordinator {
   /** Drops offsets past offsets.retention.minutes, and groups that nothing is known of any more. */
   expire(): void {
     const { retentionMs } = this.#o.retention()
-    for (const shard of this.#shards) shard.expire(retentionMs)
+    for (const shard of this.#shards) {
+      try {
+        shard.expire(retentionMs)
+      } catch (err) {
+        const fields = { err, partition: shard.log.partition.name }
+        this.#o.log.error(fields, 'bug: the offsets of this partition could not be expired')
+      }
+    }
   }
 
   #onDeleted(topic: Topic): void {

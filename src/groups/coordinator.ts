@@ -239,14 +239,10 @@ export class GroupCoordinator {
   /** Drops offsets past offsets.retention.minutes, and groups that nothing is known of any more. */
   expire(): void {
     const { retentionMs } = this.#o.retention()
-    for (const shard of this.#shards) {
-      try {
-        shard.expire(retentionMs)
-      } catch (err) {
-        const fields = { err, partition: shard.log.partition.name }
-        this.#o.log.error(fields, 'bug: the offsets of this partition could not be expired')
-      }
-    }
+    this.#eachShard(
+      shard => shard.expire(retentionMs),
+      'bug: the offsets of this partition could not be expired',
+    )
   }
 
   #onDeleted(topic: Topic): void {
@@ -258,7 +254,21 @@ export class GroupCoordinator {
       for (const shard of shards) shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
       return
     }
-    for (const shard of this.#shards) shard.forgetTopic(topic.name, topic.id)
+    this.#eachShard(
+      shard => shard.forgetTopic(topic.name, topic.id),
+      'bug: offsets of a deleted topic could not be removed from this partition',
+    )
+  }
+
+  /** What nobody expected in one of them keeps it from none of the others, nor from whoever asks. */
+  #eachShard(action: (shard: Shard) => void, failed: string): void {
+    for (const shard of this.#shards) {
+      try {
+        action(shard)
+      } catch (err) {
+        this.#o.log.error({ err, partition: shard.log.partition.name }, failed)
+      }
+    }
   }
 
   /** Answers what is parked; nothing is coordinated any more. */

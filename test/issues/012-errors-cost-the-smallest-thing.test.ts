@@ -95,4 +95,16 @@ test('the retention of offsets of one partition', async () => {
   await costsOneLine(/offsets of this partition could not be expired/)
 })
 
+test('the offsets of a deleted topic, in one partition', async () => {
+  const topic = await wire.createTopic('topic')
+  assert.is(await commit(wire, 'any', 'topic', 1), 0)
+  const [first, second] = wire.node.groups.shards
+  const told: string[] = []
+  first!.forgetTopic = planted
+  second!.forgetTopic = name => told.push(name)
+  await wire.node.registry.delete(topic)
+  assert.equal(told, ['topic'])
+  await costsOneLine(/offsets of a deleted topic/)
+})
+
 test.run()

@@ -156,9 +156,9 @@ export class GroupCoordinator {
         pool: registry.pool,
         appendBytesMax: this.#o.batchBytesMax,
         refusal: this.#o.refusesAppends,
-        onFailure: () => {
+        onFailure: err => {
           this.#o.log.error(
-            { partition: partition.name },
+            { err, partition: partition.name },
             'an append has failed: the groups of this partition are offline until the next start',
           )
           shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { errorName } from '../../src/protocol/error-codes.ts'
 import { metadataApi } from '../../src/protocol/messages/03-metadata.ts'
 import { apiVersionsApi } from '../../src/protocol/messages/18-api-versions.ts'
 import { commit, joined } from '../apis/grouping.ts'
@@ -105,6 +106,19 @@ test('the offsets of a deleted topic, in one partition', async () => {
   await wire.node.registry.delete(topic)
   assert.equal(told, ['topic'])
   await costsOneLine(/offsets of a deleted topic/)
+})
+
+test('the writing of a group log', async () => {
+  await wire.createTopic('topic')
+  const { groups } = wire.node
+  await groups.prepare()
+  const inPartition = (index: number): string =>
+    Array.from({ length: 50 }, (_, i) => `g${i}`).find(id => groups.partitionFor(id) === index)!
+  groups.shards[0]!.log.partition.append = planted
+  const code = await commit(wire, inPartition(0), 'topic', 1)
+  assert.is(errorName(code), 'COORDINATOR_NOT_AVAILABLE')
+  assert.is(await commit(wire, inPartition(1), 'topic', 1), 0)
+  await costsOneLine(/the groups of this partition are offline/)
 })
 
 test.run()

@@ -12,6 +12,8 @@ const CONNECTION_REQUEST_BYTES_MAX = 32 * 1024 * 1024
 const REQUEST_BYTES_MAX = 128 * 1024 * 1024
 /** Answers of all connections that wait in memory for their clients to take them, in bytes. */
 const UNSENT_BYTES_MAX = 128 * 1024 * 1024
+/** What members of all groups say and have, in bytes. */
+const GROUP_BYTES_MAX = 128 * 1024 * 1024
 
 /** Log files open at once unless odradek.open.files says otherwise: half of what the system allows, and no more than this. */
 const OPEN_FILES_MAX = 50_000
@@ -41,6 +43,8 @@ export interface Limits {
   readonly requestBytesMax: number
   /** Bytes of answers that clients have not taken, of all connections. */
   readonly unsentBytesMax: number
+  /** Bytes of members of groups. */
+  readonly groupBytesMax: number
   /** Milliseconds; negative: no bound. */
   readonly connectionIdleMsMax: number
   /** Bytes of one record batch, whatever a topic allows. */
@@ -88,6 +92,7 @@ export function deriveLimits(
     connectionRequestBytesMax: CONNECTION_REQUEST_BYTES_MAX,
     requestBytesMax: queued > 0 ? queued : REQUEST_BYTES_MAX,
     unsentBytesMax: UNSENT_BYTES_MAX,
+    groupBytesMax: GROUP_BYTES_MAX,
     connectionIdleMsMax: settings.connectionsMaxIdleMs,
     batchBytesMax: batchMax,
     ringBytes: settings.ringBytes,

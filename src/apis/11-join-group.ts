@@ -4,12 +4,11 @@
  * classic protocol in a group of the consumer protocol, groups/consumer/.
  */
 import { BrokerError, toKafkaError } from '../errors.ts'
-import type { ClientInfo, JoinRequest, JoinResponse } from '../groups/group.ts'
-import type { Shard } from '../groups/shard.ts'
+import type { JoinRequest, JoinResponse } from '../groups/group.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type JoinGroupRequest, joinGroupApi } from '../protocol/messages/11-join-group.ts'
 import { isUtf8Text, STRING_BYTES_MAX } from '../protocol/reader.ts'
-import { checkGroupId, clientOf } from './groups.ts'
+import { checkGroupId, clientOf, parked } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 
 /** Before, the session timeout is the rebalance timeout. */
@@ -49,29 +48,15 @@ async function join(request: JoinGroupRequest, context: RequestContext): Promise
   const isNobodys = found === undefined || (found.type === 'consumer' && found.isEmpty)
   if (memberId !== '' && isNobodys) return { errorCode: ErrorCode.UNKNOWN_MEMBER_ID, memberId }
   const entry = shard.ensureClassic(groupId)
-  return joined(shard, entry, requestOf(request, context), clientOf(context))
+  const failed = failedFor(memberId)
+  return parked(shard, entry, context, failed, reply =>
+    entry.group.join(requestOf(request, context), clientOf(context), reply),
+  )
 }
 
-function joined(
-  shard: Shard,
-  entry: ReturnType<Shard['ensureClassic']>,
-  asked: JoinRequest,
-  client: ClientInfo,
-): Promise<JoinResponse> {
-  const { memberId } = asked
-  return new Promise((resolve, reject) => {
-    const reply = (response: JoinResponse): void => {
-      const send = (failure: ErrorCode): JoinResponse =>
-        failure === ErrorCode.NONE ? response : { errorCode: failure, memberId }
-      shard.answer(entry, send).then(resolve)
-    }
-    try {
-      shard.run(entry, () => entry.group.join(asked, client, reply))
-    } catch (error) {
-      reject(error)
-    }
-  })
-}
+const failedFor =
+  (memberId: string) =>
+  (errorCode: ErrorCode): JoinResponse => ({ errorCode, memberId })
 
 /** Of a static member its instance id, and behind it what makes a member id of it, must fit into one text. */
 const INSTANCE_ID_BYTES_MAX = STRING_BYTES_MAX - 37

@@ -5,7 +5,7 @@ import { BrokerError, toKafkaError } from '../errors.ts'
 import type { SyncResponse } from '../groups/group.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type SyncGroupRequest, syncGroupApi } from '../protocol/messages/14-sync-group.ts'
-import { checkGroupId, clientOf } from './groups.ts'
+import { checkGroupId, clientOf, parked } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 
 /** From here on type and name must be given (KIP-559). */
@@ -13,15 +13,18 @@ const PROTOCOL_SINCE = 5
 
 export const syncGroup = defineApi(
   syncGroupApi,
-  async (request, context) => {
-    try {
-      return { body: await sync(request, context) }
-    } catch (error) {
-      return { body: { errorCode: toKafkaError(error, context.broker.log).errorCode } }
-    }
-  },
+  (request, context) => answer(sync(request, context), context),
   { sideBySide: true, waits: true },
 )
+
+/** A sync may wait for minutes: nothing from here on knows the request, whose memory is free meanwhile. */
+async function answer(synced: Promise<SyncResponse>, context: RequestContext) {
+  try {
+    return { body: await synced }
+  } catch (error) {
+    return { body: { errorCode: toKafkaError(error, context.broker.log).errorCode } }
+  }
+}
 
 async function sync(request: SyncGroupRequest, context: RequestContext): Promise<SyncResponse> {
   const { groupId, protocolType, protocolName } = request
@@ -33,16 +36,9 @@ async function sync(request: SyncGroupRequest, context: RequestContext): Promise
   const shard = await context.broker.groups.shardFor(groupId)
   const entry = shard.find(groupId)
   if (entry === undefined || entry.group.isEmpty) return { errorCode: ErrorCode.UNKNOWN_MEMBER_ID }
-  return new Promise((resolve, reject) => {
-    const reply = (response: SyncResponse): void => {
-      const send = (failure: ErrorCode): SyncResponse =>
-        failure === ErrorCode.NONE ? response : { errorCode: failure }
-      shard.answer(entry, send).then(resolve)
-    }
-    try {
-      shard.run(entry, () => entry.group.sync(request, clientOf(context), reply))
-    } catch (error) {
-      reject(error)
-    }
-  })
+  return parked<SyncResponse>(shard, entry, context, failed, reply =>
+    entry.group.sync(request, clientOf(context), reply),
+  )
 }
+
+const failed = (errorCode: ErrorCode): SyncResponse => ({ errorCode })

@@ -1,6 +1,6 @@
 import { BrokerError, toKafkaError } from '../errors.ts'
 import type { GroupEntry } from '../groups/entry.ts'
-import type { ClientInfo } from '../groups/group.ts'
+import type { ClientInfo, Reply } from '../groups/group.ts'
 import type { Shard } from '../groups/shard.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { isUtf8Text } from '../protocol/reader.ts'
@@ -47,5 +47,73 @@ export async function onGroup<R>(
   } catch (error) {
     const { errorCode, errorMessage } = toKafkaError(error, context.broker.log)
     return failed(errorCode, errorMessage)
+  }
+}
+
+/**
+ * Starts what a group answers later, when others have done their part. Nothing of what waits knows the request, whose
+ * memory is free meanwhile: what the group keeps of it is counted there. If the client goes, or
+ * sends nothing more, the group is told: it is answered still, if that is soon.
+ */
+export function parked<R>(
+  shard: Shard,
+  entry: GroupEntry,
+  { gone }: RequestContext,
+  failed: (errorCode: ErrorCode) => R,
+  start: (reply: Reply<R>) => void,
+): Promise<R> {
+  const answer = new Parked(shard, entry, gone, failed)
+  try {
+    shard.run(entry, () => start(answer.reply))
+    if (gone.aborted) answer.abandon()
+  } catch (error) {
+    answer.stop()
+    throw error
+  }
+  return answer.given
+}
+
+/** A class, so that no closure shares its memory with one that knows the request. */
+class Parked<R> {
+  readonly given: Promise<R>
+  readonly #shard: Shard
+  readonly #entry: GroupEntry
+  readonly #gone: AbortSignal
+  readonly #failed: (errorCode: ErrorCode) => R
+  #give: (answer: R | Promise<R>) => void = () => {}
+
+  constructor(
+    shard: Shard,
+    entry: GroupEntry,
+    gone: AbortSignal,
+    failed: (errorCode: ErrorCode) => R,
+  ) {
+    this.#shard = shard
+    this.#entry = entry
+    this.#gone = gone
+    this.#failed = failed
+    this.given = new Promise(resolve => {
+      this.#give = resolve
+    })
+    gone.addEventListener('abort', this.#onGone)
+  }
+
+  readonly reply: Reply<R> = response => {
+    this.stop()
+    const send = (failure: ErrorCode): R =>
+      failure === ErrorCode.NONE ? response : this.#failed(failure)
+    this.#give(this.#shard.answer(this.#entry, send))
+  }
+
+  readonly #onGone = (): void => this.abandon()
+
+  abandon(): void {
+    const entry = this.#entry
+    if (this.#shard.find(entry.id) !== entry) return
+    this.#shard.run(entry, () => entry.group.abandon(this.reply as Reply<never>))
+  }
+
+  stop(): void {
+    this.#gone.removeEventListener('abort', this.#onGone)
   }
 }

@@ -56,6 +56,7 @@ interface Entry {
  */
 export class Deadlines {
   readonly #clock: BrokerClock
+  readonly #onError: (error: unknown, timed: Timed) => void
   /** A binary heap, the earliest first. */
   readonly #heap: Entry[] = []
   /** The earliest entry of each. */
@@ -64,8 +65,10 @@ export class Deadlines {
   /** Broker time of the next tick. */
   #nextTick = Number.POSITIVE_INFINITY
 
-  constructor(clock: BrokerClock) {
+  /** @param onError told of what one of them throws: it is not called again until somebody watches it */
+  constructor(clock: BrokerClock, onError: (error: unknown, timed: Timed) => void) {
     this.#clock = clock
+    this.#onError = onError
   }
 
   watch(timed: Timed): void {
@@ -108,8 +111,13 @@ export class Deadlines {
       const { timed, at } = first
       if (this.#queued.get(timed) !== at) continue
       this.#queued.delete(timed)
-      if (timed.deadline <= now) timed.onTime(now)
-      this.watch(timed)
+      try {
+        if (timed.deadline <= now) timed.onTime(now)
+        this.watch(timed)
+      } catch (error) {
+        this.forget(timed)
+        this.#onError(error, timed)
+      }
     }
   }
 

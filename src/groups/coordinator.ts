@@ -7,9 +7,10 @@ import { randomUuid } from '../topics/uuid.ts'
 import { BrokerClock, Deadlines } from './clock.ts'
 import { ConsumerGroup, type HeartbeatResponse } from './consumer/consumer-group.ts'
 import { checkHeartbeat } from './consumer/heartbeat-request.ts'
-import type { GroupEntry, ShardOptions } from './entry.ts'
+import { GroupEntry, type ShardOptions } from './entry.ts'
 import type { ClientInfo, GroupSettings, TopicsView } from './group.ts'
 import { GroupLog } from './group-log.ts'
+import { GroupMemory } from './memory.ts'
 import { Shard } from './shard.ts'
 
 export const OFFSETS_TOPIC = '__consumer_offsets'
@@ -19,6 +20,8 @@ export interface CoordinatorOptions {
   readonly tasks: TaskPool
   /** Bytes of a batch that a worker takes. */
   readonly batchBytesMax: number
+  /** Of what members of all groups say and have. */
+  readonly groupBytesMax: number
   /** Why nothing may be appended now, or null. */
   readonly refusesAppends: () => string | null
   readonly settingsOf: (groupId: string) => GroupSettings
@@ -39,6 +42,7 @@ export class GroupCoordinator {
   readonly #clock: BrokerClock
   readonly #deadlines: Deadlines
   readonly #topics: TopicsView
+  readonly memory: GroupMemory
   #topic: Topic | null = null
   #shards: Shard[] = []
   #creating: Promise<void> | null = null
@@ -48,8 +52,17 @@ export class GroupCoordinator {
   constructor(options: CoordinatorOptions) {
     this.#o = options
     this.#clock = options.clock ?? new BrokerClock()
-    this.#deadlines = new Deadlines(this.#clock)
+    this.#deadlines = new Deadlines(this.#clock, (err, timed) => {
+      const group = timed instanceof GroupEntry ? timed.id : ''
+      this.#o.log.error({ err, group }, 'bug: a deadline of this group could not be met')
+    })
     this.#topics = viewOf(options.registry)
+    this.memory = new GroupMemory(options.groupBytesMax, usedBytes =>
+      this.#o.log.error(
+        { usedBytes },
+        'the members of all groups take as much memory as they may: new ones are told to come again',
+      ),
+    )
     options.registry.onDeleted = topic => this.#onDeleted(topic)
   }
 
@@ -143,9 +156,9 @@ export class GroupCoordinator {
         pool: registry.pool,
         appendBytesMax: this.#o.batchBytesMax,
         refusal: this.#o.refusesAppends,
-        onFailure: () => {
+        onFailure: err => {
           this.#o.log.error(
-            { partition: partition.name },
+            { err, partition: partition.name },
             'an append has failed: the groups of this partition are offline until the next start',
           )
           shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
@@ -160,6 +173,7 @@ export class GroupCoordinator {
       const shard: Shard = new Shard({
         log,
         deadlines: this.#deadlines,
+        memory: this.memory,
         topics: this.#topics,
         settingsOf: this.#o.settingsOf,
         now: () => this.#clock.now(),
@@ -225,7 +239,10 @@ export class GroupCoordinator {
   /** Drops offsets past offsets.retention.minutes, and groups that nothing is known of any more. */
   expire(): void {
     const { retentionMs } = this.#o.retention()
-    for (const shard of this.#shards) shard.expire(retentionMs)
+    this.#eachShard(
+      shard => shard.expire(retentionMs),
+      'bug: the offsets of this partition could not be expired',
+    )
   }
 
   #onDeleted(topic: Topic): void {
@@ -237,7 +254,21 @@ export class GroupCoordinator {
       for (const shard of shards) shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
       return
     }
-    for (const shard of this.#shards) shard.forgetTopic(topic.name, topic.id)
+    this.#eachShard(
+      shard => shard.forgetTopic(topic.name, topic.id),
+      'bug: offsets of a deleted topic could not be removed from this partition',
+    )
+  }
+
+  /** What nobody expected in one of them keeps it from none of the others, nor from whoever asks. */
+  #eachShard(action: (shard: Shard) => void, failed: string): void {
+    for (const shard of this.#shards) {
+      try {
+        action(shard)
+      } catch (err) {
+        this.#o.log.error({ err, partition: shard.log.partition.name }, failed)
+      }
+    }
   }
 
   /** Answers what is parked; nothing is coordinated any more. */

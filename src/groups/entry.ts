@@ -3,6 +3,7 @@ import type { Deadlines, Timed } from './clock.ts'
 import { ConsumerGroup } from './consumer/consumer-group.ts'
 import type { Group, GroupContext, GroupSettings, TopicsView } from './group.ts'
 import type { GroupLog } from './group-log.ts'
+import type { GroupMemory } from './memory.ts'
 import { GroupOffsets } from './offsets.ts'
 import type { GroupRecord } from './records.ts'
 import type { Shard } from './shard.ts'
@@ -10,6 +11,7 @@ import type { Shard } from './shard.ts'
 export interface ShardOptions {
   readonly log: GroupLog
   readonly deadlines: Deadlines
+  readonly memory: GroupMemory
   readonly topics: TopicsView
   settingsOf(groupId: string): GroupSettings
   /** Broker time in ms. */
@@ -31,6 +33,8 @@ export class GroupEntry implements Timed {
   ticket = 0
   /** Whether the log knows of it. */
   isStored = false
+  /** What is counted of it in GroupMemory. */
+  heldBytes = 0
   readonly #onTime: (entry: GroupEntry, now: number) => void
 
   constructor(
@@ -102,6 +106,10 @@ export class EntryContext implements GroupContext {
 
   get recordBytesMax(): number {
     return this.#shard.log.recordBytesMax
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#o.memory.hasRoomFor(bytes)
   }
 
   resolvePattern(pattern: string): void {

@@ -36,7 +36,7 @@ export class GroupLog {
   readonly #pool: BufferPool
   readonly #appendBytesMax: number
   readonly #refusal: () => string | null
-  readonly #onFailure: () => void
+  readonly #onFailure: (cause: unknown) => void
   readonly #onUnreadable: (offset: number, reason: string) => void
   readonly #truncate: (offset: number) => Promise<void>
   #records: NewRecord[] = []
@@ -58,7 +58,8 @@ export class GroupLog {
     appendBytesMax: number
     /** Why nothing may be appended now, or null. */
     refusal: () => string | null
-    onFailure: () => void
+    /** With what nobody expected, if that is why. */
+    onFailure: (cause: unknown) => void
     /** Called for a batch that is passed over when the log is loaded. */
     onUnreadable: (offset: number, reason: string) => void
     /** Removes what is before this offset. */
@@ -125,7 +126,6 @@ export class GroupLog {
       // After the sockets that are ready now have been read: their requests share the batch.
       setImmediate(() => {
         this.#isScheduled = false
-        this.#seal()
         this.#submit()
       })
     }
@@ -147,7 +147,17 @@ export class GroupLog {
     this.#bytes = 0
   }
 
+  /** Nobody waits for it to return: what nobody expected costs this log. */
   #submit(): void {
+    try {
+      this.#seal()
+      this.#append()
+    } catch (error) {
+      this.fail(ErrorCode.COORDINATOR_NOT_AVAILABLE, error)
+    }
+  }
+
+  #append(): void {
     if (this.#isSubmitting) return
     for (let next = this.#batches[0]; next !== undefined; next = this.#batches[0]) {
       const { worker } = this.partition
@@ -187,13 +197,13 @@ export class GroupLog {
   }
 
   /** Nothing is written any more; all who wait are told. */
-  fail(errorCode: ErrorCode = ErrorCode.COORDINATOR_NOT_AVAILABLE): void {
+  fail(errorCode: ErrorCode = ErrorCode.COORDINATOR_NOT_AVAILABLE, cause?: unknown): void {
     if (this.#failure !== ErrorCode.NONE) return
     this.#failure = errorCode
     this.#batches.length = 0
     this.#records = []
     for (const { run } of this.#waiting.splice(0)) run(errorCode)
-    this.#onFailure()
+    this.#onFailure(cause)
   }
 
   async #recordsOf(one: Buffer): Promise<BatchRecord[]> {

@@ -56,6 +56,8 @@ export interface GroupContext {
   fits(record: GroupRecord): boolean
   /** Bytes of key and value of the largest record that fits. */
   readonly recordBytesMax: number
+  /** Whether the group may take so many bytes of memory more. Asked before a member joins or says more. */
+  hasRoomFor(bytes: number): boolean
   /** A random UUID in Kafka's text form. */
   newUuid(): string
   /** Asks for the topics that the pattern matches; `ConsumerGroup.resolved` is called with them later. */
@@ -154,6 +156,8 @@ export interface ClassicProtocol {
   heartbeat(memberId: string, instanceId: string | null, generationId: number): number
   /** @returns an error code */
   leave(memberId: string, instanceId: string | null, reason: string | null): number
+  /** Whoever waits for this reply is gone: its member must be heard of within its session, or is removed. */
+  abandon(reply: Reply<never>): void
 }
 
 /** What the coordinator needs of every group. */
@@ -163,6 +167,8 @@ export interface Group extends ClassicProtocol {
   readonly state: string
   readonly protocolType: string
   readonly isEmpty: boolean
+  /** Bytes that its members take in memory, and those who are about to become members. */
+  readonly heldBytes: number
   /** Broker time at which `onTime` is due; Infinity if never. It may be earlier than anything due. */
   readonly deadline: number
   onTime(now: number): void

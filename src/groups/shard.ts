@@ -82,8 +82,12 @@ export class Shard {
     } finally {
       const state = entry.group instanceof ConsumerGroup ? entry.group.downgrade() : null
       if (state !== null) entry.group = ClassicGroup.takingOver(state, entry.context)
-      if (isUnused(entry)) this.#forget(entry)
-      else this.#o.deadlines.watch(entry)
+      if (isUnused(entry)) {
+        this.#forget(entry)
+      } else {
+        this.#o.memory.set(entry, entry.group.heldBytes)
+        this.#o.deadlines.watch(entry)
+      }
     }
   }
 
@@ -126,6 +130,7 @@ export class Shard {
   #forget(entry: GroupEntry): void {
     this.#groups.delete(entry.id)
     this.#o.deadlines.forget(entry)
+    this.#o.memory.set(entry, 0)
     entry.group.close(ErrorCode.UNKNOWN_MEMBER_ID)
   }
 
@@ -243,6 +248,7 @@ export class Shard {
   close(errorCode: ErrorCode): void {
     this.log.fail(errorCode)
     this.stop(errorCode)
+    for (const entry of this.#groups.values()) this.#o.memory.set(entry, 0)
     this.#groups.clear()
   }
 }

@@ -16,6 +16,7 @@ export function makeCoordinator(broker: BrokerContext): GroupCoordinator {
     tasks,
     log,
     batchBytesMax: options.limits.batchBytesMax,
+    groupBytesMax: options.limits.groupBytesMax,
     refusesAppends: () => broker.refusesAppends,
     settingsOf: settingsFrom(broker),
     offsetsTopic: () => ({

@@ -238,8 +238,13 @@ export class Connection {
   }
 
   #onBadRequest(error: unknown): void {
-    if (!(error instanceof MalformedFrame) && !(error instanceof RequestRejected)) throw error
-    this.#refuse(error.message)
+    if (error instanceof MalformedFrame || error instanceof RequestRejected) {
+      this.#refuse(error.message)
+      return
+    }
+    // Nothing is known of the request: it costs its connection, and no more.
+    this.#log.error({ err: error, peer: this.peer }, 'bug: a request cannot be read')
+    this.#endReading()
   }
 
   /** The frame stays where it is until then: nothing more is cut. */

@@ -41,8 +41,8 @@ export const commitMutants: Readonly<Record<string, readonly Edit[]>> = {
     },
     {
       file: 'src/groups/group-log.ts',
-      from: 'this.#isScheduled = false\n        this.#seal()\n        this.#submit()',
-      to: 'setTimeout(() => { this.#isScheduled = false; this.#seal(); this.#submit() }, 20)',
+      from: 'this.#isScheduled = false\n        this.#submit()',
+      to: 'setTimeout(() => { this.#isScheduled = false; this.#submit() }, 20)',
     },
   ],
   /** What is still true is not written anew before the old log is dropped. */

@@ -7,6 +7,7 @@ import type {
   JoinResponse,
   SyncResponse,
 } from '../../src/groups/group.ts'
+import { GroupMemory } from '../../src/groups/memory.ts'
 import { encodeRecord, type GroupRecord } from '../../src/groups/records.ts'
 
 export const SETTINGS: GroupSettings = {
@@ -30,6 +31,7 @@ export class ClassicDriver {
   time = 0
   settings: GroupSettings = SETTINGS
   readonly records: GroupRecord[] = []
+  memory = new GroupMemory(Number.POSITIVE_INFINITY, () => {})
   recordBytesMax = Number.POSITIVE_INFINITY
   group: ClassicGroup
   #uuids = 0
@@ -59,6 +61,7 @@ export class ClassicDriver {
       get recordBytesMax() {
         return driver.recordBytesMax
       },
+      hasRoomFor: bytes => driver.memory.hasRoomFor(bytes),
       newUuid: () => `uuid${++driver.#uuids}`,
       resolvePattern: () => {},
       log: { debug: () => {}, info: () => {} },

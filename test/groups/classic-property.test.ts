@@ -32,10 +32,15 @@ class Run {
       this.#disturb()
       for (const member of this.#members) if (this.#random.chance(0.7)) member.step(this.driver)
       this.driver.pass(this.#random.below(SESSION_MS / 5))
-      const { generation } = this.driver.group
+      const { generation, heldBytes } = this.driver.group
+      assert.ok(heldBytes >= this.#saidBytes(), 'what members say is counted')
       assert.ok(generation >= this.#generation, 'generations never go back')
       this.#generation = generation
     }
+  }
+
+  #saidBytes(): number {
+    return [...this.driver.group.members].reduce((sum, member) => sum + member.heldBytes, 0)
   }
 
   #disturb(): void {
@@ -100,6 +105,7 @@ class Run {
     if (this.#members.length === 0) return
     assert.ok(this.#isSettled(), `all are settled; the group is ${group.state}`)
     assert.is(group.state, 'Stable')
+    assert.is(group.heldBytes, this.#saidBytes(), 'what has gone is not counted any more')
     assert.equal(
       [...group.members].map(member => member.memberId).sort(),
       this.#members.map(member => member.memberId).sort(),
@@ -153,6 +159,14 @@ test('planted: the generation is not counted', () => {
       const before = this.generation
       nextGeneration.call(this)
       this.generation = Math.max(before, 1)
+    },
+  })
+})
+
+test('planted: a new assignment is not counted', () => {
+  finds(Membership.prototype, 'assign', {
+    value(member: ClassicMember, assignment: Buffer) {
+      member.assignment = assignment
     },
   })
 })

@@ -9,6 +9,10 @@ function clockAt() {
   return { monotonic, clock: new BrokerClock(() => monotonic.ms) }
 }
 
+const rethrow = (error: unknown): never => {
+  throw error
+}
+
 class Alarm implements Timed {
   deadline: number
   readonly rung: number[] = []
@@ -36,7 +40,7 @@ test('broker time runs with the event loop and stands still with it', () => {
 
 test('after a stop nothing expires until what came meanwhile has been read', () => {
   const { monotonic, clock } = clockAt()
-  const deadlines = new Deadlines(clock)
+  const deadlines = new Deadlines(clock, rethrow)
   const alarm = new Alarm(1_100)
   deadlines.watch(alarm)
   const tick = (ms: number, times = 1): void => {
@@ -57,7 +61,7 @@ test('after a stop nothing expires until what came meanwhile has been read', () 
 
 test('deadlines come in order, each once, and follow what they are put off to', () => {
   const { monotonic, clock } = clockAt()
-  const deadlines = new Deadlines(clock)
+  const deadlines = new Deadlines(clock, rethrow)
   const alarms = [500, 100, 300, 200, 400].map(at => new Alarm(at))
   const order: number[] = []
   for (const alarm of alarms) {
@@ -83,7 +87,7 @@ test('deadlines come in order, each once, and follow what they are put off to', 
 
 test('a deadline that becomes earlier is met when it is watched again; a forgotten one is not', () => {
   const { monotonic, clock } = clockAt()
-  const deadlines = new Deadlines(clock)
+  const deadlines = new Deadlines(clock, rethrow)
   const sooner = new Alarm(10_000)
   const forgotten = new Alarm(100)
   deadlines.watch(sooner)
@@ -101,7 +105,7 @@ test('a deadline that becomes earlier is met when it is watched again; a forgott
 test('a deadline is met within 10 ms or so, also one that comes while a later one is waited for', async () => {
   const awake = setInterval(() => {}, 1_000)
   const clock = new BrokerClock()
-  const deadlines = new Deadlines(clock)
+  const deadlines = new Deadlines(clock, rethrow)
   const late: number[] = []
   const alarm = (ms: number): Promise<void> =>
     new Promise(resolve => {
@@ -122,6 +126,24 @@ test('a deadline is met within 10 ms or so, also one that comes while a later on
   deadlines.close()
   late.sort((a, b) => a - b)
   assert.ok(late[0]! >= 0 && late[3]! < 40, `late by ${late.map(Math.round)} ms`)
+})
+
+test('what one of them throws keeps no other from being called', () => {
+  const { monotonic, clock } = clockAt()
+  const errors: unknown[] = []
+  const deadlines = new Deadlines(clock, error => errors.push(error))
+  const [bad, good] = [new Alarm(100), new Alarm(110)]
+  bad.onTime = () => {
+    throw new Error('planted')
+  }
+  for (const alarm of [bad, good]) deadlines.watch(alarm)
+  for (let i = 0; i < 5; i++) {
+    monotonic.ms += 100
+    deadlines.tick()
+  }
+  assert.is(good.rung.length, 1)
+  assert.is(errors.length, 1, 'it is not called again and again')
+  deadlines.close()
 })
 
 test.run()

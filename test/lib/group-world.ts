@@ -12,6 +12,7 @@ import type {
   SyncResponse,
   TopicInfo,
 } from '../../src/groups/group.ts'
+import { GroupMemory } from '../../src/groups/memory.ts'
 import { decodeRecord, encodeRecord, type GroupRecord } from '../../src/groups/records.ts'
 import type { ConsumerGroupHeartbeatRequest } from '../../src/protocol/messages/68-consumer-group-heartbeat.ts'
 
@@ -41,6 +42,7 @@ export class GroupWorld {
   /** Patterns that were asked for and are not answered yet. */
   readonly asked: string[] = []
   readonly topics = new Map<string, TopicInfo>()
+  memory = new GroupMemory(Number.POSITIVE_INFINITY, () => {})
   recordBytesMax = 1024 * 1024
   now = 1_000
   group: ConsumerGroup
@@ -69,6 +71,7 @@ export class GroupWorld {
       get recordBytesMax() {
         return world.recordBytesMax
       },
+      hasRoomFor: bytes => world.memory.hasRoomFor(bytes),
       newUuid: () => this.id('m'),
       resolvePattern: pattern => void this.asked.push(pattern),
       log: { debug: () => {}, info: () => {} },

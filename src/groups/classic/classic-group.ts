@@ -5,8 +5,7 @@
  *
  *   Empty -> PreparingRebalance (joins are parked) -> CompletingRebalance (syncs are parked) -> Stable -> Preparing...
  *
- * Unlike in Kafka, a leader's assignment counts at once and its record is written at once; the coordinator holds every
- * answer until that record is flushed.
+ * Unlike in Kafka, a leader's assignment counts at once and its record is written at once; answers wait for its flush.
  */
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import type {
@@ -90,6 +89,10 @@ export class ClassicGroup implements Group {
 
   get size(): number {
     return this.#members.size
+  }
+
+  get heldBytes(): number {
+    return this.#members.heldBytes + this.#pending.heldBytes
   }
 
   // Joining.
@@ -178,6 +181,7 @@ export class ClassicGroup implements Group {
     // A client that asks again has given up on its first request; what it is told must not make it drop its id.
     member.answerJoin({ errorCode: ErrorCode.REBALANCE_IN_PROGRESS, memberId: member.memberId })
     member.awaitingJoin = reply
+    if (member.isBack()) this.#expectWithin(member, NEW_MEMBER_JOIN_MS_MAX)
   }
 
   /** A static member is back under a new id: the old one is fenced, its place is taken (KIP-345). */
@@ -201,12 +205,8 @@ export class ClassicGroup implements Group {
     // What it says may have grown: then there is a new generation, whose assignments are looked at when they come.
     if (isSame && this.#context.fits(this.#state.record(this.#context.groupId))) {
       this.#write()
-      const joined = this.#state.joined(member)
-      const skipAssignment = this.#members.isLeader(memberId)
-      // Older ones, told that somebody else leads, do not assign anew.
-      const asFollower = { leader: leaderBefore ?? '', members: [] }
-      const isNewer = client.version >= SKIP_ASSIGNMENT_SINCE
-      member.answerJoin({ ...joined, ...(isNewer ? { skipAssignment } : asFollower) })
+      const maySkip = client.version >= SKIP_ASSIGNMENT_SINCE
+      member.answerJoin(this.#state.joinedAgain(member, leaderBefore, maySkip))
       return
     }
     this.#rebalance(`static member ${request.groupInstanceId} joins again as ${memberId}`)
@@ -269,11 +269,7 @@ export class ClassicGroup implements Group {
   /** Everybody who is going to be in the next generation has joined. Dynamic members who have not are out. */
   #completeJoin(): void {
     this.#joinDeadline = NEVER
-    for (const member of [...this.#members.all]) {
-      if (member.awaitingJoin === null && member.instanceId === null) {
-        this.#members.remove(member.memberId)
-      }
-    }
+    this.#members.removeAbsent()
     if (this.#members.size > 0 && !this.#members.electJoinedLeader()) {
       // Only static members, and none of them is back: wait until one is, or their sessions end.
       this.#setJoinDeadline(this.#context.now() + this.#members.rebalanceTimeoutMs)
@@ -295,7 +291,8 @@ export class ClassicGroup implements Group {
       member.isNew = false
       this.#pendingSync.add(member.memberId)
       member.answerJoin(this.#state.joined(member))
-      this.#expect(member)
+      // Of one that is gone the session is running already.
+      if (!member.isAbandoned) this.#expect(member)
     }
   }
 
@@ -318,13 +315,14 @@ export class ClassicGroup implements Group {
     }
     member.answerSync({ errorCode: ErrorCode.UNKNOWN_MEMBER_ID })
     member.awaitingSync = reply
+    if (member.isBack()) this.#expectWithin(member, NEW_MEMBER_JOIN_MS_MAX)
     if (this.#members.isLeader(member.memberId)) this.#assign(request.assignments)
   }
 
   #assign(assignments: SyncRequest['assignments']): void {
     const byMember = new Map(assignments.map(a => [a.memberId, a.assignment]))
     for (const member of this.#members.all) {
-      member.assignment = byMember.get(member.memberId) ?? NO_ASSIGNMENT
+      this.#members.assign(member, byMember.get(member.memberId) ?? NO_ASSIGNMENT)
     }
     if (!this.#context.fits(this.#state.record(this.#context.groupId))) {
       // What Kafka answers too when a group is larger than the log takes.
@@ -341,7 +339,7 @@ export class ClassicGroup implements Group {
 
   #failSyncs(errorCode: ErrorCode): void {
     for (const member of this.#members.all) {
-      member.assignment = NO_ASSIGNMENT
+      this.#members.assign(member, NO_ASSIGNMENT)
       if (member.answerSync({ errorCode })) this.#expect(member)
     }
   }
@@ -370,6 +368,11 @@ export class ClassicGroup implements Group {
     if (errorCode !== ErrorCode.NONE) return errorCode
     this.#remove(this.#members.get(id)!, `member ${id} leaves: ${reason ?? 'no reason given'}`)
     return ErrorCode.NONE
+  }
+
+  abandon(reply: Reply<never>): void {
+    const member = this.#members.abandon(reply)
+    if (member !== undefined) this.#expect(member)
   }
 
   #remove(member: ClassicMember, reason: string): void {

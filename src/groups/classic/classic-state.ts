@@ -15,8 +15,8 @@ import { ClassicMember, NO_ASSIGNMENT } from './member.ts'
 import { Membership } from './membership.ts'
 import { subscribedTopics } from './subscription.ts'
 
-/** Of all its protocols together, what one member may say: more could never be kept in a record. Kafka has no bound. */
-const METADATA_BYTES_MAX = 1024 * 1024
+/** Of all its protocols together, in memory: more could never be kept in a record. Kafka has no bound. */
+const PROTOCOL_BYTES_MAX = 1024 * 1024
 
 /** After it generations are counted from 1 again: an int32 holds no more. */
 const GENERATION_MAX = 0x7fffffff
@@ -107,10 +107,15 @@ export class ClassicState {
     if (!this.members.supports(protocolType, protocols)) {
       return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
     }
-    let bytes = 0
-    for (const { metadata } of protocols) bytes += metadata.length
-    if (bytes > METADATA_BYTES_MAX) return ErrorCode.INVALID_REQUEST
-    if (!this.#canKeep(request, client, context)) return ErrorCode.INVALID_REQUEST
+    const next = ClassicMember.joining(memberId, request, client)
+    if (next.protocolBytes > PROTOCOL_BYTES_MAX) return ErrorCode.INVALID_REQUEST
+    const holder =
+      groupInstanceId === null ? undefined : this.members.staticMemberId(groupInstanceId)
+    const known = this.members.get(holder ?? memberId)
+    if (!this.#canKeep(request, next, known, context)) return ErrorCode.INVALID_REQUEST
+    // Clients come again until there is room.
+    const more = next.heldBytes - (known?.heldBytes ?? 0)
+    if (!context.hasRoomFor(more)) return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
     if (memberId === '') return ErrorCode.NONE
     // Static members are never given an id to come again with: the instance id may be another member's.
     if (isPending) return groupInstanceId === null ? ErrorCode.NONE : ErrorCode.UNKNOWN_MEMBER_ID
@@ -122,15 +127,11 @@ export class ClassicState {
    * and are looked at when they come. Who says no more than before is not refused for what others have said since.
    */
   #canKeep(
-    request: JoinRequest,
-    client: ClientInfo,
+    { protocols, protocolType }: JoinRequest,
+    next: ClassicMember,
+    known: ClassicMember | undefined,
     { groupId, recordBytesMax }: GroupContext,
   ): boolean {
-    const { memberId, groupInstanceId, protocols, protocolType } = request
-    const holder =
-      groupInstanceId === null ? undefined : this.members.staticMemberId(groupInstanceId)
-    const known = this.members.get(holder ?? memberId)
-    const next = ClassicMember.joining(memberId, request, client)
     if (known !== undefined && next.recordBytes <= known.recordBytes) return true
     const longest = protocols.reduce((max, { name }) => Math.max(max, Buffer.byteLength(name)), 0)
     const ids = Buffer.byteLength(groupId) + Buffer.byteLength(protocolType) + longest
@@ -191,6 +192,14 @@ export class ClassicState {
       leader,
       members: leader === member.memberId ? this.#forLeader() : [],
     }
+  }
+
+  /** What a static member is told that takes its own place while the generation stands. */
+  joinedAgain(member: ClassicMember, leaderBefore: string | null, maySkip: boolean): JoinResponse {
+    const joined = this.joined(member)
+    if (maySkip) return { ...joined, skipAssignment: this.members.isLeader(member.memberId) }
+    // Older ones, told that somebody else leads, do not assign anew.
+    return { ...joined, leader: leaderBefore ?? '', members: [] }
   }
 
   #forLeader() {

@@ -7,6 +7,7 @@ import type {
   Reply,
   SyncResponse,
 } from '../group.ts'
+import { MEMBER_BYTES, PROTOCOL_BYTES } from '../memory.ts'
 import type { RecordOf } from '../records.ts'
 
 /** A member id starts with at most so much of the client id. */
@@ -18,9 +19,16 @@ const bytesOf = (text: string): number => Buffer.byteLength(text)
 /** What is behind the name in a member id, at most. */
 const UUID_BYTES = 37
 /** Of a member in a record, besides texts and bytes: six lengths and two time-outs. */
-const MEMBER_BYTES = 4 * 2 + 2 * 4 + 2 * 4
+const NUMBERS_BYTES = 4 * 2 + 2 * 4 + 2 * 4
 
 type StoredMember = NonNullable<RecordOf<'groupMetadata'>['value']>['members'][number]
+
+/** What the protocols that a member offers take in memory. */
+function protocolBytes(protocols: readonly ProtocolMetadata[]): number {
+  let bytes = protocols.length * PROTOCOL_BYTES
+  for (const { name, metadata } of protocols) bytes += name.length + metadata.length
+  return bytes
+}
 
 /** One member of a classic group. */
 export class ClassicMember {
@@ -37,12 +45,15 @@ export class ClassicMember {
   awaitingSync: Reply<SyncResponse> | null = null
   /** Has not been answered since it was added: it cannot send heartbeats yet, so its join itself expires. */
   isNew = false
+  /** Whoever waits for its parked answer is gone: it expires as if it did not wait. */
+  isAbandoned = false
   /** Broker time in ms by which it must be heard of. It does not count while an answer to a known member is parked. */
   deadline = Number.POSITIVE_INFINITY
 
   /** The id under which it may be next counts as well as the one that it has: the one is made of what the other was. */
   readonly idBytes: number
   readonly #textBytes: number
+  #protocolBytes: number
 
   constructor(state: Omit<ClassicMemberState, 'assignment'>) {
     this.memberId = state.memberId
@@ -52,6 +63,7 @@ export class ClassicMember {
     this.rebalanceTimeoutMs = state.rebalanceTimeoutMs
     this.sessionTimeoutMs = state.sessionTimeoutMs
     this.protocols = state.protocols
+    this.#protocolBytes = protocolBytes(state.protocols)
     const [instance, client] = [bytesOf(this.instanceId ?? ''), bytesOf(this.clientId)]
     this.idBytes = Math.max(bytesOf(this.memberId), Math.max(instance, client) + UUID_BYTES)
     this.#textBytes = this.idBytes + instance + client + bytesOf(this.clientHost)
@@ -85,11 +97,21 @@ export class ClassicMember {
   get recordBytes(): number {
     let metadata = 0
     for (const protocol of this.protocols) metadata = Math.max(metadata, protocol.metadata.length)
-    return this.#textBytes + MEMBER_BYTES + metadata
+    return this.#textBytes + NUMBERS_BYTES + metadata
+  }
+
+  /** What it takes in memory, all together, and what of that is its protocols. */
+  get heldBytes(): number {
+    return MEMBER_BYTES + this.#textBytes + this.#protocolBytes + this.assignment.length
+  }
+
+  get protocolBytes(): number {
+    return this.#protocolBytes
   }
 
   update(request: JoinRequest): void {
     this.protocols = request.protocols
+    this.#protocolBytes = protocolBytes(request.protocols)
     this.rebalanceTimeoutMs = request.rebalanceTimeoutMs
     this.sessionTimeoutMs = request.sessionTimeoutMs
   }
@@ -133,6 +155,17 @@ export class ClassicMember {
     return reply !== null
   }
 
+  /** It waits again, on another connection. @returns whether it is new as well, so that its join expires later again */
+  isBack(): boolean {
+    const wasAbandoned = this.isAbandoned
+    this.isAbandoned = false
+    return wasAbandoned && this.isNew
+  }
+
+  isAwaiting(reply: Reply<never>): boolean {
+    return this.awaitingJoin === reply || this.awaitingSync === reply
+  }
+
   /** Whatever it waits for ends with this error. */
   dismiss(errorCode: number): void {
     this.answerJoin({ errorCode, memberId: this.memberId })
@@ -142,7 +175,7 @@ export class ClassicMember {
   /** Whether its session is over at this broker time. */
   isExpired(now: number): boolean {
     const isWaiting = this.awaitingJoin !== null || this.awaitingSync !== null
-    return this.deadline <= now && (this.isNew || !isWaiting)
+    return this.deadline <= now && (this.isNew || this.isAbandoned || !isWaiting)
   }
 
   toRecord(protocol: string | null): StoredMember {

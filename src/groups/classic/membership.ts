@@ -1,5 +1,5 @@
 import { assert } from '../../assert.ts'
-import type { JoinRequest, ProtocolMetadata } from '../group.ts'
+import type { JoinRequest, ProtocolMetadata, Reply } from '../group.ts'
 import type { ClassicMember } from './member.ts'
 
 /**
@@ -14,6 +14,8 @@ export class Membership {
   readonly #supporters = new Map<string, number>()
   leaderId: string | null = null
   protocolType: string | null = null
+  /** What all of them take in memory. */
+  heldBytes = 0
 
   get size(): number {
     return this.#members.size
@@ -42,6 +44,28 @@ export class Membership {
     this.#count(member, 1)
     if (instanceId !== null) this.#static.set(instanceId, memberId)
     this.leaderId ??= memberId
+  }
+
+  assign(member: ClassicMember, assignment: Buffer): void {
+    this.heldBytes += assignment.length - member.assignment.length
+    member.assignment = assignment
+  }
+
+  /** Whoever waits for this reply is gone. @returns its member */
+  abandon(reply: Reply<never>): ClassicMember | undefined {
+    for (const member of this.#members.values()) {
+      if (!member.isAwaiting(reply)) continue
+      member.isAbandoned = true
+      return member
+    }
+    return undefined
+  }
+
+  /** Dynamic members that have not joined again are out. */
+  removeAbsent(): void {
+    for (const { memberId, instanceId, awaitingJoin } of [...this.#members.values()]) {
+      if (awaitingJoin === null && instanceId === null) this.remove(memberId)
+    }
   }
 
   /** Takes over what a member says of itself when it joins again. */
@@ -147,8 +171,9 @@ export class Membership {
     return this.#supporters.get(protocol) === this.#members.size
   }
 
-  #count({ protocols }: ClassicMember, change: 1 | -1): void {
-    for (const name of new Set(protocols.map(p => p.name))) {
+  #count(member: ClassicMember, change: 1 | -1): void {
+    this.heldBytes += change * member.heldBytes
+    for (const name of new Set(member.protocols.map(p => p.name))) {
       const count = (this.#supporters.get(name) ?? 0) + change
       if (count === 0) this.#supporters.delete(name)
       else this.#supporters.set(name, count)

@@ -1,3 +1,5 @@
+import { MEMBER_BYTES } from '../memory.ts'
+
 /** Ids given out and not yet used, in one group; more are refused. */
 const PENDING_MEMBERS_MAX = 10_000
 
@@ -5,6 +7,8 @@ const PENDING_MEMBERS_MAX = 10_000
 export class PendingMembers {
   /** Broker time in ms by id. */
   readonly #deadlines = new Map<string, number>()
+  /** What they take in memory. */
+  heldBytes = 0
 
   get isEmpty(): boolean {
     return this.#deadlines.size === 0
@@ -18,19 +22,22 @@ export class PendingMembers {
   add(memberId: string, deadline: number): boolean {
     if (this.#deadlines.size >= PENDING_MEMBERS_MAX) return false
     this.#deadlines.set(memberId, deadline)
+    this.heldBytes += bytesOf(memberId)
     return true
   }
 
   /** @returns whether it was there */
   remove(memberId: string): boolean {
-    return this.#deadlines.delete(memberId)
+    const isThere = this.#deadlines.delete(memberId)
+    if (isThere) this.heldBytes -= bytesOf(memberId)
+    return isThere
   }
 
   /** Removes those whose time is over. @returns whether there were any */
   expire(now: number): boolean {
     let any = false
     for (const [memberId, deadline] of this.#deadlines) {
-      if (deadline <= now) any = this.#deadlines.delete(memberId)
+      if (deadline <= now) any = this.remove(memberId)
     }
     return any
   }
@@ -41,3 +48,5 @@ export class PendingMembers {
     return earliest
   }
 }
+
+const bytesOf = (memberId: string): number => MEMBER_BYTES + memberId.length

@@ -74,6 +74,10 @@ export class ConsumerGroup implements Group {
     return this.#core.store.members.size
   }
 
+  get heldBytes(): number {
+    return this.#isClosed ? 0 : this.#core.store.heldBytes
+  }
+
   // The consumer protocol.
 
   /**
@@ -218,6 +222,10 @@ export class ConsumerGroup implements Group {
 
   leave(memberId: string, instanceId: string | null, reason: string | null): number {
     return this.#classic.leave(memberId, instanceId, reason)
+  }
+
+  abandon(_reply: Reply<never>): void {
+    // Nothing is parked here.
   }
 
   /**

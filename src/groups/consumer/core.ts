@@ -3,6 +3,7 @@ import { ErrorCode } from '../../protocol/error-codes.ts'
 import type { GroupContext } from '../group.ts'
 import type { TopicPartitions } from './assignment.ts'
 import { type AssignedMember, type AssignedTopic, assignors } from './assignors/index.ts'
+import { infoBytes } from './held-bytes.ts'
 import { type Member, type MemberInfo, NEVER, UNKNOWN_MEMBER } from './member.ts'
 import { PatternRefresh } from './pattern-refresh.ts'
 import { MemberState, reconcile } from './reconcile.ts'
@@ -69,12 +70,25 @@ export class Core {
     throw new BrokerError(ErrorCode.GROUP_MAX_SIZE_REACHED, message)
   }
 
-  /** @throws BrokerError UNKNOWN_SERVER_ERROR, as in Kafka where the log does not take what a member says of itself */
+  /**
+   * @throws BrokerError UNKNOWN_SERVER_ERROR, as in Kafka where the log does not take what a member says of itself;
+   * COORDINATOR_LOAD_IN_PROGRESS, on which clients come again, if there is no memory for it
+   */
   checkFits(memberId: string, info: MemberInfo): void {
-    if (info === this.store.members.get(memberId)?.info) return
-    if (this.context.fits(this.store.memberRecord(memberId, info))) return
-    const message = 'What the member subscribes to is too large to be kept.'
-    throw new BrokerError(ErrorCode.UNKNOWN_SERVER_ERROR, message)
+    const { members } = this.store
+    const { instanceId } = info
+    const known =
+      members.get(memberId) ??
+      (instanceId === null ? undefined : this.store.staticMember(instanceId))
+    if (info === known?.info) return
+    if (!this.context.fits(this.store.memberRecord(memberId, info))) {
+      const message = 'What the member subscribes to is too large to be kept.'
+      throw new BrokerError(ErrorCode.UNKNOWN_SERVER_ERROR, message)
+    }
+    const before = known === undefined ? 0 : infoBytes(known.info)
+    if (this.context.hasRoomFor(infoBytes(info) - before)) return
+    const message = 'The members of all groups take as much memory as they may.'
+    throw new BrokerError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, message)
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   type Target,
   targetOf,
 } from './assignment.ts'
+import { infoBytes, partitionsBytes, patternBytes } from './held-bytes.ts'
 import { LEFT_FOR_A_WHILE, Member, type MemberInfo, standingOf } from './member.ts'
 import type { Standing } from './reconcile.ts'
 import { type ResolvedPattern, Subscriptions } from './subscriptions.ts'
@@ -38,6 +39,8 @@ export class Store {
   readonly #assignors = new Map<string, number>()
   /** Members of the classic protocol. */
   classicMembers = 0
+  /** What members, their assignments and patterns take in memory. */
+  heldBytes = 0
 
   constructor(groupId: string) {
     this.groupId = groupId
@@ -84,13 +87,19 @@ export class Store {
         this.#applyStanding(record.key.memberId, record.value)
         break
       case 'targetMember':
-        if (record.value === null) this.targets.delete(record.key.memberId)
-        else this.targets.set(record.key.memberId, targetOf(record.value.topicPartitions))
+        this.#applyTarget(record.key.memberId, record.value)
         break
       case 'regularExpression':
         this.#applyPattern(record.key.regularExpression, record.value)
         break
     }
+  }
+
+  #applyTarget(memberId: string, value: RecordOf<'targetMember'>['value']): void {
+    this.heldBytes -= partitionsBytes(this.targetFor(memberId))
+    if (value === null) this.targets.delete(memberId)
+    else this.targets.set(memberId, targetOf(value.topicPartitions))
+    this.heldBytes += partitionsBytes(this.targetFor(memberId))
   }
 
   #applyMember(memberId: string, info: MemberInfo | null): void {
@@ -103,6 +112,7 @@ export class Store {
     this.#uncount(member)
     member.info = info
     member.subscription = this.subscriptions.add(info)
+    this.heldBytes += infoBytes(info)
     if (info.instanceId !== null) this.#static.set(info.instanceId, memberId)
     if (member.usesClassicProtocol) this.classicMembers++
     if (info.serverAssignor !== null) change(this.#assignors, info.serverAssignor, 1)
@@ -120,6 +130,7 @@ export class Store {
     if (member.subscription === null) return
     this.subscriptions.remove(info)
     member.subscription = null
+    this.heldBytes -= infoBytes(info)
     const { instanceId } = info
     if (instanceId !== null && this.#static.get(instanceId) === member.memberId) {
       this.#static.delete(instanceId)
@@ -146,6 +157,7 @@ export class Store {
   }
 
   #own(memberId: string, partitions: Partitions): void {
+    this.heldBytes += partitionsBytes(partitions)
     for (const [topicId, epochs] of partitions) {
       const owners = this.#owners.get(topicId) ?? new Map<number, string>()
       this.#owners.set(topicId, owners)
@@ -154,6 +166,7 @@ export class Store {
   }
 
   #disown(memberId: string, partitions: Partitions): void {
+    this.heldBytes -= partitionsBytes(partitions)
     for (const [topicId, epochs] of partitions) {
       const owners = this.#owners.get(topicId)
       if (owners === undefined) continue
@@ -166,6 +179,8 @@ export class Store {
 
   #applyPattern(pattern: string, value: RecordOf<'regularExpression'>['value']): void {
     const { patterns } = this.subscriptions
+    const known = patterns.get(pattern)
+    if (known !== undefined) this.heldBytes -= patternBytes(pattern, known)
     if (value === null) {
       patterns.delete(pattern)
       return
@@ -173,6 +188,7 @@ export class Store {
     const { version, timestamp } = value
     const resolved: ResolvedPattern = { topics: new Set(value.topics), version, timestamp }
     patterns.set(pattern, resolved)
+    this.heldBytes += patternBytes(pattern, resolved)
   }
 
   // Records.

@@ -93,6 +93,7 @@ export class Connection {
     this.#cutter = new FrameCutter({
       frameBytesMax: shared.broker.options.limits.frameBytesMax,
       reusesBuffer: true,
+      mayKeepBuffer: () => shared.requests.isPlentiful,
       isWanted: (frame, start, end) => this.#isWanted(frame, start, end),
       onPartial: bytes => this.#onPartial(bytes),
       onFrame: (frame, start, end) => this.#onFrame(frame, start, end),

@@ -38,6 +38,11 @@ export class RequestMemory {
     return this.#usedBytes >= this.#bytesMax
   }
 
+  /** Whether there is so much that some may lie idle: what connections keep for later must not keep others waiting. */
+  get isPlentiful(): boolean {
+    return this.#usedBytes < this.#bytesMax / 2
+  }
+
   /** Takes or gives back; a negative number gives back. */
   add(bytes: number): void {
     this.#usedBytes += bytes

@@ -23,6 +23,8 @@ export interface FrameCutterOptions {
    * true, or until `resume`. Otherwise nobody writes to it any more.
    */
   readonly reusesBuffer: boolean
+  /** Asked before the buffer is kept for the next frame: false gives its memory back. */
+  readonly mayKeepBuffer?: () => boolean
 }
 
 /**
@@ -109,7 +111,8 @@ export class FrameCutter {
     const frame = this.#partial
     if (!this.#isWanted(frame, LENGTH_BYTES, bytes)) return false
     this.#filled = 0
-    const keeps = this.#o.reusesBuffer && frame.length <= BUFFER_KEPT_BYTES_MAX
+    const isSmall = frame.length <= BUFFER_KEPT_BYTES_MAX
+    const keeps = this.#o.reusesBuffer && isSmall && (this.#o.mayKeepBuffer?.() ?? true)
     if (!keeps) this.#partial = NO_BYTES
     this.#o.onPartial?.(this.#partial.length)
     return this.#o.onFrame(frame, LENGTH_BYTES, bytes)

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { CorruptLog } from '../corrupt-log.ts'
-import type { FileSystem } from '../fs.ts'
+import { type FileSystem, readFile } from '../fs.ts'
 import { removeContent, removeSegment } from '../removal.ts'
-import { fileName } from '../segment.ts'
+import { fileName, parseFileName } from '../segment.ts'
 import { mendCopies, readCopies, writeCopies } from '../two-copies.ts'
 
 /** What names the files of a cleaned segment until they are swapped in. */
@@ -10,6 +10,8 @@ export const CLEANED = '.cleaned'
 /** In a partition's folder, twice: what was compacted, and the swap that is under way. */
 const CHECKPOINT = 'compaction-checkpoint'
 const VERSION = 2
+/** How the file of a release before it begins. */
+const VERSION_1 = '{"version":1,'
 const INDEXES = ['index', 'timeindex'] as const
 
 /** A cleaned segment and the segments that it stands for, the first of which has the same base offset. */
@@ -82,7 +84,7 @@ export function swapIn(
 
 /** Also at a start: ends the swap that a crash has interrupted. What else is CLEANED by then counts for nothing. */
 export function finishSwap(files: FileSystem, dir: string): CompactionCheckpoint {
-  const checkpoint = readCompactionCheckpoint(files, dir)
+  const checkpoint = takeOver(files, dir) ?? readCompactionCheckpoint(files, dir)
   const { cleanedOffset, swap } = checkpoint
   if (swap === null) return checkpoint
   apply(files, dir, swap)
@@ -93,6 +95,39 @@ export function finishSwap(files: FileSystem, dir: string): CompactionCheckpoint
   const done = { cleanedOffset, cleaned, swap: null }
   writeCompactionCheckpoint(files, dir, done)
   return done
+}
+
+/**
+ * What a release before the second copy has left: version 1, plain JSON. It did not say how large the segments were that
+ * compaction had written, so they are believed as they are.
+ * @returns null if it is not that
+ */
+function takeOver(files: FileSystem, dir: string): CompactionCheckpoint | null {
+  const path = join(dir, CHECKPOINT)
+  if (!files.exists(path)) return null
+  const text = readFile(files, path).toString('utf8')
+  if (!text.startsWith(VERSION_1)) return null
+  const { cleanedOffset, swap } = JSON.parse(text) as Pick<
+    CompactionCheckpoint,
+    'cleanedOffset' | 'swap'
+  >
+  if (swap !== null) apply(files, dir, swap)
+  const bases = files.readdir(dir).map(name => parseFileName(name, 'log'))
+  const compacted = bases.filter(base => base !== null && base < cleanedOffset) as number[]
+  const sizeOf = (base: number): number => fileBytes(files, join(dir, fileName(base, 'log')))
+  const cleaned = Object.fromEntries(compacted.map(base => [base, sizeOf(base)]))
+  const checkpoint = { cleanedOffset, cleaned, swap: null }
+  writeCompactionCheckpoint(files, dir, checkpoint)
+  return checkpoint
+}
+
+function fileBytes(files: FileSystem, path: string): number {
+  const fd = files.open(path, 'read')
+  try {
+    return files.size(fd)
+  } finally {
+    files.close(fd)
+  }
 }
 
 /** @returns what was wrong with one of the copies, for the operator */

@@ -103,10 +103,8 @@ export function finishSwap(files: FileSystem, dir: string): CompactionCheckpoint
  * @returns null if it is not that
  */
 function takeOver(files: FileSystem, dir: string): CompactionCheckpoint | null {
-  const path = join(dir, CHECKPOINT)
-  if (!files.exists(path)) return null
-  const text = readFile(files, path).toString('utf8')
-  if (!text.startsWith(VERSION_1)) return null
+  const text = oldCheckpoint(files, join(dir, CHECKPOINT))
+  if (text === null) return null
   const { cleanedOffset, swap } = JSON.parse(text) as Pick<
     CompactionCheckpoint,
     'cleanedOffset' | 'swap'
@@ -121,6 +119,12 @@ function takeOver(files: FileSystem, dir: string): CompactionCheckpoint | null {
   return checkpoint
 }
 
+function oldCheckpoint(files: FileSystem, path: string): string | null {
+  if (!files.exists(path)) return null
+  const text = readFile(files, path).toString('utf8')
+  return text.startsWith(VERSION_1) ? text : null
+}
+
 function fileBytes(files: FileSystem, path: string): number {
   const fd = files.open(path, 'read')
   try {
@@ -133,6 +137,7 @@ function fileBytes(files: FileSystem, path: string): number {
 /** @returns what was wrong with one of the copies, for the operator */
 export function mendCompactionCheckpoint(files: FileSystem, dir: string): readonly string[] {
   const path = join(dir, CHECKPOINT)
+  if (oldCheckpoint(files, path) !== null) return []
   const copies = readCopies(files, path)
   mendCopies(files, path, copies)
   return copies.faults

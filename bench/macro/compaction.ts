@@ -1,10 +1,12 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from '../../src/client/client.ts'
 import { incrementalAlterConfigsApi } from '../../src/protocol/messages/44-incremental-alter-configs.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
+import { readCompactionCheckpoint } from '../../src/storage/compaction/swap.ts'
+import { realFileSystem } from '../../src/storage/fs.ts'
 import { BrokerProcess } from '../../test/lib/broker-process.ts'
 import { type Bench, percentiles } from '../harness.ts'
 import { createTopic, produceOne } from './load.ts'
@@ -125,7 +127,5 @@ const folder = (dir: string): string => join(dir, 'compacted-0')
 const isUnderWay = (dir: string): boolean =>
   readdirSync(folder(dir)).some(name => name.endsWith('.cleaned'))
 
-function cleanedOffset(dir: string): number {
-  const path = join(folder(dir), 'compaction-checkpoint')
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')).cleanedOffset as number) : 0
-}
+const cleanedOffset = (dir: string): number =>
+  readCompactionCheckpoint(realFileSystem, folder(dir)).cleanedOffset

@@ -3,15 +3,18 @@ import * as assert from 'uvu/assert'
 import { attacks } from './attacks.ts'
 import { measure } from './measure.ts'
 
-/** How long each attack goes on; `run.ts` does it for longer. */
+/** How long each attack goes on. The slowest of so few pings stands for their p99: */
 const MS = Number(process.env.ATTACK_MS ?? 1_500)
+/** so what looks wrong is measured for longer, and that counts. */
+const LONGER_MS = 10_000
 
 const test = suite('whatever one client sends, others are served')
 
 for (const name of Object.keys(attacks)) {
   test(name, async () => {
-    const { problems, ...measured } = await measure(name, MS)
-    assert.equal(problems, [], JSON.stringify(measured))
+    let measured = await measure(name, MS)
+    if (measured.problems.length > 0) measured = await measure(name, LONGER_MS)
+    assert.equal(measured.problems, [], JSON.stringify(measured))
   })
 }
 

@@ -44,7 +44,9 @@ export interface ApiHandler {
   readonly max: number
   /**
    * Handled beside the requests before and behind it on its connection; others are read once everything before them is
-   * answered. Only for answers that are not much larger than the request, or a connection could ask for any amount of memory.
+   * answered, and nothing behind them is read before they are (but behind a fetch, which changes nothing and may wait
+   * long). Only for answers that are not much larger than the request, or a connection could ask for any amount of
+   * memory, and for what takes effect before the first await.
    */
   readonly sideBySide: boolean
   /** Its answer may wait for others: what it keeps meanwhile is bounded where it is kept, not as a request under way. */

@@ -209,7 +209,9 @@ export class Connection {
       this.#waitInLine()
       return false
     }
-    if (this.#slots.length === 0 || !isInTurn(frame, start, end, this.#shared.broker.apis))
+    const first = this.#slots[0]
+    if (first === undefined) return true
+    if (!isAlone(first.handler) && !isInTurn(frame, start, end, this.#shared.broker.apis))
       return true
     this.#pause()
     return false
@@ -435,6 +437,9 @@ export class Connection {
     if (this.#isDone()) this.#flush()
   }
 }
+
+/** Whether nothing behind it is read before it is answered, so that requests take effect in their order. */
+const isAlone = ({ sideBySide, waits }: ApiHandler): boolean => !sideBySide && !waits
 
 function release(outcome: Outcome<never> | undefined): void {
   if (typeof outcome === 'object') outcome.onSent?.()

@@ -16,7 +16,7 @@ import {
   readLongRequest,
   readRequest,
 } from './request.ts'
-import { type RequestMemory, requestCost } from './request-memory.ts'
+import { type RequestMemory, requestCost, SMALL_BYTES } from './request-memory.ts'
 import type { UnsentAnswers } from './unsent-answers.ts'
 
 /** While this much is waiting in the socket for a slow client, nothing more is read from it. */
@@ -205,7 +205,8 @@ export class Connection {
   /** Whether the next frame may be taken now. */
   #isWanted(frame: Buffer, start: number, end: number): boolean {
     if (this.#shouldPause()) return false
-    if (!this.#cpu.isSmall && isTurnOver()) {
+    const isSmall = end - start <= SMALL_BYTES && this.#cpu.isSmall
+    if (!isSmall && isTurnOver()) {
       this.#waitInLine()
       return false
     }

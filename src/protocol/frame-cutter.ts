@@ -10,7 +10,7 @@ const NO_BYTES: Buffer = Buffer.alloc(0)
 
 export interface FrameCutterOptions {
   readonly frameBytesMax: number
-  /** Asked before a whole frame is handed on, with the same range: false stops cutting until `resume`, and it is asked again. */
+  /** Asked before a whole frame is handed on, with the same range, of which the buffer may hold the beginning only: false stops cutting until `resume`, and it is asked again. */
   readonly isWanted?: (buffer: Buffer, start: number, end: number) => boolean
   /** Told what the beginning of a frame that is not whole yet takes in memory, whenever that changes. */
   readonly onPartial?: (bytes: number) => void
@@ -107,9 +107,9 @@ export class FrameCutter {
 
   /** The frame in the buffer is whole. @returns whether the next one may be cut */
   #handOnPartial(bytes: number): boolean {
+    if (!this.#isWanted(this.#partial, LENGTH_BYTES, bytes)) return false
     if (this.#parts.length > 0) this.#putTogether(bytes)
     const frame = this.#partial
-    if (!this.#isWanted(frame, LENGTH_BYTES, bytes)) return false
     this.#filled = 0
     const isSmall = frame.length <= BUFFER_KEPT_BYTES_MAX
     const keeps = this.#o.reusesBuffer && isSmall && (this.#o.mayKeepBuffer?.() ?? true)

@@ -248,11 +248,12 @@ export const attacks: Readonly<Record<string, Attack>> = {
       await peer.until(1_401)
     })
   },
+  // Without a rest between them they are held against what two cores can copy, not against the broker (docs/progress.md).
   '8 JoinGroups of 5 MB': async target => {
     await onEach(target, 8, async (peer, i) => {
       peer.read()
       peer.push(join(`big-${i}-${Math.random()}`, 5_000_000))
-      await Promise.race([peer.until(1), new Promise(resolve => setTimeout(resolve, 500))])
+      await new Promise(resolve => setTimeout(resolve, 500))
     })
   },
   'JoinGroups of 240,000 protocols': async target => {

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { clampInt64, int64Of } from './int64.ts'
 
 /** Most array elements and tagged fields of one frame: bounds memory and time. */
-export const ELEMENTS_MAX = 250_000
+export const ELEMENTS_MAX = 200_000
 
 /** Longest string in UTF-8 bytes; Kafka holds compact strings to it too. */
 export const STRING_BYTES_MAX = 0x7fff

@@ -158,19 +158,19 @@ function joinWith(group: string, protocols: number): Buffer {
 const LONG = Buffer.alloc(32_767, 'x')
 
 export const attacks: Readonly<Record<string, Attack>> = {
-  'one topic 240,000 times in Metadata': again(() =>
+  'one topic 190,000 times in Metadata': again(() =>
     metadata(
-      new Bytes().repeat(240_000, b => b.string(TOPIC)),
-      240_000,
+      new Bytes().repeat(190_000, b => b.string(TOPIC)),
+      190_000,
     ),
   ),
-  '240,000 names in Metadata': again(() =>
+  '190,000 names in Metadata': again(() =>
     frame(
       METADATA,
       4,
       new Bytes()
-        .i32(240_000)
-        .repeat(240_000, b => b.string(''))
+        .i32(190_000)
+        .repeat(190_000, b => b.string(''))
         .i8(0),
       false,
     ),
@@ -220,13 +220,13 @@ export const attacks: Readonly<Record<string, Attack>> = {
       }
     })
   },
-  'a Fetch that never ends and 60 of 240,000 empty topics behind it': async target => {
+  'a Fetch that never ends and 60 of 190,000 empty topics behind it': async target => {
     const waiting = fetch(0, -1, partitionsToFetch(1), 1, 2 ** 31 - 1)
     const empty = fetch(
       0,
       -1,
-      new Bytes().repeat(240_000, b => b.string('').i32(0)),
-      240_000,
+      new Bytes().repeat(190_000, b => b.string('').i32(0)),
+      190_000,
     )
     await onEach(target, 1, async peer => {
       peer.read().push(waiting)
@@ -256,10 +256,10 @@ export const attacks: Readonly<Record<string, Attack>> = {
       await new Promise(resolve => setTimeout(resolve, 500))
     })
   },
-  'JoinGroups of 240,000 protocols': async target => {
+  'JoinGroups of 190,000 protocols': async target => {
     await onEach(target, 4, async (peer, i) => {
       peer.read()
-      peer.push(joinWith(`many-${i}-${Math.random()}`, 240_000))
+      peer.push(joinWith(`many-${i}-${Math.random()}`, 190_000))
       await Promise.race([peer.until(1), new Promise(resolve => setTimeout(resolve, 3_000))])
     })
   },
@@ -285,7 +285,7 @@ export const attacks: Readonly<Record<string, Attack>> = {
       await peer.until(1)
     })
   },
-  '240,000 commits to one partition': again(() =>
+  '190,000 commits to one partition': again(() =>
     frame(
       OFFSET_COMMIT,
       2,
@@ -296,12 +296,12 @@ export const attacks: Readonly<Record<string, Attack>> = {
         .i64(-1)
         .i32(1)
         .string(TOPIC)
-        .i32(240_000)
-        .repeat(240_000, b => b.i32(0).i64(1).string(null)),
+        .i32(190_000)
+        .repeat(190_000, b => b.i32(0).i64(1).string(null)),
       false,
     ),
   ),
-  '240,000 empty partitions in Produce': again(() =>
+  '190,000 empty partitions in Produce': again(() =>
     frame(
       PRODUCE,
       3,
@@ -311,18 +311,18 @@ export const attacks: Readonly<Record<string, Attack>> = {
         .i32(1_000)
         .i32(1)
         .string(TOPIC)
-        .i32(240_000)
-        .repeat(240_000, b => b.i32(0).i32(-1)),
+        .i32(190_000)
+        .repeat(190_000, b => b.i32(0).i32(-1)),
       false,
     ),
   ),
-  '200,000 names in DescribeTopicPartitions': again(() =>
+  '190,000 names in DescribeTopicPartitions': again(() =>
     frame(
       DESCRIBE_TOPIC_PARTITIONS,
       0,
       new Bytes()
-        .uvarint(200_001)
-        .repeat(200_000, (b, i) => b.compact(`t${(i * 7919) % 1_000_003}`).uvarint(0), false)
+        .uvarint(190_001)
+        .repeat(190_000, (b, i) => b.compact(`t${(i * 7919) % 1_000_003}`).uvarint(0), false)
         .i32(2_000)
         .i8(-1)
         .uvarint(0),

@@ -155,7 +155,7 @@ test('tagged-field bombs: neither their number nor their size is believed', () =
 test('a frame full of tiny elements stops at ELEMENTS_MAX', () => {
   const frame = Buffer.alloc(4 + 2 * (ELEMENTS_MAX + 1))
   frame.writeInt32BE(ELEMENTS_MAX + 1)
-  assert.throws(() => metadataRequest.decode(new Reader(frame), 1), /more than 250000 elements/)
+  assert.throws(() => metadataRequest.decode(new Reader(frame), 1), /more than 200000 elements/)
   frame.writeInt32BE(ELEMENTS_MAX)
   assert.is(metadataRequest.decode(new Reader(frame), 1).topics?.length, ELEMENTS_MAX)
 })

@@ -127,6 +127,16 @@ export const realFileSystem: FileSystem = {
   },
 }
 
+/** Bytes of the file at a path. */
+export function fileSize(files: FileSystem, path: string): number {
+  const fd = files.open(path, 'read')
+  try {
+    return files.size(fd)
+  } finally {
+    files.close(fd)
+  }
+}
+
 /** Reads a whole small file. */
 export function readFile(files: FileSystem, path: string): Buffer {
   const fd = files.open(path, 'read')

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { FileSystem } from './fs.ts'
+import { type FileSystem, fileSize } from './fs.ts'
 import { journalPath, readJournal } from './journal.ts'
 import { Journalled } from './journalled.ts'
 import { type Copies, mendCopies } from './two-copies.ts'
@@ -83,13 +83,7 @@ function isUsed(files: FileSystem, dir: string, copies: Copies): boolean {
 }
 
 function sizeOf(files: FileSystem, path: string): number {
-  if (!files.exists(path)) return 0
-  const fd = files.open(path, 'read')
-  try {
-    return files.size(fd)
-  } finally {
-    files.close(fd)
-  }
+  return files.exists(path) ? fileSize(files, path) : 0
 }
 
 /** Memory for one worker's journal, used for all of them in turn. */

@@ -1,4 +1,4 @@
-import type { FileSystem } from './fs.ts'
+import { type FileSystem, fileSize } from './fs.ts'
 
 /** Behind the name of a file that is no part of the log any more and is freed bit by bit, or by the next start; Kafka's name. */
 export const DELETED = '.deleted'
@@ -9,7 +9,7 @@ export const DELETED = '.deleted'
  */
 export function removeContent(files: FileSystem, path: string): boolean {
   if (!files.exists(path)) return false
-  const isLeft = sizeOf(files, path) > files.freedAtOnceBytes
+  const isLeft = fileSize(files, path) > files.freedAtOnceBytes
   if (isLeft) files.rename(path, path + DELETED)
   else files.unlink(path)
   return isLeft
@@ -19,13 +19,4 @@ export function removeContent(files: FileSystem, path: string): boolean {
 export function removeSegment(files: FileSystem, log: string, indexes: readonly string[]): void {
   removeContent(files, log)
   for (const path of indexes) if (files.exists(path)) files.unlink(path)
-}
-
-function sizeOf(files: FileSystem, path: string): number {
-  const fd = files.open(path, 'read')
-  try {
-    return files.size(fd)
-  } finally {
-    files.close(fd)
-  }
 }

@@ -1,4 +1,4 @@
-import type { FileSystem } from './fs.ts'
+import { type FileSystem, fileSize } from './fs.ts'
 
 const ZEROS = Buffer.alloc(64 * 1024)
 
@@ -21,7 +21,7 @@ export class Reserve {
   constructor(files: FileSystem, path: string) {
     this.#files = files
     this.#path = path
-    this.#bytes = files.exists(path) ? sizeOf(files, path) : 0
+    this.#bytes = files.exists(path) ? fileSize(files, path) : 0
   }
 
   /** Makes it so large, if it is smaller. For idle moments when the disk has room. */
@@ -45,15 +45,6 @@ export class Reserve {
     this.#bytes = 0
     this.#files.unlink(this.#path)
     return true
-  }
-}
-
-function sizeOf(files: FileSystem, path: string): number {
-  const fd = files.open(path, 'read')
-  try {
-    return files.size(fd)
-  } finally {
-    files.close(fd)
   }
 }
 

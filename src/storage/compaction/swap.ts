@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { CorruptLog } from '../corrupt-log.ts'
-import { type FileSystem, readFile } from '../fs.ts'
+import { type FileSystem, fileSize, readFile } from '../fs.ts'
 import { removeContent, removeSegment } from '../removal.ts'
 import { fileName, parseFileName } from '../segment.ts'
 import { mendCopies, readCopies, writeCopies } from '../two-copies.ts'
@@ -112,7 +112,7 @@ function takeOver(files: FileSystem, dir: string): CompactionCheckpoint | null {
   if (swap !== null) apply(files, dir, swap)
   const bases = files.readdir(dir).map(name => parseFileName(name, 'log'))
   const compacted = bases.filter(base => base !== null && base < cleanedOffset) as number[]
-  const sizeOf = (base: number): number => fileBytes(files, join(dir, fileName(base, 'log')))
+  const sizeOf = (base: number): number => fileSize(files, join(dir, fileName(base, 'log')))
   const cleaned = Object.fromEntries(compacted.map(base => [base, sizeOf(base)]))
   const checkpoint = { cleanedOffset, cleaned, swap: null }
   writeCompactionCheckpoint(files, dir, checkpoint)
@@ -123,15 +123,6 @@ function oldCheckpoint(files: FileSystem, path: string): string | null {
   if (!files.exists(path)) return null
   const text = readFile(files, path).toString('utf8')
   return text.startsWith(VERSION_1) ? text : null
-}
-
-function fileBytes(files: FileSystem, path: string): number {
-  const fd = files.open(path, 'read')
-  try {
-    return files.size(fd)
-  } finally {
-    files.close(fd)
-  }
 }
 
 /** @returns what was wrong with one of the copies, for the operator */

@@ -135,13 +135,13 @@ class FetchRead {
 
   /** Waits for what is missing, or for so many ms. @returns false if too much waits already: then what was read is answered */
   async #wait(ms: number): Promise<boolean> {
-    const { gone, pace } = this.#context
+    const { gone } = this.#context
     const targets = this.#plan.targets.length
     if (waitingTargets + targets > WAITING_TARGETS_MAX) return false
     const wait = waitForBytes(this.#reads, this.#minBytes - this.#bytes, ms, gone)
     // The little that was read is read again with the rest: buffers are not held while waiting.
     this.release()
-    pace.leave()
+    this.#context.park()
     waitingTargets += targets
     await wait
     waitingTargets -= targets

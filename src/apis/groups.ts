@@ -58,10 +58,11 @@ export async function onGroup<R>(
 export function parked<R>(
   shard: Shard,
   entry: GroupEntry,
-  { gone }: RequestContext,
+  context: RequestContext,
   failed: (errorCode: ErrorCode) => R,
   start: (reply: Reply<R>) => void,
 ): Promise<R> {
+  const { gone } = context
   const answer = new Parked(shard, entry, gone, failed)
   try {
     shard.run(entry, () => start(answer.reply))
@@ -70,6 +71,7 @@ export function parked<R>(
     answer.stop()
     throw error
   }
+  context.park()
   return answer.given
 }
 

@@ -21,6 +21,8 @@ export interface RequestContext {
   readonly gone: AbortSignal
   /** For loops over what the request names, or over what there is. */
   readonly pace: Pace
+  /** From here on the answer waits for others: what is kept for it meanwhile is bounded where it is kept. */
+  park(): void
 }
 
 /** Instead of an answer: none is sent (acks=0). */
@@ -49,7 +51,7 @@ export interface ApiHandler {
    * memory, and for what takes effect before the first await.
    */
   readonly sideBySide: boolean
-  /** Its answer may wait for others: what it keeps meanwhile is bounded where it is kept, not as a request under way. */
+  /** Its answer may wait for others (`park`). */
   readonly waits: boolean
   handle(request: never, context: RequestContext): Outcome<never> | Promise<Outcome<never>>
 }

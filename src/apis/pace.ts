@@ -1,7 +1,7 @@
 import { isTurnOver, nextOwnTurn, OneAtATime } from '../turns.ts'
 
-/** Answers that take long to make, of all connections: each may be large. */
-const longAnswers = new OneAtATime()
+/** Requests that are long, or whose answers take long to make, of all connections: each may take much memory. */
+const longWork = new OneAtATime()
 
 /** An answer that takes no longer than this is made without a rest, in ms. */
 const SHORT_MS = 0.5
@@ -11,8 +11,9 @@ const WAITING_MAX = 64
 
 /**
  * Splits the making of one answer into pieces: what loops over what a request names, or over what there is, calls `rest`
- * between the pieces. An answer that has to rest is a long one, and waits for the long ones before it: it has the place
- * until it is encoded (`leave`), and its connection is not read meanwhile, so that requests stay in order.
+ * between the pieces. An answer that has to rest is a long one, and waits for the long ones before it; so does a long request,
+ * before it is decoded. It has the place until its answer is encoded, or waits for others (`leave`), and its connection is
+ * not read meanwhile, so that requests stay in order.
  */
 export class Pace {
   readonly #hold: (until: Promise<void>) => void
@@ -40,10 +41,10 @@ export class Pace {
     await nextOwnTurn()
   }
 
-  /** Waits for the long answers before this one. */
+  /** Waits for the long ones before this one. */
   enter(): Promise<void> {
     if (this.#entered === null) {
-      this.#entered = longAnswers.enter()
+      this.#entered = longWork.enter()
       this.#hold(
         new Promise(resolve => {
           this.#left = resolve
@@ -59,7 +60,7 @@ export class Pace {
     if (entered === null) return
     this.#entered = null
     this.#left()
-    entered.then(() => longAnswers.leave())
+    entered.then(() => longWork.leave())
   }
 }
 

@@ -1,5 +1,5 @@
 import type { RequestContext } from '../apis/handler.ts'
-import { Pace } from '../apis/pace.ts'
+import type { Pace } from '../apis/pace.ts'
 import type { BrokerContext } from '../broker-context.ts'
 import type { RequestHeader } from '../protocol/header.ts'
 
@@ -7,6 +7,8 @@ import type { RequestHeader } from '../protocol/header.ts'
 export interface CallConnection {
   readonly gone: AbortSignal
   hold(until: Promise<void>): void
+  /** The request waits: its memory is counted no more. */
+  park(): void
 }
 
 /** One request under way, as its handler sees it. */
@@ -24,6 +26,7 @@ export class Call implements RequestContext {
     header: RequestHeader,
     listener: string,
     peer: string,
+    pace: Pace,
     connection: CallConnection,
   ) {
     this.broker = broker
@@ -32,7 +35,7 @@ export class Call implements RequestContext {
     this.listener = listener
     this.peer = peer
     this.#connection = connection
-    this.pace = new Pace(until => connection.hold(until))
+    this.pace = pace
   }
 
   get gone(): AbortSignal {
@@ -41,5 +44,10 @@ export class Call implements RequestContext {
 
   hold(until: Promise<void>): void {
     this.#connection.hold(until)
+  }
+
+  park(): void {
+    this.pace.leave()
+    this.#connection.park()
   }
 }

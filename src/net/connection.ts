@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { type ApiHandler, CLOSE, NO_ANSWER, type Outcome } from '../apis/handler.ts'
+import { Pace } from '../apis/pace.ts'
 import type { BrokerContext } from '../broker-context.ts'
 import { FrameCutter, type FrameProblem } from '../protocol/frame-cutter.ts'
 import type { RequestHeader } from '../protocol/header.ts'
@@ -233,7 +234,7 @@ export class Connection {
     try {
       const incoming = readRequest(frame, start, end, this.#shared.broker.apis)
       if (incoming === null) this.#decodeInPieces(frame, start, end)
-      else this.#run(incoming, end - start)
+      else this.#run(incoming, end - start, this.#newPace())
     } catch (error) {
       this.#onBadRequest(error)
       return false
@@ -251,13 +252,21 @@ export class Connection {
     this.#endReading()
   }
 
+  #newPace(): Pace {
+    return new Pace(until => this.#holdUntil(until))
+  }
+
   /** The frame stays where it is until then: nothing more is cut. */
   async #decodeInPieces(frame: Buffer, start: number, end: number): Promise<void> {
+    const pace = this.#newPace()
     this.#isDecoding = true
     try {
+      await pace.enter()
       const incoming = await readLongRequest(frame, start, end, this.#shared.broker.apis)
-      if (!this.#socket.destroyed) this.#run(incoming, end - start)
+      if (this.#socket.destroyed) pace.leave()
+      else this.#run(incoming, end - start, pace)
     } catch (error) {
+      pace.leave()
       this.#onBadRequest(error)
     } finally {
       this.#isDecoding = false
@@ -265,10 +274,12 @@ export class Connection {
     }
   }
 
-  #run({ handler, header, request, elements }: IncomingRequest, frameBytes: number): void {
-    const call = new Call(this.#shared.broker, header, this.#listener, this.peer, {
+  #run(incoming: IncomingRequest, frameBytes: number, pace: Pace): void {
+    const { handler, header, request, elements } = incoming
+    const call = new Call(this.#shared.broker, header, this.#listener, this.peer, pace, {
       gone: this.#gone.signal,
       hold: until => this.#holdUntil(until),
+      park: () => this.#giveBack(slot),
     })
     const cost = requestCost(frameBytes, elements)
     const slot: Slot = { handler, header, call, cost, outcome: undefined }
@@ -289,7 +300,6 @@ export class Connection {
       outcome => this.#finish(slot, outcome),
       error => this.#bug(slot, error),
     )
-    if (handler.waits) this.#giveBack(slot)
   }
 
   /** What it takes in memory from now on is counted elsewhere, or not there any more. */

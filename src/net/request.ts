@@ -3,13 +3,10 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { decodeRequestHeader, type RequestHeader } from '../protocol/header.ts'
 import { apiVersionsRequest } from '../protocol/messages/18-api-versions.ts'
 import { Reader, TooManyElements } from '../protocol/reader.ts'
-import { inPieces, OneAtATime } from '../turns.ts'
+import { inPieces } from '../turns.ts'
 
 /** Array elements that are decoded at once: a millisecond or two. */
 const ELEMENTS_AT_ONCE = 10_000
-
-/** Long requests, of all connections: each may take much memory. */
-const longRequests = new OneAtATime()
 
 /** A request that Kafka answers by closing the connection. */
 export class RequestRejected extends Error {
@@ -63,16 +60,11 @@ export async function readLongRequest(
   end: number,
   apis: ApiTable,
 ): Promise<IncomingRequest> {
-  await longRequests.enter()
-  try {
-    const reader = new Reader(frame, start, end)
-    const { handler, header } = readHeader(reader, apis)
-    if (handler === null) return unknownApiVersions(header, apis)
-    const request = await inPieces(handler.request.decodeInPieces(reader, header.apiVersion))
-    return { handler, header, request, elements: reader.elements }
-  } finally {
-    longRequests.leave()
-  }
+  const reader = new Reader(frame, start, end)
+  const { handler, header } = readHeader(reader, apis)
+  if (handler === null) return unknownApiVersions(header, apis)
+  const request = await inPieces(handler.request.decodeInPieces(reader, header.apiVersion))
+  return { handler, header, request, elements: reader.elements }
 }
 
 /** The handler is null for ApiVersions in a version that is not known. */

@@ -1,6 +1,6 @@
 import { ENTRY_PARTITION, ENTRY_TOPIC_ID } from '../shared/entry.ts'
 import type { FileSystem } from './fs.ts'
-import { forEachEntry } from './journal.ts'
+import { forEachHeader, type GroupEntries } from './journal-groups.ts'
 
 /** Numbers that an entry takes in a list: its source, where it starts there, its bytes. */
 const NUMBERS = 3
@@ -19,17 +19,16 @@ export class Journalled {
     this.#files = files
   }
 
-  /** Notes the entries of one group, which are at `position` of the source. */
-  add(source: string | Buffer, position: number, entries: Buffer): void {
-    if (this.#sources.at(-1) !== source) this.#sources.push(source)
+  /** Notes the entries of one group. */
+  add(group: GroupEntries): void {
+    const { place } = group.source
+    if (this.#sources.at(-1) !== place) this.#sources.push(place)
     const index = this.#sources.length - 1
-    let at = position
-    forEachEntry(entries, entry => {
-      const key = keyOfEntry(entry)
+    forEachHeader(group, (header, at, bytes) => {
+      const key = keyOfEntry(header)
       const places = this.#places.get(key)
-      if (places === undefined) this.#places.set(key, [index, at, entry.length])
-      else places.push(index, at, entry.length)
-      at += entry.length
+      if (places === undefined) this.#places.set(key, [index, at, bytes])
+      else places.push(index, at, bytes)
     })
   }
 

@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { type FileSystem, fileSize } from './fs.ts'
-import { journalPath, readJournal } from './journal.ts'
+import { journalPath } from './journal.ts'
+import { readJournal } from './journal-groups.ts'
+import { Window, withJournalFiles } from './journal-source.ts'
 import { Journalled } from './journalled.ts'
 import { type Copies, mendCopies } from './two-copies.ts'
 import {
@@ -44,7 +46,7 @@ export function readLeftBehind(
   const root = join(dataDir, 'journal')
   const safePoints = new Map<string, SafePoint>()
   const journalled = new Journalled(files)
-  const room = new Room(files)
+  const window = new Window()
   const notes: string[] = []
   let incarnation = 0
   let revision = 0
@@ -68,7 +70,7 @@ export function readLeftBehind(
     }
     let newest = checkpoint?.flushedIncarnation ?? 0
     if (!clean || checkpoint === null) {
-      const { incarnation, salvaged } = readEntries(room, dir, checkpoint, journalled)
+      const { incarnation, salvaged } = noteEntries(files, window, dir, checkpoint, journalled)
       newest = Math.max(newest, incarnation)
       if (salvaged > 0) notes.push(`${dir}: ${salvaged} groups of the journal are ${SALVAGED}`)
     }
@@ -86,49 +88,23 @@ function sizeOf(files: FileSystem, path: string): number {
   return files.exists(path) ? fileSize(files, path) : 0
 }
 
-/** Memory for one worker's journal, used for all of them in turn. */
-class Room {
-  readonly #files: FileSystem
-  readonly #buffers: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
-
-  constructor(files: FileSystem) {
-    this.#files = files
-  }
-
-  /** The content of a file, until the next one is read into the same buffer. */
-  read(path: string, into: 0 | 1): Buffer {
-    if (!this.#files.exists(path)) return Buffer.alloc(0)
-    const fd = this.#files.open(path, 'read')
-    try {
-      const size = this.#files.size(fd)
-      if (this.#buffers[into].length < size) this.#buffers[into] = Buffer.alloc(size)
-      const buffer = this.#buffers[into]
-      return buffer.subarray(0, this.#files.read(fd, buffer, 0, size, 0))
-    } finally {
-      this.#files.close(fd)
-    }
-  }
-}
-
-function readEntries(
-  room: Room,
+function noteEntries(
+  files: FileSystem,
+  window: Window,
   dir: string,
   checkpoint: WorkerCheckpoint | null,
   journalled: Journalled,
 ): { incarnation: number; salvaged: number } {
-  const paths = [journalPath(dir, 0), journalPath(dir, 1)] as const
-  const contents = [room.read(paths[0], 0), room.read(paths[1], 1)]
+  const paths = [journalPath(dir, 0), journalPath(dir, 1)]
   const flushed =
     checkpoint === null
       ? null
       : { incarnation: checkpoint.flushedIncarnation, sequence: checkpoint.flushedSequence }
-  const { groups, incarnation, salvaged } = readJournal(contents, flushed)
-  for (const entries of groups) {
-    const file = contents.findIndex(content => content.buffer === entries.buffer)
-    if (file === -1) journalled.add(entries, 0, entries)
-    else journalled.add(paths[file]!, entries.byteOffset - contents[file]!.byteOffset, entries)
-  }
-  return { incarnation, salvaged }
+  return withJournalFiles(files, paths, window, sources => {
+    const { groups, incarnation, salvaged } = readJournal(sources, flushed)
+    for (const group of groups) journalled.add(group)
+    return { incarnation, salvaged }
+  })
 }
 
 /** What two checkpoints know of one partition; one of them is from before it moved to another worker. */

@@ -2,8 +2,9 @@ import { join } from 'node:path'
 import { crc32c } from '../protocol/crc32c.ts'
 import { type FileSystem, readFile, replaceFile } from './fs.ts'
 import type { OwnedLog } from './group-commit.ts'
-import { forEachEntry, readJournalFile } from './journal.ts'
-import { keyOfEntry } from './journalled.ts'
+import { forEachHeader, groupsOfRunning } from './journal-groups.ts'
+import { JournalBytes, Window, withJournalFiles } from './journal-source.ts'
+import { Journalled } from './journalled.ts'
 
 /**
  * Journal entries of one partition that could not go to its segments, in its folder: the partition could not be opened,
@@ -28,11 +29,13 @@ export function keepEntriesOf(
   incarnation: number,
   failed: readonly OwnedLog[],
 ): void {
-  const kept = new Map<string, Buffer[]>(failed.map(owned => [owned.key, []]))
-  for (const entries of readJournalFile(readFile(files, journal), incarnation)) {
-    forEachEntry(entries, entry => kept.get(keyOfEntry(entry))?.push(entry))
-  }
-  for (const { key, log } of failed) addUnreplayed(files, log.dir, kept.get(key)!)
+  const journalled = new Journalled(files)
+  withJournalFiles(files, [journal], new Window(), sources => {
+    for (const source of sources) {
+      for (const group of groupsOfRunning(source, incarnation)) journalled.add(group)
+    }
+  })
+  for (const { key, log } of failed) addUnreplayed(files, log.dir, journalled.of(key))
 }
 
 /** The entries kept, oldest first; throws if the file is damaged. */
@@ -45,7 +48,8 @@ export function readUnreplayed(files: FileSystem, dir: string): Buffer[] {
     throw new Error(`${path} is damaged: it holds acknowledged records`)
   }
   const entries: Buffer[] = []
-  forEachEntry(all, entry => entries.push(entry))
+  const group = { source: new JournalBytes(all), at: 0, entryBytes: all.length }
+  forEachHeader(group, (_, at, bytes) => entries.push(all.subarray(at, at + bytes)))
   return entries
 }
 

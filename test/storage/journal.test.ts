@@ -9,24 +9,26 @@ import {
 } from '../../src/shared/entry.ts'
 import type { PartitionToOpen } from '../../src/storage/commands.ts'
 import { readFile } from '../../src/storage/fs.ts'
+import { GROUP_ALIGN, GROUP_HEADER_BYTES, Journal, journalPath } from '../../src/storage/journal.ts'
 import {
   CorruptJournal,
-  forEachEntry,
-  GROUP_ALIGN,
-  GROUP_HEADER_BYTES,
-  Journal,
-  journalPath,
+  type GroupEntries,
+  groupsOfRunning,
+  type JournalFlushed,
+  readEntries,
   readJournal,
-  readJournalFile,
-} from '../../src/storage/journal.ts'
+} from '../../src/storage/journal-groups.ts'
+import { JournalBytes, Window, withJournalFiles } from '../../src/storage/journal-source.ts'
 import { idOf, plainBatch } from '../lib/batches.ts'
 import { MemoryFs } from '../lib/memory-fs.ts'
+import { Random } from '../lib/random.ts'
 import { LOG_CONFIG, readLog, StoreDriver } from '../lib/store-driver.ts'
 
 const DIR = '/data/journal/0'
 /** A group of one entry with this payload takes 512 bytes. */
 const PAYLOAD_BYTES = 100
 const FIRST = { incarnation: 0, sequence: 0 }
+const MIB = 1024 * 1024
 const test = suite('journal')
 
 /** An entry whose payload begins with its number. */
@@ -38,13 +40,20 @@ function entry(id: number, payloadBytes = PAYLOAD_BYTES): Buffer {
   return bytes
 }
 
-function ids(groups: readonly Buffer[]): number[] {
-  const found: number[] = []
-  for (const group of groups) {
-    forEachEntry(group, bytes => found.push(bytes.readUInt32LE(ENTRY_HEADER_BYTES)))
-  }
-  return found
-}
+/** Of groups with one entry each. */
+const ids = (groups: readonly GroupEntries[]): number[] =>
+  groups.map(group => readEntries(group).readUInt32LE(ENTRY_HEADER_BYTES))
+
+const crcOf = (bytes: Buffer): number => crc32c(bytes)
+
+const read = (contents: readonly Buffer[], flushed: JournalFlushed | null) =>
+  readJournal(
+    contents.map(content => new JournalBytes(content)),
+    flushed,
+  )
+
+const running = (content: Buffer, incarnation: number) =>
+  groupsOfRunning(new JournalBytes(content), incarnation)
 
 /** A journal of one-entry groups 1 to `count`, all flushed, as a crash leaves it. */
 function journal(count: number, incarnation = 1, fileBytes = 64 * GROUP_ALIGN): MemoryFs {
@@ -89,24 +98,24 @@ function forgedGroup(incarnation: number, sequence: number, durable: number): Bu
 }
 
 test('gives back every group in order, from both files', () => {
-  const found = readJournal(both(journal(7, 1, 5 * GROUP_ALIGN)), FIRST)
+  const found = read(both(journal(7, 1, 5 * GROUP_ALIGN)), FIRST)
   assert.equal(ids(found.groups), [1, 2, 3, 4, 5, 6, 7])
   assert.is(found.incarnation, 1)
 })
 
 test('a file used again holds the newest groups, the older ones behind them count no more', () => {
   const files = journal(12, 1, 5 * GROUP_ALIGN) // file 0: 11, 12, then 3, 4, 5
-  const found = readJournal(both(files), { incarnation: 0, sequence: 5 })
+  const found = read(both(files), { incarnation: 0, sequence: 5 })
   assert.equal(ids(found.groups), [6, 7, 8, 9, 10, 11, 12])
 })
 
 test('groups up to the flushed sequence are left out', () => {
   const flushed = { incarnation: 0, sequence: 3 }
-  assert.equal(ids(readJournal(both(journal(5)), flushed).groups), [4, 5])
+  assert.equal(ids(read(both(journal(5)), flushed).groups), [4, 5])
 })
 
 test('without a checkpoint the newest incarnation at the start of a file is read', () => {
-  const found = readJournal(both(journal(3, 8)), null)
+  const found = read(both(journal(3, 8)), null)
   assert.equal(ids(found.groups), [1, 2, 3])
   assert.is(found.incarnation, 8)
 })
@@ -114,7 +123,7 @@ test('without a checkpoint the newest incarnation at the start of a file is read
 test('a torn last group ends the journal', () => {
   const files = journal(4)
   damage(files, 0, 3 * GROUP_ALIGN + 100)
-  assert.equal(ids(readJournal(both(files), FIRST).groups), [1, 2, 3])
+  assert.equal(ids(read(both(files), FIRST).groups), [1, 2, 3])
 })
 
 test('a damaged group that a later one calls durable is refused', () => {
@@ -122,7 +131,7 @@ test('a damaged group that a later one calls durable is refused', () => {
     const files = journal(4)
     damage(files, 0, group * GROUP_ALIGN + 100)
     assert.throws(
-      () => readJournal(both(files), FIRST),
+      () => read(both(files), FIRST),
       (error: Error) =>
         error instanceof CorruptJournal && /but only those up to/.test(error.message),
     )
@@ -136,13 +145,13 @@ test('a missing group that was never flushed is passed over: only marks were in 
   written.append([entry(2)], false)
   written.append([entry(3)], false)
   damage(files, 0, GROUP_ALIGN + 100)
-  assert.equal(ids(readJournal(both(files), FIRST).groups), [1])
+  assert.equal(ids(read(both(files), FIRST).groups), [1])
 })
 
 test('empty, missing and zeroed files are a journal without groups', () => {
   for (const content of [[], [Buffer.alloc(0), Buffer.alloc(0)], [Buffer.alloc(4096)]]) {
-    assert.equal(readJournal(content, null).groups, [])
-    assert.equal(readJournal(content, { incarnation: 4, sequence: 0 }), {
+    assert.equal(read(content, null).groups, [])
+    assert.equal(read(content, { incarnation: 4, sequence: 0 }), {
       groups: [],
       incarnation: 4,
       salvaged: 0,
@@ -152,10 +161,10 @@ test('empty, missing and zeroed files are a journal without groups', () => {
 
 test('groups of another incarnation are left out, also where they stand behind newer ones', () => {
   const files = continued(journal(9, 1), 4, 2, 64 * GROUP_ALIGN)
-  const found = readJournal(both(files), { incarnation: 1, sequence: 0 })
+  const found = read(both(files), { incarnation: 1, sequence: 0 })
   assert.equal(ids(found.groups), [1, 2, 3, 4])
   assert.is(found.incarnation, 2)
-  assert.equal(readJournal(both(files), { incarnation: 2, sequence: 0 }).groups, [])
+  assert.equal(read(both(files), { incarnation: 2, sequence: 0 }).groups, [])
 })
 
 test('groups of another journal with the same incarnation do not continue this one', () => {
@@ -163,8 +172,8 @@ test('groups of another journal with the same incarnation do not continue this o
   const files = journal(3, 1)
   const file = both(files)[0]!
   older.copy(file, 3 * GROUP_ALIGN, 3 * GROUP_ALIGN, 6 * GROUP_ALIGN)
-  assert.equal(ids(readJournal([file], FIRST).groups), [1, 2, 3])
-  assert.equal(ids(readJournalFile(file, 1)), [1, 2, 3])
+  assert.equal(ids(read([file], FIRST).groups), [1, 2, 3])
+  assert.equal(ids(running(file, 1)), [1, 2, 3])
 })
 
 test('a payload that reads as the next group is not taken for one', () => {
@@ -172,17 +181,37 @@ test('a payload that reads as the next group is not taken for one', () => {
   const file = both(files)[0]!
   const end = 3 * GROUP_ALIGN
   forgedGroup(1, 4, 3).copy(file, end)
-  assert.equal(ids(readJournal([file], FIRST).groups), [1, 2, 3])
+  assert.equal(ids(read([file], FIRST).groups), [1, 2, 3])
   forgedGroup(1, 900, 899).copy(file, end + 2 * GROUP_ALIGN)
-  assert.equal(ids(readJournal([file], FIRST).groups), [1, 2, 3])
+  assert.equal(ids(read([file], FIRST).groups), [1, 2, 3])
+})
+
+test('through a window the same is read, whatever the sizes of the groups', () => {
+  const random = new Random(1)
+  const files = new MemoryFs()
+  const written = new Journal(files, DIR, 16 * MIB, 1)
+  const payloads = [3 * MIB, ...Array.from({ length: 60 }, () => 4 + random.below(400_000))]
+  for (const [id, payload] of payloads.entries()) {
+    const bytes = entry(id, payload)
+    if (written.needsTurn(bytes.length)) break
+    written.append([bytes], true)
+  }
+  written.close()
+  const path = journalPath(DIR, 0)
+  withJournalFiles(files, [path], new Window(), ([source]) => {
+    const expected = read([readFile(files, path)], FIRST).groups.map(readEntries)
+    const found = readJournal([source!], FIRST).groups.map(readEntries)
+    assert.ok(expected.length > 10)
+    assert.equal(found.map(crcOf), expected.map(crcOf))
+  })
 })
 
 test('one file of a running journal is read without what was there before', () => {
   const files = journal(12, 3, 5 * GROUP_ALIGN)
   const [zero, one] = both(files)
-  assert.equal(ids(readJournalFile(zero!, 3)), [11, 12])
-  assert.equal(ids(readJournalFile(one!, 3)), [6, 7, 8, 9, 10])
-  assert.equal(readJournalFile(zero!, 4), [])
+  assert.equal(ids(running(zero!, 3)), [11, 12])
+  assert.equal(ids(running(one!, 3)), [6, 7, 8, 9, 10])
+  assert.equal(running(zero!, 4), [])
 })
 
 const PARTITION: PartitionToOpen = {

@@ -47,7 +47,7 @@ export function clearWay(files: FileSystem, dir: string, known: Known): string |
   }
   if (id !== undefined) {
     const index = Number(dir.slice(dir.lastIndexOf('-') + 1))
-    addUnreplayed(files, dir, known.journalled.of(keyOf(id, index)))
+    known.journalled.with(keyOf(id, index), entries => addUnreplayed(files, dir, entries))
   }
   const aside = asideName(dir, '-stray')
   files.rename(dir, aside)

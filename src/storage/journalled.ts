@@ -1,4 +1,4 @@
-import { ENTRY_PARTITION, ENTRY_TOPIC_ID } from '../shared/entry.ts'
+import { ENTRY_HEADER_BYTES, ENTRY_PARTITION, ENTRY_TOPIC_ID } from '../shared/entry.ts'
 import type { FileSystem } from './fs.ts'
 import { forEachHeader, type GroupEntries } from './journal-groups.ts'
 
@@ -36,36 +36,81 @@ export class Journalled {
     return this.#places.has(key)
   }
 
-  /** The entries of a partition. Only as long as no journal is written to. */
-  of(key: string): Buffer[] {
+  /** Runs with the entries of a partition. Only as long as no journal is written to. */
+  with<T>(key: string, use: (entries: readonly JournalledEntry[]) => T): T {
     const places = this.#places.get(key) ?? []
-    const open = new Map<string, number>()
+    const reader = new EntryReader(this.#files)
     try {
-      return Array.from({ length: places.length / NUMBERS }, (_, i) => {
-        const [index, at, bytes] = places.slice(i * NUMBERS, (i + 1) * NUMBERS)
-        return this.#read(open, this.#sources[index!]!, at!, bytes!)
-      })
+      return use(
+        Array.from({ length: places.length / NUMBERS }, (_, i) => {
+          const [index, at, bytes] = places.slice(i * NUMBERS, (i + 1) * NUMBERS)
+          return new JournalledEntry(reader, this.#sources[index!]!, at!, bytes!)
+        }),
+      )
     } finally {
-      for (const fd of open.values()) this.#files.close(fd)
+      reader.close()
     }
-  }
-
-  #read(open: Map<string, number>, source: string | Buffer, at: number, bytes: number): Buffer {
-    if (typeof source !== 'string') return source.subarray(at, at + bytes)
-    let fd = open.get(source)
-    if (fd === undefined) {
-      fd = this.#files.open(source, 'read')
-      open.set(source, fd)
-    }
-    const entry = Buffer.allocUnsafe(bytes)
-    const read = this.#files.read(fd, entry, 0, bytes, at)
-    if (read !== bytes) throw new Error(`${source} ends at byte ${at + read}: it has changed`)
-    return entry
   }
 
   clear(): void {
     this.#places.clear()
     this.#sources.length = 0
+  }
+}
+
+/** Reads entries into the same memory, one at a time. */
+export class EntryReader {
+  readonly #files: FileSystem
+  readonly #open = new Map<string, number>()
+  #buffer = Buffer.alloc(0)
+
+  constructor(files: FileSystem) {
+    this.#files = files
+  }
+
+  /** The bytes stay as they are until the next are read. */
+  read(source: string | Buffer, at: number, bytes: number): Buffer {
+    if (typeof source !== 'string') return source.subarray(at, at + bytes)
+    let fd = this.#open.get(source)
+    if (fd === undefined) {
+      fd = this.#files.open(source, 'read')
+      this.#open.set(source, fd)
+    }
+    if (this.#buffer.length < bytes) this.#buffer = Buffer.alloc(bytes)
+    const read = this.#files.read(fd, this.#buffer, 0, bytes, at)
+    if (read !== bytes) throw new Error(`${source} ends at byte ${at + read}: it has changed`)
+    return this.#buffer.subarray(0, bytes)
+  }
+
+  close(): void {
+    for (const fd of this.#open.values()) this.#files.close(fd)
+  }
+}
+
+/** One entry of a journal, which is read when it is asked for. What is read stays as it is until the next reading. */
+export class JournalledEntry {
+  readonly bytes: number
+  readonly #reader: EntryReader
+  readonly #source: string | Buffer
+  readonly #at: number
+
+  constructor(reader: EntryReader, source: string | Buffer, at: number, bytes: number) {
+    this.#reader = reader
+    this.#source = source
+    this.#at = at
+    this.bytes = bytes
+  }
+
+  whole(): Buffer {
+    return this.#reader.read(this.#source, this.#at, this.bytes)
+  }
+
+  header(): Buffer {
+    return this.#reader.read(this.#source, this.#at, ENTRY_HEADER_BYTES)
+  }
+
+  payload(bytes: number): Buffer {
+    return this.#reader.read(this.#source, this.#at + ENTRY_HEADER_BYTES, bytes)
   }
 }
 

@@ -431,26 +431,22 @@ export class PartitionStore {
     const { dataDir, clean } = this.#o
     const { handle, partition } = p
     const key = keyOf(p.topicId, p.partition)
-    const safe = this.#left.safePoints.get(key) ?? NOWHERE
-    const journal = this.#left.journalled.of(key)
+    const { safePoints, journalled, isComplete } = this.#left
+    const safe = safePoints.get(key) ?? NOWHERE
     const dir = join(dataDir, p.name)
     try {
-      const isKnown = this.#left.safePoints.has(key) || journal.length > 0
+      const isKnown = safePoints.has(key) || journalled.has(key)
       if (!recovering || (!isKnown && isOfOtherTopic(files, dir, p.topicId))) {
-        const { journalled } = this.#left
         const cleared = clearWay(files, dir, { deleted, journalled })
         if (cleared !== null) this.#notes.push(cleared)
       }
-      const { log, notes, isNew } = recover(files, {
-        ...{ ...safe, isStartKnown: this.#left.isComplete, dir },
-        topicId: p.topicId,
-        name: p.name,
-        config: p.config,
-        clean: clean || !recovering,
-        journal,
-      })
+      const { topicId: id, name, config } = p
+      const known = { ...safe, isStartKnown: isComplete, clean: clean || !recovering }
+      const { log, notes, isNew } = journalled.with(key, journal =>
+        recover(files, { ...known, dir, topicId: id, name, config, journal }),
+      )
       this.#notes.push(...notes)
-      const topicId = Buffer.from(p.topicId, 'base64url')
+      const topicId = Buffer.from(id, 'base64url')
       const owned: OwnedLog = { log, key, handle, partition, topicId, groupBytes: 0 }
       this.#logs.set(handle, owned)
       if (isNew) this.#openLogs.touch(owned)
@@ -462,8 +458,11 @@ export class PartitionStore {
       return viewOf(handle, log)
     } catch (error) {
       const offline = error instanceof Error ? error.message : String(error)
-      addUnreplayed(files, dir, journal)
-      if (journal.length > 0) this.#notes.push(`${dir}: ${journal.length} journal entries are kept`)
+      journalled.with(key, entries => {
+        addUnreplayed(files, dir, entries)
+        if (entries.length > 0)
+          this.#notes.push(`${dir}: ${entries.length} journal entries are kept`)
+      })
       this.#unopened.set(handle, { key, dir, safe })
       return { handle, logStartOffset: 0, nextOffset: 0, segments: [], epochs: [], offline }
     }

@@ -5,6 +5,7 @@ import { openClosedSegment, resumeTimes } from './closed-segment.ts'
 import { CLEANED, finishSwap, mendCompactionCheckpoint } from './compaction/swap.ts'
 import { CorruptLog, damaged } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
+import type { JournalledEntry } from './journalled.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import {
   learn,
@@ -39,7 +40,7 @@ export interface RecoveryInput {
   /** After a clean stop no CRC is verified: all of it was flushed. */
   readonly clean: boolean
   /** Journal entries of this partition, oldest first. */
-  readonly journal: readonly Buffer[]
+  readonly journal: readonly JournalledEntry[]
 }
 
 export interface Recovered {

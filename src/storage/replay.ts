@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import {
   ENTRY_BASE_OFFSET_F64,
-  ENTRY_HEADER_BYTES,
   ENTRY_KIND,
   ENTRY_LAST_DELTA,
   ENTRY_PAYLOAD,
@@ -13,6 +12,7 @@ import {
 import { scanBatches } from './batch-scanner.ts'
 import { CorruptLog } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
+import type { JournalledEntry } from './journalled.ts'
 import { isBatchOf } from './salvage.ts'
 import { fileName } from './segment.ts'
 
@@ -41,7 +41,9 @@ interface Entry {
   readonly position: number
   readonly baseOffset: number
   readonly endOffset: number
-  readonly bytes: Buffer
+  /** Of the batch. */
+  readonly bytes: number
+  readonly journalled: JournalledEntry
 }
 
 /**
@@ -49,7 +51,11 @@ interface Entry {
  * what is in the segments may be newer than the journal, if nothing says any more what of it was flushed.
  * @throws CorruptLog, and nothing is changed
  */
-export function replay(files: FileSystem, input: ReplayInput, journal: readonly Buffer[]): Durable {
+export function replay(
+  files: FileSystem,
+  input: ReplayInput,
+  journal: readonly JournalledEntry[],
+): Durable {
   const entries = journal.map(parseEntry)
   let flushedOffset = input.recoveryPoint
   for (const entry of entries) {
@@ -90,6 +96,7 @@ class OpenSegment {
   readonly #size: number
   /** What will be its size. */
   #grown: number
+  #scratch = Buffer.alloc(0)
   /** Where its whole batches end; -1 before that was needed. */
   #wholeUntil = -1
 
@@ -130,17 +137,22 @@ class OpenSegment {
     }
     // The last segment's may be in the page cache only, even marked clean if their flush has failed: see flushFound.
     if (!isThere || this.#isLast) this.#planned.push(entry)
-    this.#grown = Math.max(this.#grown, position + bytes.length)
+    this.#grown = Math.max(this.#grown, position + bytes)
   }
 
-  #holds({ position, bytes, baseOffset, isDamaged }: Entry): boolean {
-    if (position + bytes.length > this.#size) return false
-    const found = Buffer.allocUnsafe(bytes.length)
-    this.#files.read(this.#fd, found, 0, found.length, position)
-    if (!isDamaged) return found.equals(bytes)
-    // What is there takes the place of the journal's.
-    if (isBatchOf(found, baseOffset)) found.copy(bytes)
-    return isBatchOf(bytes, baseOffset)
+  #holds(entry: Entry): boolean {
+    const found = this.#found(entry)
+    if (found === null) return false
+    if (entry.isDamaged) return isBatchOf(found, entry.baseOffset)
+    return found.equals(entry.journalled.payload(entry.bytes))
+  }
+
+  /** What is in the segment where the entry belongs; null if it ends before. */
+  #found({ position, bytes }: Entry): Buffer | null {
+    if (position + bytes > this.#size) return null
+    if (this.#scratch.length < bytes) this.#scratch = Buffer.alloc(bytes)
+    this.#files.read(this.#fd, this.#scratch, 0, bytes, position)
+    return this.#scratch.subarray(0, bytes)
   }
 
   #wholeBatchesEnd(): number {
@@ -159,8 +171,11 @@ class OpenSegment {
   }
 
   write(): void {
-    for (const { bytes, position } of this.#planned) {
-      this.#files.write(this.#fd, [bytes], position)
+    for (const entry of this.#planned) {
+      const { isDamaged, journalled, bytes } = entry
+      // Of one that is damaged in the journal, what is there takes its place.
+      const content = isDamaged ? this.#found(entry)! : journalled.payload(bytes)
+      this.#files.write(this.#fd, [content], entry.position)
     }
     if (this.#planned.length > 0) this.#files.fdatasync(this.#fd)
   }
@@ -170,17 +185,18 @@ class OpenSegment {
   }
 }
 
-function parseEntry(entry: Buffer): Entry {
-  const baseOffset = entry.readDoubleLE(ENTRY_BASE_OFFSET_F64 * 8)
-  const payload = entry.readUInt32LE(ENTRY_PAYLOAD * 4)
-  const kind = entry.readUInt32LE(ENTRY_KIND * 4)
+function parseEntry(journalled: JournalledEntry): Entry {
+  const header = journalled.header()
+  const baseOffset = header.readDoubleLE(ENTRY_BASE_OFFSET_F64 * 8)
+  const kind = header.readUInt32LE(ENTRY_KIND * 4)
   return {
     isMark: kind === KIND_MARK,
     isDamaged: kind === KIND_DAMAGED,
-    segmentBase: entry.readDoubleLE(ENTRY_SEGMENT_F64 * 8),
-    position: entry.readUInt32LE(ENTRY_POSITION * 4),
+    segmentBase: header.readDoubleLE(ENTRY_SEGMENT_F64 * 8),
+    position: header.readUInt32LE(ENTRY_POSITION * 4),
     baseOffset,
-    endOffset: baseOffset + entry.readInt32LE(ENTRY_LAST_DELTA * 4) + 1,
-    bytes: entry.subarray(ENTRY_HEADER_BYTES, ENTRY_HEADER_BYTES + payload),
+    endOffset: baseOffset + header.readInt32LE(ENTRY_LAST_DELTA * 4) + 1,
+    bytes: header.readUInt32LE(ENTRY_PAYLOAD * 4),
+    journalled,
   }
 }

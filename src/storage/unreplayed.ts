@@ -4,7 +4,7 @@ import { type FileSystem, readFile, replaceFile } from './fs.ts'
 import type { OwnedLog } from './group-commit.ts'
 import { forEachHeader, groupsOfRunning } from './journal-groups.ts'
 import { JournalBytes, Window, withJournalFiles } from './journal-source.ts'
-import { Journalled } from './journalled.ts'
+import { EntryReader, Journalled, JournalledEntry } from './journalled.ts'
 
 /**
  * Journal entries of one partition that could not go to its segments, in its folder: the partition could not be opened,
@@ -14,9 +14,17 @@ import { Journalled } from './journalled.ts'
 const unreplayedPath = (dir: string): string => join(dir, 'unreplayed')
 
 /** Adds entries, oldest first; durable on return. */
-export function addUnreplayed(files: FileSystem, dir: string, entries: readonly Buffer[]): void {
+export function addUnreplayed(
+  files: FileSystem,
+  dir: string,
+  entries: readonly JournalledEntry[],
+): void {
   if (entries.length === 0) return
-  const all = Buffer.concat([...readUnreplayed(files, dir), ...entries])
+  const kept = readUnreplayed(files, dir)
+  const pieces = [...kept, ...entries]
+  const all = Buffer.allocUnsafe(pieces.reduce((bytes, piece) => bytes + piece.bytes, 0))
+  let at = 0
+  for (const piece of pieces) at += piece.whole().copy(all, at)
   const crc = Buffer.alloc(4)
   crc.writeUInt32LE(crc32c(all))
   replaceFile(files, unreplayedPath(dir), Buffer.concat([crc, all]))
@@ -35,11 +43,13 @@ export function keepEntriesOf(
       for (const group of groupsOfRunning(source, incarnation)) journalled.add(group)
     }
   })
-  for (const { key, log } of failed) addUnreplayed(files, log.dir, journalled.of(key))
+  for (const { key, log } of failed) {
+    journalled.with(key, entries => addUnreplayed(files, log.dir, entries))
+  }
 }
 
 /** The entries kept, oldest first; throws if the file is damaged. */
-export function readUnreplayed(files: FileSystem, dir: string): Buffer[] {
+export function readUnreplayed(files: FileSystem, dir: string): JournalledEntry[] {
   const path = unreplayedPath(dir)
   if (!files.exists(path)) return []
   const content = readFile(files, path)
@@ -47,9 +57,10 @@ export function readUnreplayed(files: FileSystem, dir: string): Buffer[] {
   if (content.length < 4 || crc32c(all) !== content.readUInt32LE(0)) {
     throw new Error(`${path} is damaged: it holds acknowledged records`)
   }
-  const entries: Buffer[] = []
+  const entries: JournalledEntry[] = []
+  const reader = new EntryReader(files)
   const group = { source: new JournalBytes(all), at: 0, entryBytes: all.length }
-  forEachHeader(group, (_, at, bytes) => entries.push(all.subarray(at, at + bytes)))
+  forEachHeader(group, (_, at, bytes) => entries.push(new JournalledEntry(reader, all, at, bytes)))
   return entries
 }
 

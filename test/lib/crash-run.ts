@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import * as batch from '../../src/protocol/record-batch.ts'
-import type { LogView, PartitionToOpen } from '../../src/storage/commands.ts'
+import type { LogView } from '../../src/storage/commands.ts'
 import { idOf, plainBatch } from './batches.ts'
+import { copyWorld, type Kept, Model, type World } from './crash-model.ts'
 import { Crashed, MemoryFs } from './memory-fs.ts'
 import { Random } from './random.ts'
 import { DATA_DIR, LOG_CONFIG, readLog, StoreDriver } from './store-driver.ts'
@@ -23,73 +25,6 @@ function promise(holds: boolean, what: string): void {
 function isSame(stored: Buffer, submitted: Buffer): boolean {
   return stored.subarray(16).equals(submitted.subarray(16))
 }
-
-interface Kept {
-  readonly id: number
-  readonly offset: number
-  readonly bytes: Buffer
-  readonly producer: number
-  readonly sequence: number
-}
-
-/** What one partition was told and what it promised. */
-class Model {
-  readonly open: PartitionToOpen
-  readonly durable: boolean
-  /** Acknowledged, or found after a recovery and so served. */
-  kept: Kept[] = []
-  /** Submitted and not answered when the process died, or refused: may be found or not. In order of submission. */
-  maybe: number[] = []
-  readonly submitted = new Map<number, Buffer>()
-  /** The log's start: acknowledged, and asked for at most. */
-  start = 0
-  startMax = 0
-  end = 0
-  /** The next sequence of each producer; the ids begin anew when what was lost cannot be known. */
-  readonly sequences = new Map<number, number>()
-  readonly acknowledged = new Map<number, number>()
-  firstProducer = 100
-
-  constructor(open: PartitionToOpen) {
-    this.open = open
-    this.durable = open.config.flushMessages === 1
-  }
-
-  noteSequence({ producer, sequence, bytes }: Kept): void {
-    this.acknowledged.set(producer, sequence + batch.lastOffsetDelta(bytes) + 1)
-  }
-
-  copy(): Model {
-    const copy = new Model(this.open)
-    copy.kept = [...this.kept]
-    copy.maybe = [...this.maybe]
-    for (const [id, bytes] of this.submitted) copy.submitted.set(id, bytes)
-    copy.start = this.start
-    copy.startMax = this.startMax
-    copy.end = this.end
-    for (const [producer, next] of this.sequences) copy.sequences.set(producer, next)
-    for (const [producer, next] of this.acknowledged) copy.acknowledged.set(producer, next)
-    copy.firstProducer = this.firstProducer
-    return copy
-  }
-}
-
-/** The state that outlives a crash: the metadata store's topics, and what was promised. */
-interface World {
-  models: Model[]
-  /** Ids of deleted topics whose folders may be there: the tombstones. */
-  deleted: string[]
-  clean: boolean
-  workers: number
-  nextId: number
-  now: number
-}
-
-const copyWorld = (w: World): World => ({
-  ...w,
-  models: w.models.map(m => m.copy()),
-  deleted: [...w.deleted],
-})
 
 /** Changes of a run, each a planted bug that the run has to find: they wrap what the engine is given. */
 export interface Mutation {
@@ -122,7 +57,6 @@ export class CrashRun {
   }
 
   #newModel(topic: number, generation = 0, name = `topic${topic}`): Model {
-    const r = this.#random
     const topicId = Buffer.alloc(16)
     topicId.writeUInt32BE(topic + 1, 0)
     topicId.writeUInt32BE(generation + 1, 12)
@@ -131,13 +65,17 @@ export class CrashRun {
       name: `${name}-0`,
       topicId: topicId.toString('base64url'),
       partition: 0,
-      config: {
-        ...LOG_CONFIG,
-        segmentBytes: r.chance(0.5) ? SEGMENT_BYTES : 1 << 20,
-        retentionBytes: r.chance(0.2) ? SEGMENT_BYTES * 2 : -1,
-        flushMessages: r.chance(0.75) ? 1 : r.pick([20, Number.MAX_SAFE_INTEGER]),
-      },
+      config: { ...LOG_CONFIG, ...this.#someConfig() },
     })
+  }
+
+  #someConfig() {
+    const r = this.#random
+    return {
+      segmentBytes: r.chance(0.5) ? SEGMENT_BYTES : 1 << 20,
+      retentionBytes: r.chance(0.2) ? SEGMENT_BYTES * 2 : -1,
+      flushMessages: r.chance(0.75) ? 1 : r.pick([20, Number.MAX_SAFE_INTEGER]),
+    }
   }
 
   /** One round: work, crash, images. @returns the images that were recovered */
@@ -260,17 +198,16 @@ export class CrashRun {
     promise(start >= model.start, `${name} starts at ${start}, below ${model.start}`)
     promise(start <= model.startMax, `${name} starts at ${start}, above ${model.startMax}`)
     const byOffset = new Map(found.map(b => [b.baseOffset, b.bytes]))
-    if (model.durable) {
-      for (const { offset, bytes, id } of model.kept) {
-        if (offset + batch.lastOffsetDelta(bytes) < start) continue
-        const there = byOffset.get(offset)
-        promise(there !== undefined, `${name}: acknowledged batch ${id} at ${offset} is lost`)
-        promise(isSame(there!, bytes), `${name}: acknowledged batch ${id} at ${offset} is changed`)
-      }
-      const end = model.kept.at(-1)
-      const least = end === undefined ? 0 : end.offset + batch.lastOffsetDelta(end.bytes) + 1
-      promise(view.nextOffset >= least, `${name} ends at ${view.nextOffset}, before ${least}`)
+    let least = 0
+    for (const { offset, bytes, id, isPromised } of model.kept) {
+      if (!isPromised) continue
+      least = offset + batch.lastOffsetDelta(bytes) + 1
+      if (least <= start) continue
+      const there = byOffset.get(offset)
+      promise(there !== undefined, `${name}: acknowledged batch ${id} at ${offset} is lost`)
+      promise(isSame(there!, bytes), `${name}: acknowledged batch ${id} at ${offset} is changed`)
     }
+    promise(view.nextOffset >= least, `${name} ends at ${view.nextOffset}, before ${least}`)
     this.#checkOrder(model, found, view)
     this.#adopt(model, found, view)
   }
@@ -301,7 +238,9 @@ export class CrashRun {
 
   /** What is served now must stay. */
   #adopt(model: Model, found: { baseOffset: number; bytes: Buffer }[], view: LogView): void {
+    const promised = new Set(model.kept.filter(k => k.isPromised).map(k => k.id))
     model.kept = found.map(({ baseOffset, bytes }) => ({
+      isPromised: model.isDurable || promised.has(idOf(bytes)),
       id: idOf(bytes),
       offset: baseOffset,
       bytes: model.submitted.get(idOf(bytes))!,
@@ -312,7 +251,8 @@ export class CrashRun {
     model.sequences.clear()
     for (const kept of model.kept) model.noteSequence(kept)
     for (const [producer, next] of model.acknowledged) model.sequences.set(producer, next)
-    if (!model.durable) model.firstProducer += 2
+    if (model.isLoose) model.firstProducer += 2
+    model.isLoose = !model.isDurable
     model.start = view.logStartOffset
     model.startMax = view.logStartOffset
     model.end = view.nextOffset
@@ -335,6 +275,8 @@ export class CrashRun {
       else if (kind < 0.93) this.#retention(r.pick(world.models))
       else if (kind < 0.95) this.#recreate(r.below(world.models.length))
       else if (kind < 0.97) this.#restart()
+      else if (kind < 0.985) this.#configure(r.pick(world.models))
+      else this.#rebuildIndexes(r.pick(world.models))
     } catch (error) {
       if (!this.#files.hasCrashed) throw error
       promise(!(error instanceof Broken), String(error))
@@ -376,7 +318,7 @@ export class CrashRun {
           `${model.open.name}: batch ${kept.id} at ${o.baseOffset}`,
         )
         model.end += batch.lastOffsetDelta(kept.bytes) + 1
-        model.kept.push({ ...kept, offset: o.baseOffset })
+        model.kept.push({ ...kept, offset: o.baseOffset, isPromised: model.isDurable })
         model.noteSequence(kept)
         model.maybe = model.maybe.filter(id => id !== kept.id)
       }
@@ -411,7 +353,8 @@ export class CrashRun {
     })
     model.submitted.set(id, bytes)
     if (producer >= 0) model.sequences.set(producer, sequence + records)
-    return { kept: { id, offset: -1, bytes, producer, sequence }, isRetry: false }
+    const kept = { id, offset: -1, bytes, producer, sequence, isPromised: false }
+    return { kept, isRetry: false }
   }
 
   /** Whether the engine promises to know the batch again: not from records that were deleted with their segment. */
@@ -434,6 +377,27 @@ export class CrashRun {
     const { views } = this.#driverOf(model).command('retention', { handles: [model.open.handle] })
     this.#mustLive()
     for (const view of views) model.start = Math.max(model.start, view.logStartOffset)
+  }
+
+  /** A topic's configs are changed: the metadata store knows first. */
+  #configure(model: Model): void {
+    const { config, handle } = model.open
+    const changed = { ...config, ...this.#someConfig() }
+    model.open = { ...model.open, config: changed }
+    if (!model.isDurable) model.isLoose = true
+    if (this.#random.chance(0.1)) throw this.#die()
+    this.#driverOf(model).command('configure', { handles: [handle], config: changed })
+    this.#mustLive()
+    if (model.isDurable) model.promiseAll()
+  }
+
+  /** A reader has found the indexes of a segment damaged. */
+  #rebuildIndexes(model: Model): void {
+    const { handle, name } = model.open
+    const logs = this.#files.readdir(join(DATA_DIR, name)).filter(file => file.endsWith('.log'))
+    const base = Number(this.#random.pick(logs).slice(0, -'.log'.length))
+    this.#driverOf(model).command('rebuildIndexes', { handle, base })
+    this.#mustLive()
   }
 
   /** A topic is deleted and another one made, with the same name or not: the metadata store knows first. */

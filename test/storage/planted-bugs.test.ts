@@ -148,6 +148,7 @@ function instead<N extends CommandName>(
 
 const MUTATIONS: Record<string, Mutation> = {
   ...Object.fromEntries(Object.entries(BUGS).map(([name, files]) => [name, { files }])),
+  'a changed config not heard of': instead('configure', r => ({ ...r, handles: [] })),
   'folders of deleted topics not looked for': instead('sweep', r => ({ ...r, folders: [] })),
   'deleted topics not known': instead('sweep', r => ({ ...r, deleted: [] })),
   'deleted topics not known where one of their name is': instead('open', r => ({

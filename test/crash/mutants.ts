@@ -54,12 +54,23 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   'cut-too-early': {
     powerCut: true,
     edits: [
-      { file: replay, from: 'this.#files.write(this.#fd, [bytes], position)', to: '' },
+      {
+        file: replay,
+        from: 'this.#files.write(this.#fd, [content], entry.position)',
+        to: 'void content',
+      },
       {
         file: recovery,
         from: 'if (nextOffset < durable.endOffset) {',
         to: 'if (nextOffset < 0) {',
       },
+    ],
+  },
+  /** Leaves it to the system when a checkpoint takes the place of the one before. */
+  'names-not-flushed': {
+    powerCut: true,
+    edits: [
+      { file: 'src/storage/fs.ts', from: 'files.fsyncDir(dirname(paths[0]!))', to: 'void dirname' },
     ],
   },
   /** Forgets after a crash which sequences the idempotent producers had reached. */

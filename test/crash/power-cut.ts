@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Random } from '../lib/random.ts'
-import type { UndoRecord } from './recording-fs.ts'
+import { takeBackNames } from './names-taken-back.ts'
+import type { ContentRecord, NameRecord, UndoRecord } from './recording-fs.ts'
 
 /** Disks write this much at once or not at all. */
 const SECTOR_BYTES = 512
@@ -13,51 +14,67 @@ interface Unflushed {
   readonly old: Buffer
 }
 
-/** How much of what was not flushed the cut takes: all of it, or sectors at random. */
+/** How much of what was not flushed the cut takes: all of it, or sectors and names at random. */
 export type Loss = 'all' | 'some'
 
 /**
- * Makes the data folder what a power cut would have left: of every file, what was not flushed since is taken back. Creating,
- * renaming and removing files is not. Empties the undo folder.
- * @returns the number of files that lost something
+ * Makes the data folder what a power cut would have left: of every file, what was not flushed since is taken back, and so
+ * are names that were made, changed or removed. Empties the undo folder.
+ * @returns the number of files and names that lost something
  */
 export function cutPower(undoDir: string, loss: Loss, random: Random): number {
-  let files = 0
-  for (const name of readdirSync(undoDir)) {
-    const path = join(undoDir, name)
-    for (const [file, writes] of unflushed(readFileSync(path))) {
+  const undone = readdirSync(undoDir)
+    .filter(name => name.endsWith('.undo'))
+    .map(name => readUndo(readFileSync(join(undoDir, name))))
+  const names = undone.flatMap(undo => undo.names)
+  let lost = takeBackNames(names, loss, random)
+  for (const { contents } of undone) {
+    for (const [file, writes] of contents) {
       if (!existsSync(file)) continue
       const now = readFileSync(file)
       const before = takeBack(now, writes)
       writeFileSync(file, loss === 'all' ? before : mix(before, now, random))
-      files++
+      lost++
     }
-    rmSync(path)
   }
-  return files
+  for (const name of readdirSync(undoDir)) rmSync(join(undoDir, name))
+  return lost
 }
 
-/** By file, oldest write first. A last record that is not whole stands for a write that was not begun. */
-function unflushed(undo: Buffer): Map<string, Unflushed[]> {
-  const found = new Map<string, Unflushed[]>()
+/** What one thread did: by file what was not flushed, oldest write first, and all that it did to names. */
+interface Undo {
+  readonly contents: Map<string, Unflushed[]>
+  readonly names: NameRecord[]
+}
+
+/** A last record that is not whole stands for something that was not begun. */
+function readUndo(undo: Buffer): Undo {
+  const contents = new Map<string, Unflushed[]>()
+  const names: NameRecord[] = []
   let at = 0
   while (at + 4 <= undo.length) {
     const start = at + 4 + undo.readUInt32LE(at)
     if (start > undo.length) break
     const record = JSON.parse(undo.toString('utf8', at + 4, start)) as UndoRecord
     at = start
-    if (record.kind === 'sync') {
-      found.delete(record.path)
-      continue
-    }
-    at += record.oldBytes
-    if (at > undo.length) break
-    const { path, position, oldSize } = record
-    const writes = found.get(path) ?? []
-    writes.push({ position, oldSize, old: undo.subarray(start, at) })
-    found.set(path, writes)
+    if (record.kind === 'write') {
+      at += record.oldBytes
+      if (at > undo.length) break
+      add(contents, record, undo.subarray(start, at))
+    } else if (record.kind === 'sync') contents.delete(record.path)
+    else names.push(record)
   }
-  return found
+  return { contents, names }
+}
+
+function add(
+  contents: Map<string, Unflushed[]>,
+  { path, position, oldSize }: ContentRecord & { kind: 'write' },
+  old: Buffer,
+): void {
+  const writes = contents.get(path) ?? []
+  writes.push({ position, oldSize, old })
+  contents.set(path, writes)
 }
 
 function takeBack(now: Buffer, writes: readonly Unflushed[]): Buffer {

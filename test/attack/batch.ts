@@ -49,3 +49,10 @@ function sealed(content: Buffer, attributes: number): Buffer {
     .raw(body)
     .done()
 }
+
+/** A batch with the checksum of what is in it now. */
+export function sealAgain(batch: Buffer): Buffer {
+  const bytes = Buffer.from(batch)
+  bytes.writeInt32BE(crc32c(bytes.subarray(21)), 17)
+  return bytes
+}

@@ -18,12 +18,32 @@ export const PROMISED = {
   leftMb: 256,
 } as const
 
+/** The topic of honest work: one partition. */
+export const HONEST = 'honest'
 const PING_EVERY_MS = 20
 const PRODUCE_EVERY_MS = 100
 const MEMORY_EVERY_MS = 50
 /** After an attack memory must have come back by then. */
 const BACK_MS_MAX = 20_000
 const ATTACKER = fileURLToPath(new URL('attacker.ts', import.meta.url))
+
+/** Something that lasts until it is ended, and at most so many ms. */
+class Lasting {
+  isOver = false
+  readonly over: Promise<void>
+  end: () => void = () => {}
+
+  constructor(msMax: number) {
+    this.over = new Promise(resolve => {
+      const timer = setTimeout(() => this.end(), msMax)
+      this.end = () => {
+        clearTimeout(timer)
+        this.isOver = true
+        resolve()
+      }
+    })
+  }
+}
 
 export interface Measured {
   readonly pings: number
@@ -46,20 +66,26 @@ export async function measure(
 ): Promise<Measured> {
   const broker = await BrokerProcess.start(options)
   try {
-    return await underAttack(broker, name, ms)
+    await prepare(broker)
+    const args = [ATTACKER, String(broker.port), String(ms), name]
+    return await underAttack(broker, args, ms)
   } finally {
     await broker.remove()
   }
 }
 
-async function prepare(broker: BrokerProcess): Promise<void> {
-  const peer = (await Peer.connect(broker.port)).read()
-  const requests = [
+function prepare(broker: BrokerProcess): Promise<void> {
+  return sendAll(broker, [
     createTopic(TOPIC, PARTITIONS),
     createTopic(COMPACTED, 20, [['cleanup.policy', 'compact']]),
-    createTopic('honest', 1),
+    createTopic(HONEST, 1),
     ...Array.from({ length: 20 }, (_, i) => createTopic(`many-${i}`, 100)),
-  ]
+  ])
+}
+
+/** Sends requests one after the other, each when the one before it is answered. */
+export async function sendAll(broker: BrokerProcess, requests: readonly Buffer[]): Promise<void> {
+  const peer = (await Peer.connect(broker.port)).read()
   for (const [i, request] of requests.entries()) {
     await peer.send(request)
     await peer.until(i + 1)
@@ -67,30 +93,35 @@ async function prepare(broker: BrokerProcess): Promise<void> {
   peer.close()
 }
 
-async function underAttack(broker: BrokerProcess, name: string, ms: number): Promise<Measured> {
-  await prepare(broker)
+/**
+ * What others see of a broker while a process attacks it, which prints a line when it begins; until that has ended, and no
+ * longer than so many ms.
+ */
+export async function underAttack(
+  broker: BrokerProcess,
+  attacker: readonly string[],
+  msMax: number,
+): Promise<Measured> {
   const problems: string[] = []
   const pinger = (await Peer.connect(broker.port)).read()
   const producer = (await Peer.connect(broker.port)).read()
   const mb = () => (broker.hasEnded ? 0 : broker.residentKb / 1024)
-  await ping(pinger, 500)
+  await ping(pinger, new Lasting(500))
   const idleMb = mb()
   const memory = { peak: idleMb }
   const watch = setInterval(() => {
     memory.peak = Math.max(memory.peak, mb())
   }, MEMORY_EVERY_MS)
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', ATTACKER, String(broker.port), String(ms), name],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
+  const child = spawn(process.execPath, ['--import', 'tsx', ...attacker], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const ended = once(child, 'exit')
+  const attack = new Lasting(msMax)
+  ended.then(() => attack.end())
   try {
     await once(child.stdout, 'data')
-    const work = produceHonestly(producer, ms)
-    const times = await ping(pinger, ms)
+    const work = produceHonestly(producer, attack)
+    const times = await ping(pinger, attack)
     const produced = await work
     await ended
     clearInterval(watch)
@@ -149,15 +180,14 @@ async function settled(mb: () => number, idle: number): Promise<number> {
 }
 
 /** Asks for the versions every 20 ms, and says how long each answer took; one that does not come counts until the end. */
-async function ping(peer: Peer, ms: number): Promise<number[]> {
+async function ping(peer: Peer, during: Lasting): Promise<number[]> {
   const request = frame(18, 0, new Bytes(), false)
   const times: number[] = []
-  const end = performance.now() + ms
-  while (performance.now() < end && !peer.isClosed) {
+  while (!during.isOver && !peer.isClosed) {
     const sent = performance.now()
     const answers = peer.answers + 1
     peer.push(request)
-    await Promise.race([peer.until(answers), sleep(Math.max(1_000, end - sent))])
+    await Promise.race([peer.until(answers), during.over.then(() => sleep(1_000))])
     const took = performance.now() - sent
     times.push(took)
     if (peer.answers < answers) break
@@ -167,17 +197,16 @@ async function ping(peer: Peer, ms: number): Promise<number[]> {
 }
 
 /** Where an answer to Produce 3 has the error of its first partition, for this topic's name. */
-const ERROR_AT = 4 + 4 + 2 + 'honest'.length + 4 + 4
+const ERROR_AT = 4 + 4 + 2 + HONEST.length + 4 + 4
 
 /** Honest work: produces a record every 100 ms. @returns how many were acknowledged */
-async function produceHonestly(peer: Peer, ms: number): Promise<number> {
-  const request = produce('honest', [batchOf(Buffer.from('honest'))])
-  const end = performance.now() + ms
+async function produceHonestly(peer: Peer, during: Lasting): Promise<number> {
+  const request = produce(HONEST, [batchOf(Buffer.from('honest'))])
   let acknowledged = 0
-  while (performance.now() < end && !peer.isClosed) {
+  while (!during.isOver && !peer.isClosed) {
     const answers = peer.answers + 1
     peer.push(request)
-    await Promise.race([peer.until(answers), sleep(Math.max(0, end - performance.now()))])
+    await Promise.race([peer.until(answers), during.over])
     if (peer.answers === answers && peer.lastAnswer.readInt16BE(ERROR_AT) === 0) acknowledged++
     await sleep(PRODUCE_EVERY_MS)
   }

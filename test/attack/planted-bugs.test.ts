@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { buildCopy, type Edit } from '../lib/build-copy.ts'
 import { attacks } from './attacks.ts'
 import { measure } from './measure.ts'
+import { runMutations } from './mutations.ts'
 
 interface Bug {
   readonly edits: readonly Edit[]
@@ -62,6 +63,7 @@ const BUGS: Record<string, Bug> = {
   },
 }
 const MS = 3_000
+const MUTATED = 5_000
 
 const test = suite('attacks find what they are for')
 
@@ -77,5 +79,17 @@ for (const [name, { edits, attack, ms, finds }] of Object.entries(BUGS)) {
     }
   })
 }
+
+test('mutated requests find a decoder that fails in a way that nobody expects', async () => {
+  const from = "return fail(field, start, 'varint over 32 bits')"
+  const edit = { file: 'src/protocol/reader.ts', from, to: "throw new RangeError('varint')" }
+  const root = buildCopy(['build:esm'], [edit])
+  try {
+    const problems = await runMutations({ requests: MUTATED, seed: 1, root })
+    assert.match(problems.join('\n'), /RangeError: varint/)
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+})
 
 test.run()

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from '../../src/client/client.ts'
+import { Recorder } from '../attack/recorder.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** A broker that is not ready by then has failed. */
@@ -13,6 +14,9 @@ const READY_MS_MAX = 30_000
 const STOP_MS_MAX = 10_000
 /** Clock ticks a second in /proc. */
 const TICKS = 100
+
+/** A file that what clients send is written to, for test/attack/mutations.ts. */
+const TRAFFIC = process.env.TRAFFIC
 
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
@@ -82,6 +86,10 @@ export class BrokerProcess implements AsyncDisposable {
     const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'odradek-process-'))
     const standard = ['listeners=PLAINTEXT://127.0.0.1:0', `log.dirs=${dir}`]
     const overrides = [...standard, ...(options.overrides ?? [])]
+    const recorder = TRAFFIC === undefined ? null : await Recorder.start(TRAFFIC)
+    if (recorder !== null) {
+      overrides.push(`advertised.listeners=PLAINTEXT://127.0.0.1:${recorder.port}`)
+    }
     const [program, ...args] = brokerCommand({ ...options, overrides })
     const started = performance.now()
     const child = spawn(program!, args, {
@@ -93,7 +101,11 @@ export class BrokerProcess implements AsyncDisposable {
     child.once('exit', () => running.delete(child))
     options.onSpawn?.(child)
     const output = { text: '' }
-    const port = await ready(child, output)
+    let port = await ready(child, output)
+    if (recorder !== null) {
+      recorder.forwardTo(port)
+      port = recorder.port
+    }
     return new BrokerProcess(child, dir, port, performance.now() - started, output)
   }
 

@@ -1,4 +1,5 @@
 import type { Bench } from './harness.ts'
+import { commands } from './macro/commands.ts'
 import { compaction } from './macro/compaction.ts'
 import { connections } from './macro/connections.ts'
 import { fetch } from './macro/fetch.ts'
@@ -20,4 +21,5 @@ export const benches: Readonly<Record<string, Bench>> = {
   compaction,
   partitions,
   connections,
+  commands,
 }

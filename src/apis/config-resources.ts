@@ -12,6 +12,7 @@ import { validateDynamicConfigs, validateTopicConfigs } from '../configs/values.
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Topic } from '../topics/registry.ts'
+import { TaskPoolFull } from '../topics/task-pool.ts'
 import type { RequestContext } from './handler.ts'
 import { checkTopicName, duplicatesOf, outcomeOf } from './topic-checks.ts'
 
@@ -164,10 +165,15 @@ async function alterClientMetrics(
   const values = checked(broker.clientMetrics.current(subscription) ?? {})
   // On a thread of their own: hostile ones take long to compile.
   for (const pattern of matchPatterns(values)) {
-    const problem = await broker.tasks.run('checkPattern', { pattern })
+    const problem = await broker.tasks.run('checkPattern', { pattern }).catch(tooMany)
     if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
   }
   if (!validateOnly) await broker.clientMetrics.change(subscription, checked)
+}
+
+function tooMany(error: unknown): never {
+  if (!(error instanceof TaskPoolFull)) throw error
+  throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, 'Too many patterns are being checked.')
 }
 
 function newTopicConfigs(current: ConfigValues, change: Change, broker: Broker): ConfigValues {

@@ -172,7 +172,11 @@ export class Cleaner {
     try {
       const isBehind = candidate.dirtyBytes > BEHIND_BYTES
       const flushRest = isBehind ? BEHIND_FLUSH_REST : FLUSH_REST
-      this.#tasks ??= new TaskPool({ threadsMax: THREADS_MAX, closeMs: CLOSE_MS })
+      this.#tasks ??= new TaskPool({
+        threadsMax: THREADS_MAX,
+        jobMsMax: Number.POSITIVE_INFINITY,
+        closeMs: CLOSE_MS,
+      })
       const result = await this.#tasks
         .run('compact', { plan, bytesPerSecond, flushRest, port }, [port])
         .catch(error => (swapping.isOutdated ? null : swapping.failed(error)))

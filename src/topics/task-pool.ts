@@ -11,19 +11,29 @@ export interface TaskPoolOptions {
   readonly jobsMax?: number
   /** ms after which a thread without work ends. */
   readonly idleMs?: number
+  /** ms from the asking after which a job is given up, with its thread; Infinity: no bound. */
+  readonly jobMsMax?: number
   /** ms that `close` gives the running jobs. */
   readonly closeMs?: number
 }
 
 /** More jobs are under way than the pool takes: try again later. */
 export class TaskPoolFull extends Error {
-  override readonly name = 'TaskPoolFull'
+  override readonly name: string = 'TaskPoolFull'
+}
+
+/** The job was not done in time, and may be asked for again. */
+export class TaskTimedOut extends TaskPoolFull {
+  override readonly name: string = 'TaskTimedOut'
 }
 
 /** The pool is closed, or was while the job waited or ran. */
 export class TaskPoolClosed extends Error {
   override readonly name = 'TaskPoolClosed'
 }
+
+/** Searches of the largest logs take seconds. */
+const JOB_MS_MAX = 30_000
 
 /** What can be given to a thread instead of being cloned. */
 type Transferable = MessagePort | ArrayBuffer
@@ -35,12 +45,14 @@ type Transferable = MessagePort | ArrayBuffer
 export class TaskPool {
   readonly #pool: Piscina
   readonly #jobsMax: number
+  readonly #jobMsMax: number
   readonly #closeMs: number
   readonly #running = new Set<Promise<unknown>>()
   #closing: Promise<void> | null = null
 
   constructor(options: TaskPoolOptions = {}) {
     this.#jobsMax = options.jobsMax ?? 256
+    this.#jobMsMax = options.jobMsMax ?? JOB_MS_MAX
     this.#closeMs = options.closeMs ?? 2_000
     this.#pool = new Piscina({
       ...workerFile('task'),
@@ -57,7 +69,7 @@ export class TaskPool {
 
   /**
    * Runs one job. What is to be transferred is the thread's from then on. Its error comes with its message; its class is lost between the threads.
-   * @throws TaskPoolFull, TaskPoolClosed
+   * @throws TaskPoolFull, TaskTimedOut, TaskPoolClosed
    */
   async run<Name extends TaskName>(
     name: Name,
@@ -68,16 +80,26 @@ export class TaskPool {
     if (this.#running.size >= this.#jobsMax) {
       throw new TaskPoolFull(`${this.#jobsMax} jobs are under way`)
     }
-    const job = this.#pool.run({ name, input }, { transferList: [...transfer] })
+    const late = new AbortController()
+    const timer = this.#abortLater(late)
+    const how = { transferList: [...transfer], signal: late.signal }
+    const job = this.#pool.run({ name, input }, how)
     this.#running.add(job)
     try {
       return await job
     } catch (error) {
+      if (late.signal.aborted) throw new TaskTimedOut(`${name} took over ${this.#jobMsMax} ms`)
       if (this.#closing === null) throw error
       throw new TaskPoolClosed('the task pool was closed', { cause: error })
     } finally {
+      clearTimeout(timer)
       this.#running.delete(job)
     }
+  }
+
+  #abortLater(late: AbortController): NodeJS.Timeout | undefined {
+    if (this.#jobMsMax === Number.POSITIVE_INFINITY) return undefined
+    return setTimeout(() => late.abort(), this.#jobMsMax).unref()
   }
 
   /** Lets the jobs under way finish for `closeMs`, then ends the threads. */

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { realFileSystem } from '../../src/storage/fs.ts'
 import { Segment } from '../../src/storage/segment.ts'
-import { TaskPool, TaskPoolClosed, TaskPoolFull } from '../../src/topics/task-pool.ts'
+import { TaskPool, TaskPoolClosed, TaskPoolFull, TaskTimedOut } from '../../src/topics/task-pool.ts'
 import { workerFile } from '../../src/topics/worker-file.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'odradek-task-pool-'))
@@ -68,6 +68,16 @@ test('more jobs than the bound are refused at once, those taken are all answered
   const error = await pool.run('findMaxTimestamp', input).catch((error: unknown) => error)
   assert.instance(error, TaskPoolFull)
   for (const found of await Promise.all(jobs)) assert.is(found?.offset, 1)
+  assert.ok(await pool.run('findMaxTimestamp', input))
+})
+
+test('a job that takes too long is given up with its thread, and the next one works', async () => {
+  const pool = open({ jobMsMax: 4_000 })
+  const segments = Array.from({ length: 1_000_000 }, () => input.segments[0]!)
+  const long = pool.run('findByTimestamp', { ...input, segments, target: 301 })
+  const error = await long.catch((error: unknown) => error)
+  assert.instance(error, TaskTimedOut)
+  assert.instance(error, TaskPoolFull)
   assert.ok(await pool.run('findMaxTimestamp', input))
 })
 

@@ -5,7 +5,7 @@ import { Checkpointer } from './checkpointer.ts'
 import { CommandRunner, type CommandTable, type Steps } from './command-runner.ts'
 import type { Commands, LogView, PartitionToOpen } from './commands.ts'
 import { CompletionWriter } from './completion-writer.ts'
-import { clearWay, removeLeftovers, removePartitions, sweep } from './folders.ts'
+import { removeLeftovers, removePartitions, sweep } from './folders.ts'
 import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
 import { Journal, journalPath } from './journal.ts'
@@ -13,9 +13,8 @@ import { keyOf } from './journalled.ts'
 import { type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
 import { logCommands, viewOf } from './log-commands.ts'
 import { OpenFiles } from './open-files.ts'
-import { isOfOtherTopic } from './partition-metadata.ts'
+import { openPartition } from './open-partition.ts'
 import { boundProducers } from './producer-bounds.ts'
-import { recover } from './recovery.ts'
 import { removalCommands } from './removal-commands.ts'
 import { isDiskFull, Reserve, withReserve } from './reserve.ts'
 import { addUnreplayed, keepEntriesOf } from './unreplayed.ts'
@@ -432,24 +431,10 @@ export class PartitionStore {
     const { handle, partition } = p
     const key = keyOf(p.topicId, p.partition)
     const safe = this.#left.safePoints.get(key) ?? NOWHERE
-    const journal = this.#left.journalled.of(key)
     const dir = join(dataDir, p.name)
     try {
-      const isKnown = this.#left.safePoints.has(key) || journal.length > 0
-      if (!recovering || (!isKnown && isOfOtherTopic(files, dir, p.topicId))) {
-        const { journalled } = this.#left
-        const cleared = clearWay(files, dir, { deleted, journalled })
-        if (cleared !== null) this.#notes.push(cleared)
-      }
-      const { log, notes, isNew } = recover(files, {
-        ...{ ...safe, isStartKnown: this.#left.isComplete, dir },
-        topicId: p.topicId,
-        name: p.name,
-        config: p.config,
-        clean: clean || !recovering,
-        journal,
-      })
-      this.#notes.push(...notes)
+      const known = { left: this.#left, deleted, clean, notes: this.#notes }
+      const { log, isNew } = openPartition(files, dataDir, p, recovering, known)
       const topicId = Buffer.from(p.topicId, 'base64url')
       const owned: OwnedLog = { log, key, handle, partition, topicId, groupBytes: 0 }
       this.#logs.set(handle, owned)
@@ -462,6 +447,7 @@ export class PartitionStore {
       return viewOf(handle, log)
     } catch (error) {
       const offline = error instanceof Error ? error.message : String(error)
+      const journal = this.#left.journalled.of(key)
       addUnreplayed(files, dir, journal)
       if (journal.length > 0) this.#notes.push(`${dir}: ${journal.length} journal entries are kept`)
       this.#unopened.set(handle, { key, dir, safe })

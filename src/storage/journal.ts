@@ -23,7 +23,7 @@ import { salvage } from './salvage.ts'
  */
 export const GROUP_ALIGN = 512
 export const GROUP_HEADER_BYTES = 64
-const MAGIC = 0x4a47444f // "ODGJ"
+export const GROUP_MAGIC = 0x4a47444f // "ODGJ"
 const CRC_AT = 4
 const SALT_AT = 40
 const SALT_BYTES = 8
@@ -51,7 +51,7 @@ export class Journal {
   constructor(files: FileSystem, dir: string, fileBytes: number, incarnation: number) {
     this.#files = files
     this.#fileBytes = fileBytes
-    this.#header.writeUInt32LE(MAGIC, 0)
+    this.#header.writeUInt32LE(GROUP_MAGIC, 0)
     this.#header.writeDoubleLE(incarnation, 16)
     randomBytes(SALT_BYTES).copy(this.#header, SALT_AT)
     files.mkdir(dir)
@@ -165,7 +165,7 @@ export class Journal {
   }
 }
 
-function groupBytes(entryBytes: number): number {
+export function groupBytes(entryBytes: number): number {
   return (GROUP_HEADER_BYTES + entryBytes + GROUP_ALIGN - 1) & -GROUP_ALIGN
 }
 
@@ -175,7 +175,7 @@ export class CorruptJournal extends Error {
 }
 
 /** A group of a journal file; of one that is damaged, what is left of it. */
-interface Group {
+export interface Group {
   readonly incarnation: number
   readonly salt: bigint
   readonly sequence: number
@@ -190,8 +190,9 @@ function readGroup(file: Buffer, at: number): Group | null {
   return read?.isWhole ? read.group : null
 }
 
-function readAnyGroup(file: Buffer, at: number): { group: Group; isWhole: boolean } | null {
-  if (at + GROUP_HEADER_BYTES > file.length || file.readUInt32LE(at) !== MAGIC) return null
+/** `isWhole`: it matches its checksum. */
+export function readAnyGroup(file: Buffer, at: number): { group: Group; isWhole: boolean } | null {
+  if (at + GROUP_HEADER_BYTES > file.length || file.readUInt32LE(at) !== GROUP_MAGIC) return null
   const bytes = file.readUInt32LE(at + 8)
   const entryBytes = file.readUInt32LE(at + 12)
   if (bytes !== groupBytes(entryBytes) || at + bytes > file.length) return null
@@ -247,7 +248,7 @@ function leadingGroups(file: Buffer): { groups: Group[]; end: number } {
 function groupsBehind(file: Buffer, from: number): Group[] {
   const groups: Group[] = []
   for (let at = from; at + GROUP_HEADER_BYTES <= file.length; at += GROUP_ALIGN) {
-    const group = file.readUInt32LE(at) === MAGIC ? readGroup(file, at) : null
+    const group = file.readUInt32LE(at) === GROUP_MAGIC ? readGroup(file, at) : null
     if (group !== null) groups.push(group)
   }
   return groups

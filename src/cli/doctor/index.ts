@@ -17,6 +17,7 @@ import {
   warn,
 } from '../cluster/health.ts'
 import { diskFinding, limitFinding, logDirsOf } from './disk.ts'
+import type { FolderFlags } from './folder.ts'
 import { isHere, isLoopback, type Probe, probe } from './probe.ts'
 
 /** A clock that is off by less is good enough for retention and for searches by time. */
@@ -29,17 +30,31 @@ const MAX_TIMESTAMP_VERSION = 7
 export function define(doctor: Command): void {
   const command = withCluster(doctor)
     .option('--json', 'print JSON')
+    .option('--data <dir>', 'look at a data folder instead, of which no broker is running')
     .addHelpText(
       'after',
       `
 Looks at: names and connections, the addresses that brokers tell clients, partitions, disks, open files (of brokers on this
-machine), and whether records are ahead of the clock of this machine. Changes nothing. Ends with 1 if something is not well.`,
+machine), and whether records are ahead of the clock of this machine. Changes nothing. Ends with 1 if something is not well.
+
+With --data it looks at every file of a data folder instead, reads all records, and says what is damaged, which records are
+lost, and what a start would do. Changes nothing.`,
     )
     .action(examine)
-  examples(command, 'odradek doctor -b broker.example.com:9092', 'odradek doctor --json')
+  examples(
+    command,
+    'odradek doctor -b broker.example.com:9092',
+    'odradek doctor --json',
+    'odradek doctor --data /var/lib/odradek',
+  )
 }
 
-async function examine(flags: ClusterFlags): Promise<void> {
+async function examine(flags: ClusterFlags & FolderFlags): Promise<void> {
+  if (flags.data !== undefined) {
+    const { examineFolder } = await import('./folder.ts')
+    await examineFolder(flags.data, flags)
+    return
+  }
   const findings: Finding[] = []
   const reached: Address[] = []
   let bootstrapIsLocal = true

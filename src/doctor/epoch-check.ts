@@ -23,7 +23,6 @@ export class EpochCheck {
   #at = -1
   #before: { base: number; position: number; epoch: number; rose: boolean } | null = null
   #newest = -1
-  #batches = 0
   /** Epochs in the order of the batches, each once as long as it lasts. */
   #isRising = true
   #last = -1
@@ -36,12 +35,11 @@ export class EpochCheck {
 
   /** Whether the batches alone make sense, and it is the file that does not fit them. */
   get isFileWrong(): boolean {
-    return this.#isRising && this.wrong.length > 1 && this.#batches > 2
+    return this.#isRising && this.wrong.length > 0
   }
 
   visit(base: number, { position, bytes, baseOffset }: WalkedBatch): void {
     const epoch = batch.leaderEpoch(bytes)
-    this.#batches++
     if (epoch < this.#last || epoch > this.#max) this.#isRising = false
     this.#last = epoch
     while ((this.#entries[this.#at + 1]?.startOffset ?? Infinity) <= baseOffset) this.#at++
@@ -77,6 +75,7 @@ export class EpochCheck {
   }
 
   #note(base: number, position: number, epoch: number, expected: number): void {
-    if (this.wrong.length < WRONG_MAX) this.wrong.push({ base, position, epoch, expected })
+    if (epoch !== expected && this.wrong.length < WRONG_MAX)
+      this.wrong.push({ base, position, epoch, expected })
   }
 }

@@ -5,6 +5,7 @@ import {
   ENTRY_KIND,
   ENTRY_LAST_DELTA,
   ENTRY_PAYLOAD,
+  ENTRY_SEGMENT_F64,
   KIND_APPEND,
 } from '../shared/entry.ts'
 import type { FileSystem } from '../storage/fs.ts'
@@ -41,6 +42,8 @@ export interface Survey {
 export interface JournalBatch {
   readonly baseOffset: number
   readonly endOffset: number
+  /** Of the segment that it was written to. */
+  readonly segmentBase: number
   readonly bytes: Buffer
 }
 
@@ -95,7 +98,8 @@ export function batchesOf(journal: readonly Buffer[]): JournalBatch[] {
     const baseOffset = baseOffsetOf(entry)
     if (entry.readUInt32LE(ENTRY_KIND * 4) !== KIND_APPEND || !isBatchOf(bytes, baseOffset))
       continue
-    found.set(baseOffset, { baseOffset, endOffset: endOfEntry(entry), bytes })
+    const segmentBase = entry.readDoubleLE(ENTRY_SEGMENT_F64 * 8)
+    found.set(baseOffset, { baseOffset, endOffset: endOfEntry(entry), segmentBase, bytes })
   }
   return [...found.values()].sort((a, b) => a.baseOffset - b.baseOffset)
 }

@@ -50,6 +50,8 @@ export function mendLog(files: OverlayFs, log: LogToMend): void {
   const unreplayed = unreplayedOf(files, dir)
   if (unreplayed.problem !== null) files.unlink(join(dir, UNREPLAYED))
   const journal = [...unreplayed.entries, ...log.journal]
+  const batches = batchesOf(journal)
+  beginMissing(files, dir, batches, cleaned)
   const { file, entries } = epochsOf(files, dir)
   const epochs = new EpochCheck(entries, log.epochMax)
   const indexes = new IndexChecks(files, dir)
@@ -59,7 +61,6 @@ export function mendLog(files: OverlayFs, log: LogToMend): void {
   })
   if (file === 'damaged' || epochs.isFileWrong) files.unlink(join(dir, EPOCHS))
   else for (const one of epochs.wrong) patchEpoch(files, dir, one)
-  const batches = batchesOf(journal)
   for (const segment of survey.segments) {
     patch(files, segment)
     const whole = rewrite(files, segment, batches, survey.durableEnd)
@@ -79,6 +80,21 @@ export function mendLog(files: OverlayFs, log: LogToMend): void {
   }
   indexes.mend()
   for (const name of badSnapshotsIn(files, dir)) files.unlink(join(dir, name))
+}
+
+/** Segments that are not there, and of which the journal has batches. Those that stand for others in a cleaned one are no more. */
+function beginMissing(
+  files: OverlayFs,
+  dir: string,
+  batches: readonly JournalBatch[],
+  cleaned: Readonly<Record<number, number>>,
+): void {
+  for (const { segmentBase } of batches) {
+    const bases = segmentsIn(files, dir)
+    const owner = bases.findLast(base => base <= segmentBase)
+    if (owner === undefined || owner === segmentBase) continue
+    if (cleaned[owner] === undefined || owner === bases.at(-1)) create(files, dir, segmentBase)
+  }
 }
 
 /** What is missing at the beginning is an empty segment, and so is what follows a last one with gaps. */

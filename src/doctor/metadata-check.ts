@@ -10,6 +10,7 @@ import {
 } from '../metadata/log-file.ts'
 import { type FileSystem, readFile, replaceFiles } from '../storage/fs.ts'
 import { OverlayFs } from '../storage/overlay-fs.ts'
+import { PRODUCER_ID_BLOCK, PRODUCER_IDS } from '../topics/producer-ids.ts'
 import type { Findings, Mend } from './finding.ts'
 import { wholeTransactions } from './metadata-lines.ts'
 
@@ -73,17 +74,39 @@ function checkBothDamaged(files: FileSystem, dir: string, findings: Findings): v
     findings.add({ verdict: 'lost', ...about, problem, repair })
     return
   }
-  const { transactions, missing } = found
-  const mend = { key: ABOUT, apply: (to: OverlayFs) => writeAnew(to, dir, transactions) }
-  if (missing.length === 0) {
+  const { transactions, missing, isEndKnown } = found
+  const isWhole = missing.length === 0 && isEndKnown
+  const written = isWhole ? transactions : [...transactions, countedOn(transactions)]
+  const mend = { key: ABOUT, apply: (to: OverlayFs) => writeAnew(to, dir, written) }
+  if (isWhole) {
     const repair = 'both are written anew; together they have everything'
     findings.add({ verdict: 'damaged', ...about, problem, repair }, mend)
     return
   }
-  const lost = `${problem}; what revisions ${missing.join(', ')} have changed is in neither`
+  const ranges = missing.map(({ from, to }) => `${from} to ${to}`)
+  if (!isEndKnown) ranges.push(`${transactions.at(-1)!.revision + 1} and later`)
+  const lost = `${problem}; what revisions ${ranges.join(', ')} have changed is in neither`
   const repair =
     'both are written anew without it: a topic that was made by it is set aside as a stray, one that was deleted is there again, configs are as before'
   findings.add({ verdict: 'lost', ...about, problem: lost, repair }, mend)
+}
+
+/** Starts and blocks of producer ids that what is lost may have counted: far more than that, and none is ever given out twice. */
+const SKIPPED = 1_000
+const isCounter = (key: string): boolean =>
+  key === PRODUCER_IDS || /^brokers\/\d+\/epoch$/.test(key)
+
+/** One more transaction, which counts on what must never be given out again. */
+function countedOn(transactions: readonly Transaction[]): Transaction {
+  const counters = new Map<string, number>()
+  for (const { key, value } of transactions.flatMap(({ changes }) => changes)) {
+    if (isCounter(key)) counters.set(key, value as number)
+  }
+  const changes = [...counters].map(([key, value]) => ({
+    key,
+    value: value + SKIPPED * (key === PRODUCER_IDS ? PRODUCER_ID_BLOCK : 1),
+  }))
+  return { revision: transactions.at(-1)!.revision + 1, changes }
 }
 
 function writeAnew(files: OverlayFs, dir: string, transactions: readonly Transaction[]): void {

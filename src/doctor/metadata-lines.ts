@@ -2,16 +2,16 @@ import { join } from 'node:path'
 import { COPIES } from '../metadata/copies.ts'
 import { headerOf, parseLine, type Transaction } from '../metadata/log-file.ts'
 import { type FileSystem, readFile } from '../storage/fs.ts'
+import type { OffsetRange } from './finding.ts'
 
 const NEWLINE = 0x0a
-
-/** Not every revision is named. */
-const NAMED_MAX = 20
 
 /** The transactions that are whole in either copy, by revision; `missing`: revisions that are in neither. */
 export interface WholeTransactions {
   readonly transactions: Transaction[]
-  readonly missing: string[]
+  readonly missing: OffsetRange[]
+  /** Nothing may have followed that is in neither. */
+  readonly isEndKnown: boolean
 }
 
 /**
@@ -19,9 +19,10 @@ export interface WholeTransactions {
  * then nothing says what is missing.
  */
 export function wholeTransactions(files: FileSystem, dir: string): WholeTransactions | null {
-  const lines = COPIES.map(name => join(dir, name))
+  const copies = COPIES.map(name => join(dir, name))
     .filter(path => files.exists(path))
-    .flatMap(path => wholeLines(readFile(files, path)))
+    .map(path => wholeLines(readFile(files, path)))
+  const lines = copies.flatMap(copy => copy.lines)
   const headers = lines.map(headerOf).filter(header => header !== null)
   const header = headers.sort((a, b) => b.revision - a.revision)[0]
   if (header === undefined) return null
@@ -36,25 +37,34 @@ export function wholeTransactions(files: FileSystem, dir: string): WholeTransact
   }
   if (ofSnapshot.size < header.lines || found.size === 0) return null
   const transactions = [...found.values()].sort((a, b) => a.revision - b.revision)
-  return { transactions, missing: missingIn(transactions, header.revision) }
+  const { revision } = transactions.at(-1)!
+  const isEndKnown = copies.some(
+    copy => copy.isEndWhole && revisionsOf(copy.lines.at(-1)).includes(revision),
+  )
+  return { transactions, missing: missingIn(transactions, header.revision), isEndKnown }
 }
 
 /** Behind the snapshot, revisions follow each other; in it, those are left out that nothing is left of. */
-function missingIn(transactions: readonly Transaction[], snapshot: number): string[] {
-  const missing: string[] = []
+function missingIn(transactions: readonly Transaction[], snapshot: number): OffsetRange[] {
+  const missing: OffsetRange[] = []
   let last = snapshot
   for (const { revision } of transactions.filter(one => one.revision > snapshot)) {
-    if (revision > last + 1 && missing.length < NAMED_MAX)
-      missing.push(`${last + 1} to ${revision - 1}`)
+    if (revision > last + 1) missing.push({ from: last + 1, to: revision - 1 })
     last = revision
   }
   return missing
 }
 
-function wholeLines(bytes: Buffer): unknown[] {
+const revisionsOf = (line: unknown): number[] =>
+  headerOf(line) === null ? (line as Transaction[]).map(({ revision }) => revision) : []
+
+/** `isEndWhole`: behind the last one there is nothing, or what was never flushed. */
+function wholeLines(bytes: Buffer): { lines: unknown[]; isEndWhole: boolean } {
   const lines: unknown[] = []
+  let isEndWhole = true
   for (let at = 0; at < bytes.length; ) {
     const parsed = parseLine(bytes, at)
+    isEndWhole = parsed.kind !== 'damaged'
     if (parsed.kind === 'line') {
       lines.push(parsed.content)
       at = parsed.end
@@ -63,5 +73,5 @@ function wholeLines(bytes: Buffer): unknown[] {
     const newline = bytes.indexOf(NEWLINE, at)
     at = newline === -1 ? bytes.length : newline + 1
   }
-  return lines
+  return { lines, isEndWhole }
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { listOffsetsApi } from '../../protocol/messages/02-list-offsets.ts'
 import { metadataApi } from '../../protocol/messages/03-metadata.ts'
 import { type BrokerMetadata, Cluster, type TopicMetadata } from '../base/cluster.ts'
-import { CliError, EXIT } from '../base/failure.ts'
+import { CliError, EXIT, usage } from '../base/failure.ts'
 import { listOffsets, MAX_TIMESTAMP } from '../base/offsets.ts'
 import { type Address, type ClusterFlags, examples, withCluster } from '../base/options.ts'
 import { plural, print } from '../base/output.ts'
@@ -31,6 +31,8 @@ export function define(doctor: Command): void {
   const command = withCluster(doctor)
     .option('--json', 'print JSON')
     .option('--data <dir>', 'look at a data folder instead, of which no broker is running')
+    .option('--repair', 'with --data: say what can be mended, and do it once that is confirmed')
+    .option('-y, --yes', 'with --repair: without a question')
     .addHelpText(
       'after',
       `
@@ -38,7 +40,8 @@ Looks at: names and connections, the addresses that brokers tell clients, partit
 machine), and whether records are ahead of the clock of this machine. Changes nothing. Ends with 1 if something is not well.
 
 With --data it looks at every file of a data folder instead, reads all records, and says what is damaged, which records are
-lost, and what a start would do. Changes nothing.`,
+lost, and what a start would do. Changes nothing without --repair. That keeps a copy of every file that it changes in
+DIR/doctor-<time>; the partitions come online again, what is lost stays a gap in their offsets.`,
     )
     .action(examine)
   examples(
@@ -46,15 +49,18 @@ lost, and what a start would do. Changes nothing.`,
     'odradek doctor -b broker.example.com:9092',
     'odradek doctor --json',
     'odradek doctor --data /var/lib/odradek',
+    'odradek doctor --data /var/lib/odradek --repair',
   )
 }
 
 async function examine(flags: ClusterFlags & FolderFlags): Promise<void> {
   if (flags.data !== undefined) {
     const { examineFolder } = await import('./folder.ts')
+    if (flags.yes && !flags.repair) throw usage('--yes is for --repair')
     await examineFolder(flags.data, flags)
     return
   }
+  if (flags.repair || flags.yes) throw usage('--repair is for a data folder: --data <dir>')
   const findings: Finding[] = []
   const reached: Address[] = []
   let bootstrapIsLocal = true

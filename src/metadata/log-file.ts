@@ -68,7 +68,7 @@ function classify(bytes: Buffer, start: number, end: number | null): Parsed {
   return { kind: last && (zeros || !whole) ? 'torn' : 'damaged' }
 }
 
-function parseLine(bytes: Buffer, start: number): Parsed {
+export function parseLine(bytes: Buffer, start: number): Parsed {
   const prefix = bytes.toString('latin1', start, start + PREFIX_BYTES)
   const match = /^([0-9a-f]{8}) ([0-9a-f]{8}) $/.exec(prefix)
   if (match === null) return classify(bytes, start, null)
@@ -81,7 +81,7 @@ function parseLine(bytes: Buffer, start: number): Parsed {
     : classify(bytes, start, end)
 }
 
-function headerOf(content: unknown): Header | null {
+export function headerOf(content: unknown): Header | null {
   const header = content as Partial<Header>
   const ok = header.format === FORMAT && header.version === FORMAT_VERSION
   return ok && Number.isSafeInteger(header.revision) && Number.isSafeInteger(header.lines)

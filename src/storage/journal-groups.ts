@@ -25,7 +25,7 @@ export interface GroupEntries {
 }
 
 /** A group of a journal file; of one that is damaged, what is left of it. */
-interface Group extends GroupEntries {
+export interface Group extends GroupEntries {
   readonly incarnation: number
   readonly salt: bigint
   readonly sequence: number
@@ -42,7 +42,8 @@ function readGroup(file: JournalSource, at: number): Group | null {
   return read?.isWhole ? read.group : null
 }
 
-function readAnyGroup(
+/** `isWhole`: it matches its checksum. */
+export function readAnyGroup(
   file: JournalSource,
   start: number,
 ): { group: Group; isWhole: boolean } | null {
@@ -221,4 +222,12 @@ export function forEachHeader(
     visit(header, at, bytes)
     at += bytes
   }
+}
+
+/** The entries that lie one behind the other in these bytes. */
+export function entriesIn(bytes: Buffer): Buffer[] {
+  const entries: Buffer[] = []
+  const group = { source: new JournalBytes(bytes), at: 0, entryBytes: bytes.length }
+  forEachHeader(group, (_, at, length) => entries.push(bytes.subarray(at, at + length)))
+  return entries
 }

@@ -5,7 +5,7 @@ import { Checkpointer } from './checkpointer.ts'
 import { CommandRunner, type CommandTable, type Steps } from './command-runner.ts'
 import type { Commands, LogView, PartitionToOpen } from './commands.ts'
 import { CompletionWriter } from './completion-writer.ts'
-import { clearWay, removeLeftovers, removePartitions, sweep } from './folders.ts'
+import { removeLeftovers, removePartitions, sweep } from './folders.ts'
 import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
 import { Journal, journalPath } from './journal.ts'
@@ -13,9 +13,8 @@ import { keyOf } from './journalled.ts'
 import { type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
 import { logCommands, viewOf } from './log-commands.ts'
 import { OpenFiles } from './open-files.ts'
-import { isOfOtherTopic } from './partition-metadata.ts'
+import { openPartition } from './open-partition.ts'
 import { boundProducers } from './producer-bounds.ts'
-import { recover } from './recovery.ts'
 import { removalCommands } from './removal-commands.ts'
 import { isDiskFull, Reserve, withReserve } from './reserve.ts'
 import { addUnreplayed, keepEntriesOf } from './unreplayed.ts'
@@ -431,22 +430,12 @@ export class PartitionStore {
     const { dataDir, clean } = this.#o
     const { handle, partition } = p
     const key = keyOf(p.topicId, p.partition)
-    const { safePoints, journalled, isComplete } = this.#left
-    const safe = safePoints.get(key) ?? NOWHERE
+    const safe = this.#left.safePoints.get(key) ?? NOWHERE
     const dir = join(dataDir, p.name)
     try {
-      const isKnown = safePoints.has(key) || journalled.has(key)
-      if (!recovering || (!isKnown && isOfOtherTopic(files, dir, p.topicId))) {
-        const cleared = clearWay(files, dir, { deleted, journalled })
-        if (cleared !== null) this.#notes.push(cleared)
-      }
-      const { topicId: id, name, config } = p
-      const known = { ...safe, isStartKnown: isComplete, clean: clean || !recovering }
-      const { log, notes, isNew } = journalled.with(key, journal =>
-        recover(files, { ...known, dir, topicId: id, name, config, journal }),
-      )
-      this.#notes.push(...notes)
-      const topicId = Buffer.from(id, 'base64url')
+      const known = { left: this.#left, deleted, clean, notes: this.#notes }
+      const { log, isNew } = openPartition(files, dataDir, p, recovering, known)
+      const topicId = Buffer.from(p.topicId, 'base64url')
       const owned: OwnedLog = { log, key, handle, partition, topicId, groupBytes: 0 }
       this.#logs.set(handle, owned)
       if (isNew) this.#openLogs.touch(owned)
@@ -458,10 +447,10 @@ export class PartitionStore {
       return viewOf(handle, log)
     } catch (error) {
       const offline = error instanceof Error ? error.message : String(error)
-      journalled.with(key, entries => {
+      this.#left.journalled.with(key, entries => {
         addUnreplayed(files, dir, entries)
-        if (entries.length > 0)
-          this.#notes.push(`${dir}: ${entries.length} journal entries are kept`)
+        const kept = `${dir}: ${entries.length} journal entries are kept`
+        if (entries.length > 0) this.#notes.push(kept)
       })
       this.#unopened.set(handle, { key, dir, safe })
       return { handle, logStartOffset: 0, nextOffset: 0, segments: [], epochs: [], offline }

@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { crc32c } from '../protocol/crc32c.ts'
 import { type FileSystem, readFile, replaceFile } from './fs.ts'
 import type { OwnedLog } from './group-commit.ts'
-import { forEachHeader, groupsOfRunning } from './journal-groups.ts'
-import { JournalBytes, Window, withJournalFiles } from './journal-source.ts'
+import { entriesIn, groupsOfRunning } from './journal-groups.ts'
+import { Window, withJournalFiles } from './journal-source.ts'
 import { EntryReader, Journalled, JournalledEntry } from './journalled.ts'
 
 /**
@@ -57,11 +57,8 @@ export function readUnreplayed(files: FileSystem, dir: string): JournalledEntry[
   if (content.length < 4 || crc32c(all) !== content.readUInt32LE(0)) {
     throw new Error(`${path} is damaged: it holds acknowledged records`)
   }
-  const entries: JournalledEntry[] = []
   const reader = new EntryReader(files)
-  const group = { source: new JournalBytes(all), at: 0, entryBytes: all.length }
-  forEachHeader(group, (_, at, bytes) => entries.push(new JournalledEntry(reader, all, at, bytes)))
-  return entries
+  return entriesIn(all).map(entry => new JournalledEntry(reader, entry, 0, entry.length))
 }
 
 /** The entries are in the segments, flushed. */

@@ -1,6 +1,5 @@
-import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { realFileSystem, replaceFile } from '../storage/fs.ts'
+import { type FileSystem, readFile, replaceFile } from '../storage/fs.ts'
 
 /** The mark of a clean stop; Kafka's name. */
 export const CLEAN = '.kafka_cleanshutdown'
@@ -13,11 +12,11 @@ export interface Start {
 }
 
 /** What the mark of a clean stop says; null if there is none, undefined members if it says nothing. */
-export function readMarker(dir: string): Partial<Start> | null {
+export function readMarker(files: FileSystem, dir: string): Partial<Start> | null {
   const path = join(dir, CLEAN)
-  if (!fs.existsSync(path)) return null
+  if (!files.exists(path)) return null
   try {
-    return (JSON.parse(fs.readFileSync(path, 'utf8')) ?? {}) as Partial<Start>
+    return (JSON.parse(readFile(files, path).toString('utf8')) ?? {}) as Partial<Start>
   } catch {
     return {}
   }
@@ -30,7 +29,7 @@ export function isSameStart(last: unknown, marker: Partial<Start> | null): boole
   return start.brokerEpoch === marker.brokerEpoch && start.id === marker.id
 }
 
-export function writeMarker(dir: string, start: Start): void {
+export function writeMarker(files: FileSystem, dir: string, start: Start): void {
   const text = `${JSON.stringify({ version: 0, ...start })}\n`
-  replaceFile(realFileSystem, join(dir, CLEAN), Buffer.from(text))
+  replaceFile(files, join(dir, CLEAN), Buffer.from(text))
 }

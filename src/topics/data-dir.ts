@@ -2,7 +2,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { assert } from '../assert.ts'
 import { LocalMetadataStore } from '../metadata/local.ts'
-import { realFileSystem } from '../storage/fs.ts'
+import { type FileSystem, realFileSystem } from '../storage/fs.ts'
 import { CLEAN, isSameStart, readMarker, type Start, writeMarker } from './clean-mark.ts'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
 import {
@@ -20,7 +20,7 @@ import { randomUuid } from './uuid.ts'
 export { DataDirError } from './identity.ts'
 
 /** Key of the metadata: whose folder this is, the second copy of meta.properties. */
-const IDENTITY = 'identity'
+export const IDENTITY = 'identity'
 /** Kafka's metadata log: no other broker has it. */
 const KAFKAS = '__cluster_metadata-0'
 
@@ -39,36 +39,42 @@ export class DataDir {
   readonly isNew: boolean
   /** What was mended at this start, one sentence each. */
   readonly notes: readonly string[]
+  readonly #files: FileSystem
   readonly #nodeId: number
   readonly #lock: FolderLock
   readonly #identity: Identity
   #start: Start | null = null
 
-  /** @throws DataDirError, MetadataCorrupt */
-  constructor(path: string, nodeId: number, clusterId: string | null) {
-    try {
-      fs.mkdirSync(path, { recursive: true })
-    } catch (error) {
-      throw new DataDirError(`The data folder ${path} cannot be made: ${(error as Error).message}`)
-    }
-    this.path = fs.realpathSync(path)
+  /**
+   * @param rehearsal a file system over a folder that is there, for what only looks at what a start would do: the caller has the lock
+   * @throws DataDirError, MetadataCorrupt
+   */
+  constructor(
+    path: string,
+    nodeId: number,
+    clusterId: string | null,
+    rehearsal: FileSystem | null = null,
+  ) {
+    const files = rehearsal ?? realFileSystem
+    this.#files = files
+    this.path = rehearsal === null ? makeFolder(path) : path
     this.#nodeId = nodeId
-    checkNotKafkas(this.path)
-    this.#lock = lock(this.path)
+    checkNotKafkas(files, this.path)
+    this.#lock = rehearsal === null ? lock(this.path) : HELD_BY_CALLER
     try {
       const notes: string[] = []
-      const meta = readMeta(this.path)
+      const meta = readMeta(files, this.path)
       if (meta !== null) this.#hold()
       checkMeta(this.path, meta, nodeId, clusterId)
-      const isHeadless = !hasMetadata(this.path)
-      if (isHeadless) refuseHeadless(this.path, dataIn(this.path))
+      const isHeadless = !hasMetadata(files, this.path)
+      if (isHeadless) refuseHeadless(this.path, dataIn(files, this.path))
       this.isNew = isHeadless && meta === null
-      const marker = readMarker(this.path)
+      const marker = readMarker(files, this.path)
       const isMarked = (store: LocalMetadataStore): boolean =>
         isSameStart(store.peek(this.#startKey), marker)
-      this.store = new LocalMetadataStore(realFileSystem, this.path, isMarked)
+      this.store = new LocalMetadataStore(files, this.path, isMarked)
       try {
-        if (this.store.revision === 0) refuseEmpty(this.path)
+        if (this.store.revision === 0) refuseEmpty(files, this.path)
         this.#identity = this.#identify(meta, clusterId, notes)
         this.clusterId = this.#identity.clusterId
         this.#checkJournals()
@@ -116,7 +122,7 @@ export class DataDir {
     }
     const directoryId = randomUuid()
     const made = copy ?? { clusterId: clusterId ?? randomUuid(), nodeId: this.#nodeId, directoryId }
-    writeMeta(this.path, made)
+    writeMeta(this.#files, this.path, made)
     this.#hold()
     return made
   }
@@ -132,7 +138,7 @@ export class DataDir {
 
   /** Journals that an earlier start had: records may be in them and nowhere else. */
   #checkJournals(): void {
-    const missing = missingJournals(this.path, this.#journals)
+    const missing = missingJournals(this.#files, this.path, this.#journals)
     if (missing.length === 0) return
     throw new DataDirError(
       `The data folder ${this.path} lacks ${someOf(missing)}, which may hold acknowledged records and deletions that are nowhere else: restore it from a copy. To go on without what it held, make empty files in its place.`,
@@ -149,8 +155,8 @@ export class DataDir {
         'the mark of a clean stop is not that of the last start, and proves nothing: all is verified',
       )
     }
-    fs.unlinkSync(join(this.path, CLEAN))
-    realFileSystem.fsyncDir(this.path)
+    this.#files.unlink(join(this.path, CLEAN))
+    this.#files.fsyncDir(this.path)
   }
 
   /**
@@ -195,7 +201,7 @@ export class DataDir {
   /** Everything is flushed and closed: the next start need not verify. */
   markClean(): void {
     assert(this.#start !== null, 'a start came before its clean stop')
-    writeMarker(this.path, this.#start)
+    writeMarker(this.#files, this.path, this.#start)
   }
 
   /** Why the folder may have a second owner all the same; null where the kernel rules that out. */
@@ -217,8 +223,8 @@ function refuseHeadless(dir: string, data: readonly string[]): void {
 }
 
 /** Before the first change of the metadata a start may have made its journals, but no partition. */
-function refuseEmpty(dir: string): void {
-  const partitions = dataIn(dir).filter(name => name !== JOURNALS)
+function refuseEmpty(files: FileSystem, dir: string): void {
+  const partitions = dataIn(files, dir).filter(name => name !== JOURNALS)
   if (partitions.length === 0) return
   throw new DataDirError(
     `The data folder ${dir} holds data (${someOf(partitions)}), but its metadata is empty: restore metadata.log or metadata.2.log from a copy, or use another log.dirs.`,
@@ -226,12 +232,24 @@ function refuseEmpty(dir: string): void {
 }
 
 /** Its partitions would be put aside as strays when topics of their names are made, and Kafka would not find them any more. */
-function checkNotKafkas(dir: string): void {
-  if (!fs.existsSync(join(dir, KAFKAS))) return
+function checkNotKafkas(files: FileSystem, dir: string): void {
+  if (!files.exists(join(dir, KAFKAS))) return
   throw new DataDirError(
     `The data folder ${dir} holds the data of an Apache Kafka broker (${KAFKAS}), which is not read here: use another log.dirs.`,
   )
 }
+
+/** @returns its real path */
+function makeFolder(path: string): string {
+  try {
+    fs.mkdirSync(path, { recursive: true })
+  } catch (error) {
+    throw new DataDirError(`The data folder ${path} cannot be made: ${(error as Error).message}`)
+  }
+  return fs.realpathSync(path)
+}
+
+const HELD_BY_CALLER: FolderLock = { doubt: null, hold: () => {}, release: () => {} }
 
 /** Takes the folder for this broker, or says who has it. */
 function lock(dir: string): FolderLock {

@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { META } from './inventory.ts'
 import { claimFolder, FolderTaken } from './lock-claims.ts'
 
 const LOCK = '.lock'
@@ -81,24 +82,38 @@ export const LOCK_WAYS: readonly LockWay[] = [byLibrary, byProgram]
  * Takes a folder for this broker alone: a lock of the kernel on its file `.lock`, which a death releases, and which
  * other processes see whatever container or mount they look from. The file itself is never removed: a lock on a
  * removed file would keep nobody out. Where the kernel cannot, claims take its place, and `doubt` says what they miss.
+ * @param isQuiet for who only looks at the folder: nothing in it changes. Then a file is locked that is there, and names nobody.
  * @throws FolderTaken, and what the file system throws
  */
-export function lockFolder(dir: string, ways: readonly LockWay[] = LOCK_WAYS): FolderLock {
-  const path = join(dir, LOCK)
-  const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644)
+export function lockFolder(
+  dir: string,
+  ways: readonly LockWay[] = LOCK_WAYS,
+  isQuiet = false,
+): FolderLock {
+  const path = isQuiet ? (heldFile(dir) ?? join(dir, LOCK)) : join(dir, LOCK)
+  const create = isQuiet ? 0 : fs.constants.O_CREAT
+  const fd = fs.openSync(path, fs.constants.O_RDWR | create, 0o644)
   try {
     const outcome = tryAll(ways, fd)
     if (outcome === 'taken') throw new FolderTaken(holderOf(dir, path))
     const giveUp = outcome === 'unable' ? claimFolder(dir) : () => {}
-    fs.ftruncateSync(fd)
-    fs.writeSync(fd, `${process.pid} ${hostname()}\n`, 0)
+    if (!isQuiet) {
+      fs.ftruncateSync(fd)
+      fs.writeSync(fd, `${process.pid} ${hostname()}\n`, 0)
+    }
     heldHere.add(dir)
     const doubt = outcome === 'unable' ? doubtOf(dir) : null
-    return new HeldLock(dir, ways, fd, doubt, giveUp)
+    return new HeldLock(dir, ways, fd, doubt, giveUp, isQuiet)
   } catch (error) {
     fs.closeSync(fd)
     throw error
   }
+}
+
+/** A file of the folder that a live broker has locked; null if there is none. */
+export function heldFile(dir: string): string | null {
+  const paths = [LOCK, META].map(name => join(dir, name))
+  return paths.find(path => fs.existsSync(path)) ?? null
 }
 
 class HeldLock implements FolderLock {
@@ -108,6 +123,7 @@ class HeldLock implements FolderLock {
   readonly #fd: number
   readonly #others: number[] = []
   readonly #giveUp: () => void
+  readonly #isQuiet: boolean
   #isHeld = true
 
   constructor(
@@ -116,8 +132,10 @@ class HeldLock implements FolderLock {
     fd: number,
     doubt: string | null,
     giveUp: () => void,
+    isQuiet: boolean,
   ) {
     this.#dir = dir
+    this.#isQuiet = isQuiet
     this.#ways = ways
     this.#fd = fd
     this.doubt = doubt
@@ -140,7 +158,7 @@ class HeldLock implements FolderLock {
     for (const fd of this.#others) fs.closeSync(fd)
     // Nobody is to be named who has it no more; a failure to say so is no reason to keep it.
     try {
-      fs.ftruncateSync(this.#fd)
+      if (!this.#isQuiet) fs.ftruncateSync(this.#fd)
     } finally {
       fs.closeSync(this.#fd)
     }

@@ -1,6 +1,5 @@
-import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { realFileSystem, replaceFile } from '../storage/fs.ts'
+import { type FileSystem, readFile, replaceFile } from '../storage/fs.ts'
 import { META } from './inventory.ts'
 
 /** The data folder cannot be used: one sentence that says why and what to do. */
@@ -15,11 +14,11 @@ export interface Identity {
   readonly directoryId: string
 }
 
-export function readMeta(dir: string): Map<string, string> | null {
+export function readMeta(files: FileSystem, dir: string): Map<string, string> | null {
   const path = join(dir, META)
-  if (!fs.existsSync(path)) return null
-  const entries = fs
-    .readFileSync(path, 'utf8')
+  if (!files.exists(path)) return null
+  const entries = readFile(files, path)
+    .toString('utf8')
     .split('\n')
     .filter(line => line.includes('=') && !line.startsWith('#'))
     .map(
@@ -57,7 +56,11 @@ export function checkIdentity(
   }
 }
 
-export function writeMeta(dir: string, { clusterId, nodeId, directoryId }: Identity): void {
+export function writeMeta(
+  files: FileSystem,
+  dir: string,
+  { clusterId, nodeId, directoryId }: Identity,
+): void {
   const lines = [
     'version=1',
     `cluster.id=${clusterId}`,
@@ -65,5 +68,5 @@ export function writeMeta(dir: string, { clusterId, nodeId, directoryId }: Ident
     `directory.id=${directoryId}`,
     '',
   ]
-  replaceFile(realFileSystem, join(dir, META), Buffer.from(lines.join('\n')))
+  replaceFile(files, join(dir, META), Buffer.from(lines.join('\n')))
 }

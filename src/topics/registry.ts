@@ -22,24 +22,14 @@ import { RecordDeletions } from './record-deletions.ts'
 import type { SegmentView } from './segment-view.ts'
 import { Tombstones } from './tombstones.ts'
 import { collisionKey, isInternalTopic, topicNameProblem } from './topic-names.ts'
+import { PARTITION_FOLDER, TOPIC_PREFIX, type TopicRecord } from './topic-record.ts'
 import { randomUuid } from './uuid.ts'
 import type { WorkerLink } from './worker-link.ts'
 
-const TOPIC_PREFIX = 'topics/'
-const PARTITION_FOLDER = /^.+-\d+$/
 /** Partitions opened by one command: it bounds the message and how long a worker is busy with it. */
 const OPEN_BATCH = 500
 /** Partitions that one topic may have. */
 export const PARTITIONS_MAX = 100_000
-
-/** A topic as the metadata store keeps it, under `topics/<name>`. */
-interface TopicRecord {
-  readonly id: string
-  readonly partitions: number
-  readonly configs: ConfigValues
-  /** Broker epoch at creation: a partition's leader epoch counts the starts since then. */
-  readonly brokerEpoch: number
-}
 
 export interface Topic {
   readonly name: string

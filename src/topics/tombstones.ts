@@ -1,6 +1,7 @@
 import type { Change, MetadataStore } from '../metadata/store.ts'
 
-const PREFIX = 'deleted-topics/'
+/** Of their keys in the metadata store; topic ids follow. */
+export const TOMBSTONES = 'deleted-topics/'
 /** Removed with one transaction, beside what else is in it. */
 const REMOVED_MAX = 100
 
@@ -20,8 +21,8 @@ export class Tombstones {
   }
 
   async load(): Promise<void> {
-    for (const { key, value } of await this.#store.list(PREFIX)) {
-      this.#names.set(key.slice(PREFIX.length), value as string)
+    for (const { key, value } of await this.#store.list(TOMBSTONES)) {
+      this.#names.set(key.slice(TOMBSTONES.length), value as string)
     }
   }
 
@@ -36,19 +37,19 @@ export class Tombstones {
 
   /** What belongs into the transaction that deletes a topic. */
   changesFor({ id, name }: { readonly id: string; readonly name: string }): Change[] {
-    return [{ key: PREFIX + id, value: name }, ...this.#removals()]
+    return [{ key: TOMBSTONES + id, value: name }, ...this.#removals()]
   }
 
   #removals(): Change[] {
     const ids = [...this.#finished].slice(0, REMOVED_MAX)
-    return ids.map(id => ({ key: PREFIX + id, value: null }))
+    return ids.map(id => ({ key: TOMBSTONES + id, value: null }))
   }
 
   /** Such a transaction is durable. */
   applied(changes: readonly Change[]): void {
     for (const { key, value } of changes) {
-      if (!key.startsWith(PREFIX)) continue
-      const id = key.slice(PREFIX.length)
+      if (!key.startsWith(TOMBSTONES)) continue
+      const id = key.slice(TOMBSTONES.length)
       this.#finished.delete(id)
       if (value === null) this.#names.delete(id)
       else this.#names.set(id, value as string)

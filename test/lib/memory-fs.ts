@@ -278,7 +278,8 @@ export class MemoryFs implements FileSystem {
 
   #dir(path: string): MemoryDir {
     const dir = this.#find(path)
-    if (!(dir instanceof MemoryDir)) throw errorOf('ENOENT', 'dir', path)
+    if (dir === undefined) throw errorOf('ENOENT', 'dir', path)
+    if (dir instanceof MemoryFile) throw errorOf('ENOTDIR', 'dir', path)
     return dir
   }
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { listOffsetsApi } from '../../protocol/messages/02-list-offsets.ts'
 import { metadataApi } from '../../protocol/messages/03-metadata.ts'
 import { type BrokerMetadata, Cluster, type TopicMetadata } from '../base/cluster.ts'
-import { CliError, EXIT } from '../base/failure.ts'
+import { CliError, EXIT, usage } from '../base/failure.ts'
 import { listOffsets, MAX_TIMESTAMP } from '../base/offsets.ts'
 import { type Address, type ClusterFlags, examples, withCluster } from '../base/options.ts'
 import { plural, print } from '../base/output.ts'
@@ -17,6 +17,7 @@ import {
   warn,
 } from '../cluster/health.ts'
 import { diskFinding, limitFinding, logDirsOf } from './disk.ts'
+import type { FolderFlags } from './folder.ts'
 import { isHere, isLoopback, type Probe, probe } from './probe.ts'
 
 /** A clock that is off by less is good enough for retention and for searches by time. */
@@ -29,17 +30,37 @@ const MAX_TIMESTAMP_VERSION = 7
 export function define(doctor: Command): void {
   const command = withCluster(doctor)
     .option('--json', 'print JSON')
+    .option('--data <dir>', 'look at a data folder instead, of which no broker is running')
+    .option('--repair', 'with --data: say what can be mended, and do it once that is confirmed')
+    .option('-y, --yes', 'with --repair: without a question')
     .addHelpText(
       'after',
       `
 Looks at: names and connections, the addresses that brokers tell clients, partitions, disks, open files (of brokers on this
-machine), and whether records are ahead of the clock of this machine. Changes nothing. Ends with 1 if something is not well.`,
+machine), and whether records are ahead of the clock of this machine. Changes nothing. Ends with 1 if something is not well.
+
+With --data it looks at every file of a data folder instead, reads all records, and says what is damaged, which records are
+lost, and what a start would do. Changes nothing without --repair. That keeps a copy of every file that it changes in
+DIR/doctor-<time>; the partitions come online again, what is lost stays a gap in their offsets.`,
     )
     .action(examine)
-  examples(command, 'odradek doctor -b broker.example.com:9092', 'odradek doctor --json')
+  examples(
+    command,
+    'odradek doctor -b broker.example.com:9092',
+    'odradek doctor --json',
+    'odradek doctor --data /var/lib/odradek',
+    'odradek doctor --data /var/lib/odradek --repair',
+  )
 }
 
-async function examine(flags: ClusterFlags): Promise<void> {
+async function examine(flags: ClusterFlags & FolderFlags): Promise<void> {
+  if (flags.data !== undefined) {
+    const { examineFolder } = await import('./folder.ts')
+    if (flags.yes && !flags.repair) throw usage('--yes is for --repair')
+    await examineFolder(flags.data, flags)
+    return
+  }
+  if (flags.repair || flags.yes) throw usage('--repair is for a data folder: --data <dir>')
   const findings: Finding[] = []
   const reached: Address[] = []
   let bootstrapIsLocal = true

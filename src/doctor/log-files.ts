@@ -1,0 +1,101 @@
+import { join } from 'node:path'
+import {
+  type CompactionCheckpoint,
+  finishSwap,
+  mendCompactionCheckpoint,
+} from '../storage/compaction/swap.ts'
+import { CorruptLog } from '../storage/corrupt-log.ts'
+import { type FileSystem, readFile } from '../storage/fs.ts'
+import { entriesIn } from '../storage/journal-groups.ts'
+import { type EpochStart, LeaderEpochs } from '../storage/leader-epochs.ts'
+import { ProducerState } from '../storage/producer-state.ts'
+import { salvage } from '../storage/salvage.ts'
+import { parseFileName } from '../storage/segment.ts'
+import { copiesOf, readCopies } from '../storage/two-copies.ts'
+import { readUnreplayed } from '../storage/unreplayed.ts'
+import { segmentsIn } from './log-survey.ts'
+
+/** Names in a partition's folder, for the doctor; the code that writes them has them for itself. */
+export const EPOCHS = 'leader-epoch-checkpoint'
+export const UNREPLAYED = 'unreplayed'
+export const COMPACTION = 'compaction-checkpoint'
+
+/** What belongs into a partition's folder. */
+const KNOWN = [
+  /^\d{20}\.(log|index|timeindex|snapshot)$/,
+  /^\d{20}\.(log|index|timeindex)\.(cleaned|deleted)$/,
+  /^\d{20}\.log\.\d+\.torn$/,
+  /\.tmp$/,
+  /^(partition\.metadata|leader-epoch-checkpoint|unreplayed)$/,
+  /^compaction-checkpoint(\.2)?$/,
+]
+
+export const unknownIn = (files: FileSystem, dir: string): string[] =>
+  files.readdir(dir).filter(name => !KNOWN.some(pattern => pattern.test(name)))
+
+/** What compaction has done, and what is known of it. */
+export interface Compaction {
+  readonly checkpoint: CompactionCheckpoint
+  /** Neither copy can be read; or both are missing, `isMissing`. */
+  readonly isLost: boolean
+  readonly isMissing: boolean
+}
+
+/**
+ * Ends a swap that was under way, as a start does, and says what compaction has written. Without a checkpoint all closed segments
+ * of a compacted topic count as written by it, whatever their sizes.
+ */
+export function compactionOf(files: FileSystem, dir: string, isThinned: boolean): Compaction {
+  const isMissing = readCopies(files, join(dir, COMPACTION)).isMissing
+  try {
+    mendCompactionCheckpoint(files, dir)
+    const checkpoint = finishSwap(files, dir)
+    if (!isMissing || !isThinned) return { checkpoint, isLost: false, isMissing }
+  } catch (error) {
+    if (!(error instanceof CorruptLog)) throw error
+  }
+  const sizes = segmentsIn(files, dir).slice(0, -1)
+  const cleaned = Object.fromEntries(sizes.map(base => [base, 0]))
+  const checkpoint = { cleanedOffset: 0, cleaned, swap: null }
+  return { checkpoint, isLost: !isMissing, isMissing }
+}
+
+export const compactionFaults = (files: FileSystem, dir: string): readonly string[] =>
+  readCopies(files, join(dir, COMPACTION)).faults
+
+export function forgetCompaction(files: FileSystem, dir: string): void {
+  for (const path of copiesOf(join(dir, COMPACTION))) if (files.exists(path)) files.unlink(path)
+}
+
+export interface Unreplayed {
+  readonly entries: Buffer[]
+  /** Null: the file is whole, or there is none. */
+  readonly problem: string | null
+}
+
+/** Entries of `unreplayed`; of a damaged one those that are whole by themselves. */
+export function unreplayedOf(files: FileSystem, dir: string): Unreplayed {
+  try {
+    return { entries: readUnreplayed(files, dir).map(entry => entry.whole()), problem: null }
+  } catch (error) {
+    const all = readFile(files, join(dir, UNREPLAYED)).subarray(4)
+    const rest = salvage(all)
+    const entries = rest === null ? [] : entriesIn(rest)
+    return { entries, problem: (error as Error).message }
+  }
+}
+
+export function epochsOf(
+  files: FileSystem,
+  dir: string,
+): { file: LeaderEpochs['file']; entries: readonly EpochStart[] } {
+  return new LeaderEpochs(files, join(dir, EPOCHS))
+}
+
+/** Snapshots of the producers that cannot be read. */
+export function badSnapshotsIn(files: FileSystem, dir: string): string[] {
+  return files
+    .readdir(dir)
+    .filter(name => parseFileName(name, 'snapshot') !== null)
+    .filter(name => ProducerState.decode(readFile(files, join(dir, name))) === null)
+}

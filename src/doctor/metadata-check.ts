@@ -1,0 +1,127 @@
+import { join } from 'node:path'
+import { COPIES } from '../metadata/copies.ts'
+import { LocalMetadataStore } from '../metadata/local.ts'
+import {
+  encodeLine,
+  NO_STATE,
+  newHeader,
+  readCopy,
+  type Transaction,
+} from '../metadata/log-file.ts'
+import { type FileSystem, readFile, replaceFiles } from '../storage/fs.ts'
+import { OverlayFs } from '../storage/overlay-fs.ts'
+import { PRODUCER_ID_BLOCK, PRODUCER_IDS } from '../topics/producer-ids.ts'
+import type { Findings, Mend } from './finding.ts'
+import { wholeTransactions } from './metadata-lines.ts'
+
+const ABOUT = 'metadata'
+
+/**
+ * Looks at both copies of the metadata log. What a crash may leave (a last line that is not all there, one revision less) is no fault
+ * unless the last stop was clean.
+ */
+export function checkMetadata(
+  files: FileSystem,
+  dir: string,
+  isClean: () => boolean,
+  findings: Findings,
+): void {
+  const copies = COPIES.map(name => {
+    const path = join(dir, name)
+    const bytes = files.exists(path) ? readFile(files, path) : null
+    return { name, bytes, content: bytes === null ? null : readCopy(bytes) }
+  })
+  if (copies.every(({ bytes }) => bytes === null)) return
+  const newest = Math.max(...copies.map(({ content }) => content?.revision ?? NO_STATE))
+  const isBelieved = copies.some(
+    ({ content }) => content?.revision === newest && content.ending !== 'damaged',
+  )
+  if (newest === NO_STATE || !isBelieved) {
+    checkBothDamaged(files, dir, findings)
+    return
+  }
+  for (const { name, content } of copies) {
+    const about = { about: ABOUT, file: name }
+    const repair = 'written anew from the other copy'
+    if (content === null) {
+      findings.add({ verdict: 'damaged', ...about, problem: 'it is missing', repair }, again(dir))
+    } else if (content.ending === 'damaged') {
+      const { problem } = content
+      findings.add({ verdict: 'damaged', ...about, problem, repair }, again(dir))
+    } else if (content.ending === 'torn' || content.revision < newest) {
+      const problem =
+        content.ending === 'torn' ? 'its last line is not all there' : 'it lacks the last change'
+      if (isClean()) findings.add({ verdict: 'damaged', ...about, problem, repair }, again(dir))
+      else
+        findings.add({ verdict: 'note', ...about, problem: `${problem}: a start writes it anew` })
+    }
+  }
+}
+
+/** What a start does. */
+const again = (dir: string): Mend => ({
+  key: ABOUT,
+  apply: files => void new LocalMetadataStore(files, dir).close(),
+})
+
+/** A start is refused. What is whole in either copy is put together. */
+function checkBothDamaged(files: FileSystem, dir: string, findings: Findings): void {
+  const found = wholeTransactions(files, dir)
+  const about = { about: ABOUT, file: COPIES.join(', ') }
+  const problem = 'both copies are damaged: a start is refused'
+  if (found === null) {
+    const repair = 'nothing: no beginning of it is whole; restore one of the two from a copy'
+    findings.add({ verdict: 'lost', ...about, problem, repair })
+    return
+  }
+  const { transactions, missing, isEndKnown } = found
+  const isWhole = missing.length === 0 && isEndKnown
+  const written = isWhole ? transactions : [...transactions, countedOn(transactions)]
+  const mend = { key: ABOUT, apply: (to: OverlayFs) => writeAnew(to, dir, written) }
+  if (isWhole) {
+    const repair = 'both are written anew; together they have everything'
+    findings.add({ verdict: 'damaged', ...about, problem, repair }, mend)
+    return
+  }
+  const ranges = missing.map(({ from, to }) => `${from} to ${to}`)
+  if (!isEndKnown) ranges.push(`${transactions.at(-1)!.revision + 1} and later`)
+  const lost = `${problem}; what revisions ${ranges.join(', ')} have changed is in neither`
+  const repair =
+    'both are written anew without it: a topic that was made by it is set aside as a stray, one that was deleted is there again, configs are as before'
+  findings.add({ verdict: 'lost', ...about, problem: lost, repair }, mend)
+}
+
+/** Starts and blocks of producer ids that what is lost may have counted: far more than that, and none is ever given out twice. */
+const SKIPPED = 1_000
+const isCounter = (key: string): boolean =>
+  key === PRODUCER_IDS || /^brokers\/\d+\/epoch$/.test(key)
+
+/** One more transaction, which counts on what must never be given out again. */
+function countedOn(transactions: readonly Transaction[]): Transaction {
+  const counters = new Map<string, number>()
+  for (const { key, value } of transactions.flatMap(({ changes }) => changes)) {
+    if (isCounter(key)) counters.set(key, value as number)
+  }
+  const changes = [...counters].map(([key, value]) => ({
+    key,
+    value: value + SKIPPED * (key === PRODUCER_IDS ? PRODUCER_ID_BLOCK : 1),
+  }))
+  return { revision: transactions.at(-1)!.revision + 1, changes }
+}
+
+function writeAnew(files: OverlayFs, dir: string, transactions: readonly Transaction[]): void {
+  const { revision } = transactions.at(-1)!
+  const lines = transactions.map(one => encodeLine([one]))
+  const content = Buffer.concat([encodeLine(newHeader(revision, lines.length)), ...lines])
+  const paths = COPIES.map(name => join(dir, name))
+  replaceFiles(files, paths, content)
+}
+
+/** The metadata as a start would have it; null if it would be refused. */
+export function openMetadata(files: FileSystem, dir: string): LocalMetadataStore | null {
+  try {
+    return new LocalMetadataStore(new OverlayFs(files, dir), dir)
+  } catch {
+    return null
+  }
+}

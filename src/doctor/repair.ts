@@ -1,0 +1,70 @@
+import type { FileSystem } from '../storage/fs.ts'
+import { type Examination, examine } from './examine.ts'
+import type { Finding } from './finding.ts'
+
+/** A mend may bring to light what another one mends; it never takes more rounds than that. */
+const ROUNDS_MAX = 4
+
+/** A file, from the data folder. */
+export interface PlannedChange {
+  readonly file: string
+  readonly kind: 'make' | 'replace' | 'remove'
+}
+
+/** What a repair would do, and what would be left. Nothing is written yet. */
+export interface Plan {
+  /** What is wrong, in the order in which it came to light. */
+  readonly findings: readonly Finding[]
+  readonly changes: readonly PlannedChange[]
+  /** What is wrong after it. */
+  readonly left: readonly Finding[]
+  /** The folder as it would be. */
+  readonly mended: FileSystem
+}
+
+/**
+ * Tries all mends in memory, and looks at the outcome as at any folder, until nothing is left that can be mended: what is
+ * written later has been proved by then.
+ */
+export async function planRepair(
+  files: FileSystem,
+  dir: string,
+  first: Examination,
+): Promise<Plan> {
+  const findings = [...first.findings.all]
+  const touched = new Set<string>()
+  let last = first
+  for (let round = 0; ; round++) {
+    for (const mend of last.findings.mends.values()) mend.apply(last.mended)
+    const changed = last.mended.changes()
+    for (const { path } of changed) touched.add(path)
+    if (changed.length === 0 || round === ROUNDS_MAX) break
+    last = await examine(last.mended, dir)
+    const known = new Set(findings.map(one => JSON.stringify(one)))
+    findings.push(...last.findings.faults.filter(one => !known.has(JSON.stringify(one))))
+  }
+  const { mended } = last
+  const changes = [...touched]
+    .filter(path => mended.exists(path) || files.exists(path))
+    .map(path => ({ file: path.slice(dir.length + 1), kind: kindOf(files, mended, path) }))
+  return { findings, changes: inOrder(changes), left: last.findings.faults, mended }
+}
+
+function kindOf(files: FileSystem, mended: FileSystem, path: string): PlannedChange['kind'] {
+  if (!mended.exists(path)) return 'remove'
+  return files.exists(path) ? 'replace' : 'make'
+}
+
+/**
+ * The order in which a repair may be interrupted at any point: where a log goes on before its segment has gaps, the gaps before
+ * the checkpoint that explains them, and what may still be needed is removed last. Until it is done a start finds damage, as before.
+ */
+function inOrder(changes: readonly PlannedChange[]): PlannedChange[] {
+  const rank = ({ file, kind }: PlannedChange): number => {
+    if (kind === 'remove') return /index$/.test(file) ? 1 : 5
+    if (kind === 'make') return /\.log$/.test(file) ? 0 : 4
+    if (/index$/.test(file)) return 1
+    return /\d\.log$/.test(file) ? 2 : 3
+  }
+  return [...changes].sort((a, b) => rank(a) - rank(b) || (a.file < b.file ? -1 : 1))
+}

@@ -7,7 +7,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { deleteRecordsApi } from '../protocol/messages/21-delete-records.ts'
 import type { Partition } from '../topics/partition.ts'
 import { defineApi, type RequestContext } from './handler.ts'
-import { eachPaced, Once } from './pace.ts'
+import { eachPaced, oncePerPartition } from './pace.ts'
 import { onlinePartition, onWorker } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
@@ -16,14 +16,14 @@ const TO_HIGH_WATERMARK = -1
 const UNKNOWN = -1
 
 export const deleteRecords = defineApi(deleteRecordsApi, async (request, { broker, pace }) => {
-  const once = new Once()
+  const each = oncePerPartition(pace)
   const topics = await eachPaced(request.topics, pace, async ({ name, partitions }) => ({
     name,
-    partitions: await eachPaced(
+    partitions: await each(
+      name,
       partitions,
-      pace,
+      ({ partitionIndex }) => partitionIndex,
       ({ partitionIndex, offset }) => deleteBefore(name, partitionIndex, offset, broker),
-      ({ partitionIndex }) => once.isFirst(`${name} ${partitionIndex}`),
     ),
   }))
   return { body: { topics } }

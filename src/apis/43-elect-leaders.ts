@@ -6,7 +6,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { type ElectLeadersRequest, electLeadersApi } from '../protocol/messages/43-elect-leaders.ts'
 import type { Partition } from '../topics/partition.ts'
 import { defineApi, type RequestContext } from './handler.ts'
-import { eachPaced, Once } from './pace.ts'
+import { eachPaced, oncePerPartition } from './pace.ts'
 
 const PREFERRED = 0
 const UNCLEAN = 1
@@ -34,14 +34,14 @@ async function results(
     })
     return all.filter(({ partitionResult }) => partitionResult.length > 0)
   }
-  const once = new Once()
+  const each = oncePerPartition(pace)
   return eachPaced(topicPartitions, pace, async ({ topic, partitions }) => ({
     topic,
-    partitionResult: await eachPaced(
+    partitionResult: await each(
+      topic,
       partitions,
-      pace,
+      index => index,
       index => resultOf(topic, index, registry.partition(topic, index), electionType),
-      index => once.isFirst(`${topic} ${index}`),
     ),
   }))
 }

@@ -8,7 +8,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { offsetDeleteApi } from '../protocol/messages/47-offset-delete.ts'
 import { checkGroupId, unknownGroup } from './groups.ts'
 import { defineApi, type RequestContext } from './handler.ts'
-import { eachPaced, Once } from './pace.ts'
+import { eachPaced, oncePerPartition } from './pace.ts'
 
 export const offsetDelete = defineApi(offsetDeleteApi, async (request, { broker, pace }) => {
   try {
@@ -20,14 +20,14 @@ export const offsetDelete = defineApi(offsetDeleteApi, async (request, { broker,
     shard.log.throwIfClosed()
     checkDeletable(entry)
     const records: RecordOf<'offsetCommit'>[] = []
-    const once = new Once()
+    const each = oncePerPartition(pace)
     const topics = await eachPaced(request.topics, pace, async ({ name, partitions }) => ({
       name,
-      partitions: await eachPaced(
+      partitions: await each(
+        name,
         partitions,
-        pace,
+        ({ partitionIndex }) => partitionIndex,
         ({ partitionIndex }) => plan(name, partitionIndex, entry, broker, records),
-        ({ partitionIndex }) => once.isFirst(`${name} ${partitionIndex}`),
       ),
     }))
     shard.commit(entry, records)

@@ -5,7 +5,7 @@
 import { toKafkaError } from '../errors.ts'
 import { describeProducersApi } from '../protocol/messages/61-describe-producers.ts'
 import { defineApi, type RequestContext } from './handler.ts'
-import { eachPaced, Once } from './pace.ts'
+import { eachPaced, oncePerPartition } from './pace.ts'
 import { checkTopicName, NO_ERROR, onlinePartition, onWorker } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
@@ -15,14 +15,14 @@ const NO_TRANSACTION = { coordinatorEpoch: -1, currentTxnStartOffset: -1 }
 export const describeProducers = defineApi(
   describeProducersApi,
   async (request, { broker, pace }) => {
-    const once = new Once()
+    const each = oncePerPartition(pace)
     const topics = await eachPaced(request.topics, pace, async ({ name, partitionIndexes }) => ({
       name,
-      partitions: await eachPaced(
+      partitions: await each(
+        name,
         partitionIndexes,
-        pace,
+        index => index,
         index => describe(name, index, broker),
-        index => once.isFirst(`${name} ${index}`),
       ),
     }))
     return { body: { topics } }

@@ -95,6 +95,18 @@ export function eachPaced<T, R>(
   return made
 }
 
+/** For what a request names by topic and partition: each partition is answered once, whatever topic it stands under. */
+export function oncePerPartition(pace: Pace) {
+  const once = new Once()
+  return <T, R>(
+    topic: string,
+    partitions: readonly T[],
+    indexOf: (partition: T) => number,
+    make: (partition: T) => R | Promise<R>,
+  ): R[] | Promise<R[]> =>
+    eachPaced(partitions, pace, make, one => once.isFirst(`${topic} ${indexOf(one)}`))
+}
+
 /** The items from one on; `first` is what the one before them is made into. */
 async function restPaced<T, R>(
   items: readonly T[],

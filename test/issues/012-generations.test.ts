@@ -165,7 +165,8 @@ test(`both copies of a worker's checkpoint hit: compacted segments stay as they 
 
 test(`all checkpoints hit: what is there is untouched, and served only if it is whole (${CASES} cases)`, async () => {
   let offline = 0
-  for (const seed of seeds(1, CASES)) {
+  const all = seeds(1, CASES)
+  for (const seed of all) {
     await named(seed, async () => {
       const one = await made(seed)
       const random = new Random(seed + 2)
@@ -182,7 +183,7 @@ test(`all checkpoints hit: what is there is untouched, and served only if it is 
       assertUntouched(closed, files)
     })
   }
-  assert.ok(offline > CASES / 4, `${offline} offline`)
+  assert.ok(offline > all.length / 4, `${offline} offline`)
 })
 
 const dropRename = (ending: string): Plant => {

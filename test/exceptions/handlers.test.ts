@@ -13,18 +13,18 @@ import { apiVersionsApi } from '../../src/protocol/messages/18-api-versions.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { Wire } from '../apis/wire.ts'
 import { arbitraryMessage } from '../protocol/arbitrary-message.ts'
-import { ErrorLines, planted } from './planted.ts'
+import { LogLines, planted } from './planted.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
 const test = suite(`an exception in a handler costs its request (SEED=${seed})`)
 let wire: Wire
-let log: ErrorLines
+let log: LogLines
 let served: typeof wire.node.apis
 
 test.before(async () => {
   wire = await Wire.start()
   served = wire.node.apis
-  log = new ErrorLines(wire.node)
+  log = new LogLines(wire.node)
 })
 test.before.each(() => {
   wire.node.apis = served
@@ -70,7 +70,7 @@ async function fails(client: Client, handler: ApiHandler, version: number): Prom
     `${errors}`,
   )
   if (handler.request.apiKey !== apiVersionsApi.request.apiKey) assert.is(next.errorCode, 0)
-  const { fields } = log.lines[0]!
+  const { fields } = log.errors[0]!
   assert.is(fields.api, handler.request.apiKey)
 }
 

@@ -1,4 +1,5 @@
 import { BrokerError } from '../errors.ts'
+import { every, guarded } from '../guarded.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { ConsumerGroupHeartbeatRequest } from '../protocol/messages/68-consumer-group-heartbeat.ts'
 import type { Partition } from '../topics/partition.ts'
@@ -77,8 +78,9 @@ export class GroupCoordinator {
       this.#open(topic)
       await Promise.all(this.#shards.map(shard => this.#load(shard)))
     }
-    this.#expiry = setInterval(() => this.expire(), this.#o.retention().checkIntervalMs)
-    this.#expiry.unref()
+    const { checkIntervalMs } = this.#o.retention()
+    const expire = (): void => this.expire()
+    this.#expiry = every(checkIntervalMs, this.#o.log, 'offsets were not expired', expire)
   }
 
   /**
@@ -288,7 +290,7 @@ export class GroupCoordinator {
     const { retentionMs } = this.#o.retention()
     this.#eachShard(
       shard => shard.expire(retentionMs),
-      'bug: the offsets of this partition could not be expired',
+      'the offsets of this partition could not be expired',
     )
   }
 
@@ -303,18 +305,15 @@ export class GroupCoordinator {
     }
     this.#eachShard(
       shard => shard.forgetTopic(topic.name, topic.id),
-      'bug: offsets of a deleted topic could not be removed from this partition',
+      'offsets of a deleted topic could not be removed from this partition',
     )
   }
 
   /** What nobody expected in one of them keeps it from none of the others, nor from whoever asks. */
   #eachShard(action: (shard: Shard) => void, failed: string): void {
     for (const shard of this.#shards) {
-      try {
-        action(shard)
-      } catch (err) {
-        this.#o.log.error({ err, partition: shard.log.partition.name }, failed)
-      }
+      const { name: partition } = shard.log.partition
+      guarded(this.#o.log, failed, { partition }, () => action(shard))
     }
   }
 

@@ -170,6 +170,16 @@ test('when the log is written anew: it keeps its start, and nothing is lost', as
   }
 })
 
+test('planted bug: a log that is written anew while a group is closed loses the group', async () => {
+  assert.is(await commit(wire, 'broken', 'topic', 3), 0)
+  entryOf('broken').entry.offsets.snapshot = planted
+  const { closed, compaction } = shardOf()
+  Object.defineProperty(closed, 'closings', { get: () => 0, set: () => {} })
+  await compaction.run()
+  await log.has(LOADED)
+  assert.equal(await committed(wire, 'broken'), {})
+})
+
 test('a record that is larger than the log takes at all', async () => {
   assert.is(await commit(wire, 'broken', 'topic', 5), 0)
   const { shard, entry } = entryOf('broken')

@@ -5,6 +5,7 @@ import { DynamicConfigs } from './configs/dynamic.ts'
 import { NamedConfigs } from './configs/named.ts'
 import { brokerValue } from './configs/values.ts'
 import type { GroupCoordinator } from './groups/coordinator.ts'
+import { every } from './guarded.ts'
 import type { MetadataStore } from './metadata/store.ts'
 import type { NetServer } from './net/server.ts'
 import type { OptionSources } from './options.ts'
@@ -108,10 +109,12 @@ export class BrokerNode implements BrokerContext {
     this.#server = new parts.code.NetServer(this)
     const { links } = this.#workers
     const appended = (): number => links.reduce((sum, link) => sum + link.appendedBytes, 0)
-    this.#disk = new DiskWatch(this.#dataDir.path, appended, refusal => {
+    this.#disk = new DiskWatch(this.#dataDir.path, appended, this.log, refusal => {
       if (refusal === null) this.log.info({}, 'the disk has room again: appends resume')
       else this.log.error({}, refusal)
     })
+    this.#dataDir.store.onBadWatcher = err =>
+      this.log.error({ err }, 'bug: a listener of the metadata failed')
   }
 
   /**
@@ -179,12 +182,11 @@ export class BrokerNode implements BrokerContext {
     if (this.options.settings.logCleanerEnable) this.cleaner.start()
     this.#disk.check()
     for (const listener of this.options.listeners) await this.#listen(listener)
-    this.#retention = setInterval(() => {
-      this.registry.applyRetention().catch(err => this.log.error({ err }, 'retention failed'))
-    }, Number(this.options.settings.logRetentionCheckIntervalMs))
-    this.#retention.unref()
-    this.#upkeep = setInterval(() => this.#keepReserve(), RESERVE_CHECK_MS)
-    this.#upkeep.unref()
+    const retentionMs = Number(this.options.settings.logRetentionCheckIntervalMs)
+    const retain = (): Promise<void> => this.registry.rounds.applyRetention()
+    this.#retention = every(retentionMs, this.log, 'retention failed', retain)
+    const keep = (): void => this.#keepReserve()
+    this.#upkeep = every(RESERVE_CHECK_MS, this.log, 'the reserve was not looked at', keep)
   }
 
   #keepReserve(): void {

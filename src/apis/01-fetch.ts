@@ -8,11 +8,13 @@
  * Deviation: a partition's records end with a whole batch, where Kafka may send a part of the next one.
  */
 import type { BrokerContext } from '../broker-context.ts'
+import { toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type FetchRequest, fetchApi, type fetchResponse } from '../protocol/messages/01-fetch.ts'
 import type { Encodable } from '../protocol/schema.ts'
 import type { FetchPlan, FetchTarget } from '../topics/fetch-sessions.ts'
 import type { Partition, PartitionListener } from '../topics/partition.ts'
+import { errorAnswer } from './error-answers.ts'
 import { CLOSE, defineApi, type RequestContext } from './handler.ts'
 
 /** Read and not yet sent, over all connections; past that a fetch gets FETCH_BYTES_MIN. */
@@ -64,13 +66,25 @@ function termsOf(request: FetchRequest): FetchTerms {
 }
 
 async function answer(planning: Promise<FetchPlan>, terms: FetchTerms, context: RequestContext) {
-  const plan = await planning
-  const { errorCode, sessionId } = plan
-  if (errorCode !== ErrorCode.NONE) {
-    if (context.version < ERROR_SINCE) return CLOSE
-    return { body: { errorCode, sessionId: 0, responses: [] } }
+  let plan: Pick<FetchPlan, 'sessionId' | 'targets'> = { sessionId: 0, targets: [] }
+  let read: FetchRead | null = null
+  try {
+    const planned = await planning
+    plan = planned
+    const { errorCode, sessionId } = planned
+    if (errorCode !== ErrorCode.NONE) {
+      if (context.version < ERROR_SINCE) return CLOSE
+      return { body: { errorCode, sessionId: 0, responses: [] } }
+    }
+    read = new FetchRead(terms, planned, context)
+    return await bodyOf(read, sessionId, context)
+  } catch (error) {
+    read?.release()
+    return failed(error, plan, context)
   }
-  const read = new FetchRead(terms, plan, context)
+}
+
+async function bodyOf(read: FetchRead, sessionId: number, context: RequestContext) {
   await read.run()
   const body = {
     sessionId,
@@ -78,6 +92,24 @@ async function answer(planning: Promise<FetchPlan>, terms: FetchTerms, context: 
     nodeEndpoints: read.needsEndpoints ? [endpointOf(context)] : [],
   }
   return { body, onSent: () => read.release() }
+}
+
+/** The request is not there any more: what is left of it says for what to answer with the error. */
+function failed(
+  error: unknown,
+  { sessionId, targets }: Pick<FetchPlan, 'sessionId' | 'targets'>,
+  context: RequestContext,
+) {
+  const topics = new Map<string, { topic: string; partitions: { partition: number }[] }>()
+  for (const { topic, index } of targets) {
+    const known = topics.get(topic) ?? { topic, partitions: [] }
+    known.partitions.push({ partition: index })
+    topics.set(topic, known)
+  }
+  const kafkaError = toKafkaError(error, context.broker.log)
+  const request = { sessionId, topics: [...topics.values()] }
+  const body = errorAnswer(fetchApi as never, context.version, request, kafkaError)
+  return body === null ? CLOSE : { body: body as Response }
 }
 
 function endpointOf({ broker, listener }: RequestContext) {
@@ -159,10 +191,26 @@ class FetchRead {
     const { pace } = this.#context
     for (const target of this.#plan.targets) {
       if (pace.isDue) await pace.rest()
-      const read = this.#check(target)
+      const read = this.#tryCheck(target)
       this.#reads.push(read)
       if (read.answer.errorCode !== ErrorCode.NONE) this.#isUrgent = true
       else if (read.partition !== undefined) await this.#readOne(read, read.partition)
+    }
+  }
+
+  /** What nobody expected about one partition costs that partition. */
+  #tryCheck(target: FetchTarget): PartitionRead {
+    try {
+      return this.#check(target)
+    } catch (error) {
+      const { errorCode } = toKafkaError(error, this.#broker.log)
+      const answer = {
+        partitionIndex: target.index,
+        errorCode,
+        highWatermark: -1,
+        records: NOTHING,
+      }
+      return { target, partition: undefined, answer, bytes: 0, appendedBytes: 0 }
     }
   }
 

@@ -55,7 +55,7 @@ async function answerFor(key: string, keyType: number, context: RequestContext) 
 
 async function coordinatorOf(groupId: string, { broker, listener }: RequestContext) {
   try {
-    await broker.groups.shardFor(groupId)
+    await broker.groups.checkCoordinator(groupId)
     return { nodeId: broker.nodeId, ...broker.endpoint(listener), ...NO_ERROR }
   } catch (error) {
     return { ...NOBODY, ...toKafkaError(error, broker.log) }

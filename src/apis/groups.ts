@@ -98,6 +98,7 @@ class Parked<R> {
       this.#give = resolve
     })
     gone.addEventListener('abort', this.#onGone)
+    entry.parked.add(this.#onClosed)
   }
 
   readonly reply: Reply<R> = response => {
@@ -109,6 +110,12 @@ class Parked<R> {
 
   readonly #onGone = (): void => this.abandon()
 
+  /** The group has failed, and will not answer. */
+  readonly #onClosed = (errorCode: ErrorCode): void => {
+    this.stop()
+    this.#give(this.#failed(errorCode))
+  }
+
   abandon(): void {
     const entry = this.#entry
     if (this.#shard.find(entry.id) !== entry) return
@@ -117,5 +124,6 @@ class Parked<R> {
 
   stop(): void {
     this.#gone.removeEventListener('abort', this.#onGone)
+    this.#entry.parked.delete(this.#onClosed)
   }
 }

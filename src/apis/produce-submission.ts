@@ -1,4 +1,5 @@
 import { isCompacted } from '../configs/topic.ts'
+import { toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { ProduceRequest } from '../protocol/messages/00-produce.ts'
 import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
@@ -116,7 +117,7 @@ export class Submission {
       if (this.answers.length === this.#topic)
         this.answers.push({ name, topicId, partitionResponses: [] })
       while (this.#partition < partitionData.length) {
-        const wait = this.#next(topicData[this.#topic]!, partitionData[this.#partition]!)
+        const wait = this.#tryNext(topicData[this.#topic]!, partitionData[this.#partition]!)
         if (wait !== null) return wait
       }
     }
@@ -126,6 +127,18 @@ export class Submission {
   /** Goes on until all is submitted, each time when what it waits for is there. */
   async finish(first: Promise<unknown>): Promise<void> {
     for (let wait: Promise<unknown> | null = first; wait !== null; wait = this.advance()) await wait
+  }
+
+  /** What nobody expected about one partition costs that partition. */
+  #tryNext(topicData: TopicData, partition: PartitionData): Promise<unknown> | null {
+    const fail = (error: unknown): void =>
+      this.#refuse(partition.index, toKafkaError(error, this.#context.broker.log))
+    try {
+      return this.#next(topicData, partition)?.catch(fail) ?? null
+    } catch (error) {
+      fail(error)
+      return null
+    }
   }
 
   #next(topicData: TopicData, { index, records }: PartitionData): Promise<unknown> | null {

@@ -275,6 +275,7 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
         this.#target = new Set()
         return true
       case ErrorCode.COORDINATOR_NOT_AVAILABLE:
+      case ErrorCode.NOT_COORDINATOR:
       case ErrorCode.UNRELEASED_INSTANCE_ID:
         return true
       default:

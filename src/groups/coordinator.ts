@@ -1,19 +1,25 @@
 import { BrokerError } from '../errors.ts'
+import { every, guarded } from '../guarded.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { ConsumerGroupHeartbeatRequest } from '../protocol/messages/68-consumer-group-heartbeat.ts'
+import type { Partition } from '../topics/partition.ts'
 import type { Registry, Topic } from '../topics/registry.ts'
 import { type TaskPool, TaskPoolFull } from '../topics/task-pool.ts'
 import { randomUuid } from '../topics/uuid.ts'
 import { BrokerClock, Deadlines } from './clock.ts'
 import { ConsumerGroup, type HeartbeatResponse } from './consumer/consumer-group.ts'
 import { checkHeartbeat } from './consumer/heartbeat-request.ts'
-import { GroupEntry, type ShardOptions } from './entry.ts'
+import type { GroupEntry, ShardOptions } from './entry.ts'
 import type { ClientInfo, GroupSettings, TopicsView } from './group.ts'
 import { GroupLog } from './group-log.ts'
 import { GroupMemory } from './memory.ts'
 import { Shard } from './shard.ts'
 
 export const OFFSETS_TOPIC = '__consumer_offsets'
+
+/** Groups of a partition whose log has failed are loaded again after this time, in ms; after twice as long each time that it fails. */
+const REOPEN_MS_MIN = 1_000
+const REOPEN_MS_MAX = 60_000
 
 export interface CoordinatorOptions {
   readonly registry: Registry
@@ -52,10 +58,9 @@ export class GroupCoordinator {
   constructor(options: CoordinatorOptions) {
     this.#o = options
     this.#clock = options.clock ?? new BrokerClock()
-    this.#deadlines = new Deadlines(this.#clock, (err, timed) => {
-      const group = timed instanceof GroupEntry ? timed.id : ''
-      this.#o.log.error({ err, group }, 'bug: a deadline of this group could not be met')
-    })
+    this.#deadlines = new Deadlines(this.#clock, (error, timed) =>
+      (timed as GroupEntry).fail(error),
+    )
     this.#topics = viewOf(options.registry)
     this.memory = new GroupMemory(options.groupBytesMax, usedBytes =>
       this.#o.log.error(
@@ -73,18 +78,23 @@ export class GroupCoordinator {
       this.#open(topic)
       await Promise.all(this.#shards.map(shard => this.#load(shard)))
     }
-    this.#expiry = setInterval(() => this.expire(), this.#o.retention().checkIntervalMs)
-    this.#expiry.unref()
+    const { checkIntervalMs } = this.#o.retention()
+    const expire = (): void => this.expire()
+    this.#expiry = every(checkIntervalMs, this.#o.log, 'offsets were not expired', expire)
   }
 
-  /** Without its log nothing is known of a shard's groups: better no answer than one that sends consumers to the beginning. */
-  async #load(shard: Shard): Promise<void> {
+  /**
+   * Without its log nothing is known of a shard's groups: better no answer than one that sends consumers to the beginning.
+   * It is tried again after so many ms.
+   */
+  async #load(shard: Shard, retryMs = REOPEN_MS_MIN): Promise<void> {
     try {
       await shard.load()
     } catch (err) {
       const fields = { err, partition: shard.log.partition.name }
       this.#o.log.error(fields, 'the groups of this partition cannot be loaded')
       shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      this.#reopenLater(shard, retryMs)
     }
   }
 
@@ -97,11 +107,13 @@ export class GroupCoordinator {
   find(groupId: string): Shard | undefined {
     if (this.#isClosed) throw unavailable('The broker is stopping.')
     const shard = this.#shards[this.partitionFor(groupId)]
-    if (shard !== undefined && shard.log.failure !== ErrorCode.NONE) shard.log.throwIfClosed()
+    if (shard === undefined) return shard
+    if (shard.log.failure !== ErrorCode.NONE) shard.log.throwIfClosed()
+    shard.throwIfClosed(groupId)
     return shard
   }
 
-  /** The group, if there is one. @throws BrokerError COORDINATOR_NOT_AVAILABLE */
+  /** The group, if there is one. @throws BrokerError COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR */
   entry(groupId: string): { shard: Shard; entry: GroupEntry } | undefined {
     const shard = this.find(groupId)
     const entry = shard?.find(groupId)
@@ -115,6 +127,13 @@ export class GroupCoordinator {
     if (shard === undefined) throw unavailable(`${OFFSETS_TOPIC} is not there.`)
     shard.log.throwIfClosed()
     return shard
+  }
+
+  /** Whether groups of this id have a coordinator; the offsets topic is made if it is missing. @throws BrokerError */
+  async checkCoordinator(groupId: string): Promise<void> {
+    if (this.#isClosed) throw unavailable('The broker is stopping.')
+    if (this.#topic === null) await this.prepare()
+    this.#shards[this.partitionFor(groupId)]?.log.throwIfClosed()
   }
 
   /** The same without a promise where none is needed, as always but for the very first group. */
@@ -149,41 +168,71 @@ export class GroupCoordinator {
 
   #open(topic: Topic): void {
     this.#topic = topic
+    this.#shards = topic.partitions.map(partition => this.#newShard(partition))
+  }
+
+  #newShard(partition: Partition): Shard {
     const { registry } = this.#o
-    this.#shards = topic.partitions.map(partition => {
-      const log: GroupLog = new GroupLog({
-        partition,
-        pool: registry.pool,
-        appendBytesMax: this.#o.batchBytesMax,
-        refusal: this.#o.refusesAppends,
-        onFailure: err => {
-          this.#o.log.error(
-            { err, partition: partition.name },
-            'an append has failed: the groups of this partition are offline until the next start',
-          )
-          shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-        },
-        onUnreadable: (offset, reason) =>
-          this.#o.log.error(
-            { partition: partition.name, offset, reason },
-            'a batch that no coordinator has written cannot be read and is passed over',
-          ),
-        truncate: offset => registry.deleteRecords(partition, offset),
-      })
-      const shard: Shard = new Shard({
-        log,
-        deadlines: this.#deadlines,
-        memory: this.memory,
-        topics: this.#topics,
-        settingsOf: this.#o.settingsOf,
-        now: () => this.#clock.now(),
-        wallClock: () => Date.now(),
-        newUuid: randomUuid,
-        resolvePattern: (pattern, done) => this.#resolve(pattern, done),
-        logger: this.#o.log,
-      })
-      return shard
+    const log: GroupLog = new GroupLog({
+      partition,
+      pool: registry.pool,
+      appendBytesMax: this.#o.batchBytesMax,
+      refusal: this.#o.refusesAppends,
+      onFailure: err => {
+        const message =
+          'an append has failed: the groups of this partition are offline until they can be loaded again'
+        this.#o.log.error({ err, partition: partition.name }, message)
+        this.#closeForNow(shard)
+      },
+      onUnreadable: (offset, reason) =>
+        this.#o.log.error(
+          { partition: partition.name, offset, reason },
+          'a batch that no coordinator has written cannot be read and is passed over',
+        ),
+      truncate: offset => registry.deleteRecords(partition, offset),
     })
+    const shard: Shard = new Shard({
+      log,
+      deadlines: this.#deadlines,
+      memory: this.memory,
+      topics: this.#topics,
+      settingsOf: this.#o.settingsOf,
+      now: () => this.#clock.now(),
+      wallClock: () => Date.now(),
+      newUuid: randomUuid,
+      resolvePattern: (pattern, done) => this.#resolve(pattern, done),
+      logger: this.#o.log,
+    })
+    return shard
+  }
+
+  #closeForNow(shard: Shard): void {
+    shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    this.#reopenLater(shard, REOPEN_MS_MIN)
+  }
+
+  #reopenLater(closed: Shard, ms: number): void {
+    const timer = setTimeout(() => {
+      this.#reopen(closed, ms).catch(err => {
+        const { name } = closed.log.partition
+        this.#o.log.error({ err, partition: name }, 'bug: groups could not be loaded again')
+      })
+    }, ms)
+    timer.unref()
+  }
+
+  /** Loads the groups of a partition whose log had failed, once it can be written again. */
+  async #reopen(closed: Shard, ms: number): Promise<void> {
+    const { partition } = closed.log
+    const isWanted = (): boolean => !this.#isClosed && this.#shards.includes(closed)
+    if (!isWanted()) return
+    if (!closed.log.isReady) return this.#reopenLater(closed, REOPEN_MS_MIN)
+    const shard = this.#newShard(partition)
+    await this.#load(shard, Math.min(2 * ms, REOPEN_MS_MAX))
+    if (!isWanted()) return shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    this.#shards[this.#shards.indexOf(closed)] = shard
+    if (shard.log.failure !== ErrorCode.NONE) return
+    this.#o.log.info({ partition: partition.name }, 'the groups of this partition are loaded again')
   }
 
   /**
@@ -241,7 +290,7 @@ export class GroupCoordinator {
     const { retentionMs } = this.#o.retention()
     this.#eachShard(
       shard => shard.expire(retentionMs),
-      'bug: the offsets of this partition could not be expired',
+      'the offsets of this partition could not be expired',
     )
   }
 
@@ -256,18 +305,15 @@ export class GroupCoordinator {
     }
     this.#eachShard(
       shard => shard.forgetTopic(topic.name, topic.id),
-      'bug: offsets of a deleted topic could not be removed from this partition',
+      'offsets of a deleted topic could not be removed from this partition',
     )
   }
 
   /** What nobody expected in one of them keeps it from none of the others, nor from whoever asks. */
   #eachShard(action: (shard: Shard) => void, failed: string): void {
     for (const shard of this.#shards) {
-      try {
-        action(shard)
-      } catch (err) {
-        this.#o.log.error({ err, partition: shard.log.partition.name }, failed)
-      }
+      const { name: partition } = shard.log.partition
+      guarded(this.#o.log, failed, { partition }, () => action(shard))
     }
   }
 

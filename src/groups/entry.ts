@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../protocol/error-codes.ts'
 import { ClassicGroup } from './classic/classic-group.ts'
 import type { Deadlines, Timed } from './clock.ts'
 import { ConsumerGroup } from './consumer/consumer-group.ts'
@@ -23,6 +24,13 @@ export interface ShardOptions {
   readonly logger: GroupContext['log'] & { error(fields: object, message: string): void }
 }
 
+/** What a group has of its shard. */
+export interface EntryOwner {
+  contextOf(entry: GroupEntry): GroupContext
+  onTime(entry: GroupEntry, now: number): void
+  onFailure(entry: GroupEntry, error: unknown): void
+}
+
 /** A group with its offsets, and how far the log must be flushed before an answer about it may be given. */
 export class GroupEntry implements Timed {
   readonly id: string
@@ -33,28 +41,40 @@ export class GroupEntry implements Timed {
   ticket = 0
   /** Whether the log knows of it. */
   isStored = false
+  /** Nothing that it does is written: it is being loaded. */
+  isLoading = false
+  /** It has failed: nothing that it says counts any more. */
+  isClosed = false
   /** What is counted of it in GroupMemory. */
   heldBytes = 0
-  readonly #onTime: (entry: GroupEntry, now: number) => void
+  /** Who waits for an answer of the group: told if it is closed without one. */
+  readonly parked = new Set<(errorCode: ErrorCode) => void>()
+  readonly #owner: EntryOwner
 
-  constructor(
-    id: string,
-    make: (entry: GroupEntry) => GroupContext,
-    onTime: (entry: GroupEntry, now: number) => void,
-  ) {
+  constructor(id: string, owner: EntryOwner) {
     this.id = id
+    this.#owner = owner
     this.offsets = new GroupOffsets(id)
-    this.context = make(this)
+    this.context = owner.contextOf(this)
     this.group = new ClassicGroup(this.context)
-    this.#onTime = onTime
   }
 
   get deadline(): number {
-    return this.group.deadline
+    return this.isClosed ? Number.POSITIVE_INFINITY : this.group.deadline
   }
 
   onTime(now: number): void {
-    this.#onTime(this, now)
+    this.#owner.onTime(this, now)
+  }
+
+  /** What nobody expected has happened with its deadline. */
+  fail(error: unknown): void {
+    this.#owner.onFailure(this, error)
+  }
+
+  /** Who is still parked when the group is closed. */
+  refuseParked(errorCode: ErrorCode): void {
+    for (const refuse of [...this.parked]) refuse(errorCode)
   }
 }
 

@@ -12,7 +12,7 @@ import { ENTRY_ERROR } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
 import type { Partition } from '../topics/partition.ts'
-import { decodeRecord, encodeRecord, type GroupRecord } from './records.ts'
+import { encodeRecord, type GroupRecord, type StoredRecord } from './records.ts'
 
 /** Bytes read from the log at a time when it is loaded. */
 const LOAD_BYTES = 4 * 1024 * 1024
@@ -47,6 +47,8 @@ export class GroupLog {
   #durable = 0
   readonly #batches: { readonly bytes: Buffer; readonly ticket: number }[] = []
   #isSubmitting = false
+  /** Batches on their way to the disk. */
+  #pending = 0
   #waiting: Waiting[] = []
   #failure: ErrorCode = ErrorCode.NONE
   /** Bytes of all batches that were read when the log was loaded, or appended since. */
@@ -107,18 +109,25 @@ export class GroupLog {
     return Math.min(this.#appendBytesMax, this.partition.config.segmentBytes)
   }
 
-  /** @returns the ticket with which `after` waits until the records are flushed */
+  /**
+   * @returns the ticket with which `after` waits until the records are flushed
+   * @throws Error if one of them is larger than the log takes at all: then none is written
+   */
   write(records: readonly GroupRecord[], now: number): number {
+    return this.writeStored(records.map(encodeRecord), now)
+  }
+
+  /** The same with records as they were read. */
+  writeStored(records: readonly StoredRecord[], now: number): number {
     for (const record of records) {
-      const { key, value } = encodeRecord(record)
-      const bytes = key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES
-      if (bytes + batch.BATCH_HEADER_BYTES > this.#storedBytesMax) {
-        // Nothing that was checked gets here: memory is ahead of what can be kept, and only a new load can be trusted.
-        this.fail()
-        return this.#ticket
-      }
+      const bytes = sizeOf(record) + batch.BATCH_HEADER_BYTES
+      if (bytes <= this.#storedBytesMax) continue
+      throw new Error(`a record of ${bytes} bytes is larger than its log takes`)
+    }
+    for (const record of records) {
+      const bytes = sizeOf(record)
       if (this.#bytes + bytes + batch.BATCH_HEADER_BYTES > this.#batchBytesMax) this.#seal()
-      this.#records.push({ timestamp: now, key, value })
+      this.#records.push({ timestamp: now, key: record.key, value: record.value })
       this.#bytes += bytes
     }
     if (!this.#isScheduled) {
@@ -153,7 +162,7 @@ export class GroupLog {
       this.#seal()
       this.#append()
     } catch (error) {
-      this.fail(ErrorCode.COORDINATOR_NOT_AVAILABLE, error)
+      this.fail(error)
     }
   }
 
@@ -173,6 +182,7 @@ export class GroupLog {
         })
         return
       }
+      this.#pending++
       this.#batches.shift()
       this.bytes += next.bytes.length
     }
@@ -180,6 +190,7 @@ export class GroupLog {
 
   readonly #waiter = {
     onAppended: (ticket: number, ring: Ring, at: number): void => {
+      this.#pending--
       if (ring.words[(at >> 2) + ENTRY_ERROR] !== ErrorCode.NONE) {
         this.fail()
         return
@@ -187,7 +198,10 @@ export class GroupLog {
       this.#durable = ticket
       this.#release()
     },
-    onWorkerLost: (): void => this.fail(),
+    onWorkerLost: (): void => {
+      this.#pending--
+      this.fail()
+    },
   }
 
   #release(): void {
@@ -196,14 +210,26 @@ export class GroupLog {
     for (const { run } of this.#waiting.splice(0, count)) run(ErrorCode.NONE)
   }
 
+  /** Memory is ahead of what is on the disk, and only a new load can be trusted. */
+  fail(cause?: unknown): void {
+    if (this.#failure !== ErrorCode.NONE) return
+    this.end(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    this.#onFailure(cause)
+  }
+
   /** Nothing is written any more; all who wait are told. */
-  fail(errorCode: ErrorCode = ErrorCode.COORDINATOR_NOT_AVAILABLE, cause?: unknown): void {
+  end(errorCode: ErrorCode): void {
     if (this.#failure !== ErrorCode.NONE) return
     this.#failure = errorCode
     this.#batches.length = 0
     this.#records = []
     for (const { run } of this.#waiting.splice(0)) run(errorCode)
-    this.#onFailure(cause)
+  }
+
+  /** Whether the log can be read and written, and all that was to be appended has its outcome: after a failure it may be loaded anew. */
+  get isReady(): boolean {
+    const { offline, worker } = this.partition
+    return offline === null && !worker.isLost && this.#refusal() === null && this.#pending === 0
   }
 
   async #recordsOf(one: Buffer): Promise<BatchRecord[]> {
@@ -234,9 +260,10 @@ export class GroupLog {
   /**
    * Reads the log from its start to its end. Control batches and those of transactions are left out, and what no coordinator can have
    * written: batches that are whole, by their checksum, and cannot be opened.
-   * @throws Error if it is offline or cannot be read, MalformedFrame for a record that is not what its key says
+   * What a record holds is valid until the next one is asked for.
+   * @throws Error if it is offline or cannot be read
    */
-  async *read(): AsyncGenerator<GroupRecord, void, undefined> {
+  async *read(): AsyncGenerator<StoredRecord, void, undefined> {
     const { partition } = this
     if (partition.offline !== null)
       throw new Error(`${partition.name} is offline: ${partition.offline}`)
@@ -257,8 +284,7 @@ export class GroupLog {
           if (batch.isControl(attributes) || batch.isTransactional(attributes)) continue
           for (const record of await this.#recordsOf(one)) {
             if (record.offset < from || record.key === null) continue
-            const decoded = decodeRecord(record.key, record.value)
-            if (decoded !== null) yield decoded
+            yield { key: record.key, value: record.value }
           }
         }
       } finally {
@@ -267,3 +293,7 @@ export class GroupLog {
     }
   }
 }
+
+/** Bytes that it takes in a batch, at most. */
+const sizeOf = ({ key, value }: StoredRecord): number =>
+  key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES

@@ -1,5 +1,6 @@
 import { ErrorCode } from '../protocol/error-codes.ts'
-import type { GroupEntry, ShardOptions } from './entry.ts'
+import type { ShardOptions } from './entry.ts'
+import type { Shard } from './shard.ts'
 
 /** So many bytes of log are always worth keeping: below, the log is not written anew. */
 const COMPACT_BYTES_MIN = 8 * 1024 * 1024
@@ -15,15 +16,20 @@ const COMPACT_GROUPS = 100
  */
 export class GroupLogCompaction {
   readonly #o: ShardOptions
-  readonly #groups: ReadonlyMap<string, GroupEntry>
+  readonly #shard: Shard
   /** Bytes of the log when it was last written anew, and about how many of them are still true. */
   #compactedBytes = 0
   #liveBytes = 0
   #compacting: Promise<void> | null = null
 
-  constructor(options: ShardOptions, groups: ReadonlyMap<string, GroupEntry>) {
+  constructor(options: ShardOptions, shard: Shard) {
     this.#o = options
-    this.#groups = groups
+    this.#shard = shard
+  }
+
+  /** Resolves when it is not under way. */
+  async idle(): Promise<void> {
+    await this.#compacting
   }
 
   /** The log has been read; so much of it, 0 to 1, is still true. */
@@ -34,7 +40,7 @@ export class GroupLogCompaction {
   runIfDue(): void {
     const length = this.#o.log.bytes - this.#compactedBytes
     const isLong = length > Math.max(COMPACT_BYTES_MIN, COMPACT_FACTOR * this.#liveBytes)
-    if (!isLong || this.#compacting !== null) return
+    if (!isLong || this.#compacting !== null || !this.#shard.closed.areKnown) return
     this.#compacting = this.run()
       .catch(err => this.#o.logger.error({ err }, 'compaction of a group log failed'))
       .finally(() => {
@@ -42,21 +48,24 @@ export class GroupLogCompaction {
       })
   }
 
+  /** A group that is closed meanwhile is not in what was written: then the log keeps its start. */
   async run(): Promise<void> {
     const { log } = this.#o
+    const { closed } = this.#shard
+    if (!closed.areKnown) return
+    const { closings } = closed
     await log.flushed()
     const from = log.endOffset
     const before = log.bytes
-    const ids = [...this.#groups.keys()]
+    const ids = [...this.#shard.entries].map(({ id }) => id)
+    log.writeStored(closed.records, this.#o.wallClock())
     for (let i = 0; i < ids.length; i += COMPACT_GROUPS) {
       for (const id of ids.slice(i, i + COMPACT_GROUPS)) {
-        const entry = this.#groups.get(id)
-        if (entry === undefined) continue
-        const records = [...entry.group.snapshot(), ...entry.offsets.snapshot()]
-        if (records.length > 0) entry.ticket = log.write(records, this.#o.wallClock())
+        const entry = this.#shard.find(id)
+        if (entry !== undefined) this.#shard.rewrite(entry)
       }
       await log.flushed()
-      if (log.failure !== ErrorCode.NONE) return
+      if (log.failure !== ErrorCode.NONE || closed.closings !== closings) return
     }
     this.#compactedBytes = before
     this.#liveBytes = log.bytes - before

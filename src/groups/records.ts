@@ -92,24 +92,43 @@ export function encodeRecord(record: GroupRecord): { key: Buffer; value: Buffer 
   }
 }
 
+/** A record as it is stored. */
+export interface StoredRecord {
+  readonly key: Buffer
+  readonly value: Buffer | null
+}
+
+/** What a record is about. */
+export type RecordKey = { [K in RecordKind]: Pick<RecordOf<K>, 'kind' | 'key'> }[RecordKind]
+
+export const groupOf = ({ key }: RecordKey): string => ('groupId' in key ? key.groupId : key.group)
+
 /**
  * @returns null for a kind of record that is not known here: Kafka skips them too, so that a newer broker's log can be read
  * @throws MalformedFrame
  */
-export function decodeRecord(key: Buffer, value: Buffer | null): GroupRecord | null {
-  const keyReader = new Reader(key)
-  const type = keyReader.int16('record type')
+export function decodeKey(key: Buffer): RecordKey | null {
+  const reader = new Reader(key)
+  const type = reader.int16('record type')
   const kind = kindByType.get(type === OLD_OFFSET_COMMIT ? kinds.offsetCommit.key.apiKey : type)
   if (kind === undefined) return null
-  const { key: keySchema, value: valueSchema } = kinds[kind]
-  const decodedKey = (keySchema as unknown as Message).decode(keyReader, 0)
-  let decodedValue: unknown = null
-  if (value !== null) {
-    const reader = new Reader(value)
-    const { min, max } = valueSchema.versions
-    const version = Math.min(reader.int16('value version'), max)
-    if (version < min) throw new MalformedFrame('value version', 0, `${version} is none`)
-    decodedValue = (valueSchema as unknown as Message).decode(reader, version)
-  }
-  return { kind, key: decodedKey, value: decodedValue } as unknown as GroupRecord
+  const message = kinds[kind].key as unknown as Message
+  return { kind, key: message.decode(reader, 0) } as unknown as RecordKey
+}
+
+/** @throws MalformedFrame */
+export function decodeValue({ kind, key }: RecordKey, value: Buffer | null): GroupRecord {
+  if (value === null) return { kind, key, value } as unknown as GroupRecord
+  const message = kinds[kind].value as unknown as Message
+  const reader = new Reader(value)
+  const { min, max } = message.versions
+  const version = Math.min(reader.int16('value version'), max)
+  if (version < min) throw new MalformedFrame('value version', 0, `${version} is none`)
+  return { kind, key, value: message.decode(reader, version) } as unknown as GroupRecord
+}
+
+/** Both. @throws MalformedFrame */
+export function decodeRecord(key: Buffer, value: Buffer | null): GroupRecord | null {
+  const known = decodeKey(key)
+  return known === null ? null : decodeValue(known, value)
 }

@@ -1,10 +1,12 @@
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { ClassicGroup } from './classic/classic-group.ts'
+import { ClosedGroups, type DeletedTopic } from './closed-groups.ts'
 import { upgradeFrom } from './consumer/classic-bridge.ts'
 import { ConsumerGroup } from './consumer/consumer-group.ts'
-import { EntryContext, GroupEntry, type ShardOptions } from './entry.ts'
+import { EntryContext, type EntryOwner, GroupEntry, type ShardOptions } from './entry.ts'
 import type { GroupLog } from './group-log.ts'
+import { readGroups, readStored } from './loading.ts'
 import { GroupLogCompaction } from './log-compaction.ts'
 import { isExpired, isSameTopic } from './offsets.ts'
 import type { GroupRecord } from './records.ts'
@@ -18,12 +20,19 @@ export class Shard {
   readonly compaction: GroupLogCompaction
   readonly #o: ShardOptions
   readonly #groups = new Map<string, GroupEntry>()
-  #isLoading = false
+  readonly closed: ClosedGroups
 
   constructor(options: ShardOptions) {
     this.#o = options
     this.log = options.log
-    this.compaction = new GroupLogCompaction(options, this.#groups)
+    this.closed = new ClosedGroups(
+      groupIds => this.#reload(groupIds),
+      err => {
+        const { name: partition } = this.log.partition
+        options.logger.error({ err, partition }, 'closed groups could not be loaded again')
+      },
+    )
+    this.compaction = new GroupLogCompaction(options, this)
   }
 
   get entries(): Iterable<GroupEntry> {
@@ -38,11 +47,7 @@ export class Shard {
   ensure(groupId: string): GroupEntry {
     const known = this.#groups.get(groupId)
     if (known !== undefined) return known
-    const entry = new GroupEntry(
-      groupId,
-      made => new EntryContext(made, this, this.#o),
-      (due, now) => this.run(due, () => due.group.onTime(now)),
-    )
+    const entry = this.#newEntry(groupId)
     this.#groups.set(groupId, entry)
     return entry
   }
@@ -50,11 +55,12 @@ export class Shard {
   /** The group as one that classic members can join: an empty one of the consumer protocol becomes one. */
   ensureClassic(groupId: string): GroupEntry {
     const entry = this.ensure(groupId)
-    const { group } = entry
-    if (group.type === 'consumer' && group.isEmpty) {
+    this.#guard(entry, () => {
+      const { group } = entry
+      if (group.type !== 'consumer' || !group.isEmpty) return
       this.write(entry, group.tombstones())
       entry.group = new ClassicGroup(entry.context)
-    }
+    })
     return entry
   }
 
@@ -64,35 +70,97 @@ export class Shard {
    */
   ensureConsumer(groupId: string): GroupEntry {
     const entry = this.ensure(groupId)
-    const { group, context } = entry
-    if (group instanceof ClassicGroup) {
+    this.#guard(entry, () => {
+      const { group, context } = entry
+      if (!(group instanceof ClassicGroup)) return
       const isStored = group.snapshot().length > 0
       const next = group.isEmpty ? new ConsumerGroup(context) : upgradeFrom(group.export(), context)
       if (isStored) this.write(entry, group.tombstones())
       entry.group = next
       group.close(ErrorCode.REBALANCE_IN_PROGRESS)
-    }
+    })
     return entry
   }
 
-  /** Lets something happen to a group, then looks at when it wants to be called next. */
+  /**
+   * Lets something happen to a group, then looks at when it wants to be called next. What nobody expected closes the group.
+   * @throws BrokerError what the action throws, or NOT_COORDINATOR
+   */
   run<T>(entry: GroupEntry, action: () => T): T {
-    try {
-      return action()
-    } finally {
-      const state = entry.group instanceof ConsumerGroup ? entry.group.downgrade() : null
-      if (state !== null) entry.group = ClassicGroup.takingOver(state, entry.context)
-      if (isUnused(entry)) {
-        this.#forget(entry)
-      } else {
-        this.#o.memory.set(entry, entry.group.heldBytes)
-        this.#o.deadlines.watch(entry)
+    return this.#guard(entry, () => {
+      try {
+        return action()
+      } finally {
+        this.#afterwards(entry)
       }
+    })
+  }
+
+  #afterwards(entry: GroupEntry): void {
+    const state = entry.group instanceof ConsumerGroup ? entry.group.downgrade() : null
+    if (state !== null) entry.group = ClassicGroup.takingOver(state, entry.context)
+    if (isUnused(entry)) {
+      this.#forget(entry)
+    } else {
+      this.#o.memory.set(entry, entry.group.heldBytes)
+      this.#o.deadlines.watch(entry)
     }
   }
 
+  #guard<T>(entry: GroupEntry, action: () => T): T {
+    try {
+      return action()
+    } catch (error) {
+      if (error instanceof BrokerError) throw error
+      throw this.#fail(entry, error)
+    }
+  }
+
+  /** For what nobody has asked for: if the group fails, that has been said. */
+  #quietly(entry: GroupEntry, action: () => void): void {
+    try {
+      this.#guard(entry, action)
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error
+    }
+  }
+
+  /** Nobody knows what state it is in: only what the log says of it can be trusted. */
+  #fail(entry: GroupEntry, err: unknown): BrokerError {
+    const fields = { err, group: entry.id, partition: this.log.partition.name }
+    this.#o.logger.error(fields, 'bug: a group has failed: it is closed, and loaded again')
+    if (this.#groups.get(entry.id) === entry) {
+      this.#drop(entry)
+      this.closed.add(entry.id)
+    }
+    return closedError(entry.id)
+  }
+
+  #drop(entry: GroupEntry): void {
+    entry.isClosed = true
+    this.#groups.delete(entry.id)
+    this.#o.deadlines.forget(entry)
+    this.#o.memory.set(entry, 0)
+    this.#close(entry, ErrorCode.NOT_COORDINATOR)
+  }
+
+  /** All that is parked is answered with this error, whatever state the group is in. */
+  #close(entry: GroupEntry, errorCode: ErrorCode): void {
+    try {
+      entry.group.close(errorCode)
+    } catch (err) {
+      this.#o.logger.error({ err, group: entry.id }, 'bug: a group cannot be closed in order')
+    }
+    entry.refuseParked(errorCode)
+  }
+
+  /** @throws BrokerError NOT_COORDINATOR, on which clients of every API come again */
+  throwIfClosed(groupId: string): void {
+    if (this.closed.has(groupId)) throw closedError(groupId)
+  }
+
   write(entry: GroupEntry, records: readonly GroupRecord[]): void {
-    if (records.length === 0 || this.#isLoading) return
+    if (records.length === 0 || entry.isLoading || entry.isClosed) return
     entry.ticket = this.log.write(records, this.#o.wallClock())
     entry.isStored = true
     this.compaction.runIfDue()
@@ -116,15 +184,27 @@ export class Shard {
   }
 
   commit(entry: GroupEntry, records: readonly GroupRecord[]): void {
-    for (const record of records) if (record.kind === 'offsetCommit') entry.offsets.apply(record)
-    this.write(entry, records)
+    this.#guard(entry, () => {
+      for (const record of records) if (record.kind === 'offsetCommit') entry.offsets.apply(record)
+      this.write(entry, records)
+    })
   }
 
   /** Removes an empty group with its offsets. */
   delete(entry: GroupEntry): void {
-    this.commit(entry, entry.offsets.tombstones())
-    this.write(entry, entry.group.tombstones())
-    this.#forget(entry)
+    this.#guard(entry, () => {
+      this.commit(entry, entry.offsets.tombstones())
+      this.write(entry, entry.group.tombstones())
+      this.#forget(entry)
+    })
+  }
+
+  /** Writes what brings a group back as it is, with its offsets. */
+  rewrite(entry: GroupEntry): void {
+    this.#quietly(entry, () => {
+      const records = [...entry.group.snapshot(), ...entry.offsets.snapshot()]
+      if (records.length > 0) entry.ticket = this.log.write(records, this.#o.wallClock())
+    })
   }
 
   #forget(entry: GroupEntry): void {
@@ -139,119 +219,130 @@ export class Shard {
     if (this.log.failure !== ErrorCode.NONE) return
     const now = this.#o.wallClock()
     for (const entry of [...this.#groups.values()]) {
-      const { group, offsets } = entry
-      const from = group.offsetsExpireFrom
-      if (from !== 'never') {
-        const gone = offsets.tombstones(
-          (topic, offset) =>
-            !group.isSubscribedTo(topic) && isExpired(offset, from, now, retentionMs),
-        )
-        this.commit(entry, gone)
-      }
-      // A group that members are about to join has a deadline.
-      const isIdle = group.isEmpty && group.deadline === Number.POSITIVE_INFINITY
-      if (offsets.isEmpty && isIdle) this.delete(entry)
+      this.#quietly(entry, () => this.#expire(entry, now, retentionMs))
     }
+  }
+
+  #expire(entry: GroupEntry, now: number, retentionMs: number): void {
+    const { group, offsets } = entry
+    const from = group.offsetsExpireFrom
+    if (from !== 'never') {
+      const gone = offsets.tombstones(
+        (topic, offset) =>
+          !group.isSubscribedTo(topic) && isExpired(offset, from, now, retentionMs),
+      )
+      this.commit(entry, gone)
+    }
+    // A group that members are about to join has a deadline.
+    const isIdle = group.isEmpty && group.deadline === Number.POSITIVE_INFINITY
+    if (offsets.isEmpty && isIdle) this.delete(entry)
   }
 
   /** The topic is gone, and with it what was committed to it. */
   forgetTopic(name: string, id: string): void {
     if (this.log.failure !== ErrorCode.NONE) return
-    for (const entry of this.#groups.values()) {
+    for (const entry of [...this.#groups.values()]) this.#forgetTopicOf(entry, { name, id })
+    this.closed.noteDeleted({ name, id })
+  }
+
+  #forgetTopicOf(entry: GroupEntry, { name, id }: DeletedTopic): void {
+    this.#quietly(entry, () => {
       const gone = entry.offsets.tombstones(
         (topic, offset) => topic === name && isSameTopic(offset.topicId, id),
       )
       this.commit(entry, gone)
-    }
+    })
   }
 
   // Loading.
 
+  readonly #newEntry = (groupId: string): GroupEntry => new GroupEntry(groupId, this.#owner)
+
   /** Brings the groups back as the log has them. */
   async load(): Promise<void> {
-    this.#isLoading = true
-    let replayed = 0
-    for await (const record of this.log.read()) {
-      this.#replay(record)
-      replayed++
-    }
-    for (const entry of [...this.#groups.values()]) {
-      const { group } = entry
-      entry.isStored = group.snapshot().length > 0 || !entry.offsets.isEmpty
-      if (group instanceof ClassicGroup || group instanceof ConsumerGroup) {
-        this.run(entry, () => group.loaded())
-      }
-    }
-    this.#isLoading = false
-    let live = 0
+    const { groups, broken, count } = await readGroups(this.log, this.#newEntry)
+    for (const entry of groups.values()) this.#tryToOpen(entry, broken)
+    await this.#keep(broken)
+    let live = this.closed.records.length
     for (const { group, offsets } of this.#groups.values()) {
       live += group.snapshot().length + offsets.size
     }
-    this.compaction.loaded(replayed === 0 ? 0 : Math.min(1, live / replayed))
+    this.compaction.loaded(count === 0 ? 0 : Math.min(1, live / count))
   }
 
-  #replay(record: GroupRecord): void {
-    const groupId = 'groupId' in record.key ? record.key.groupId : record.key.group
-    if (record.value === null && !this.#groups.has(groupId)) return
-    const entry = this.ensure(groupId)
-    if (record.kind === 'offsetCommit') {
-      entry.offsets.apply(record)
-    } else if (record.kind === 'groupMetadata') {
-      this.#replayClassic(entry, record.value)
-    } else {
-      this.#replayConsumer(entry, record)
+  /** The same with groups that were closed. */
+  async #reload(groupIds: ReadonlySet<string>): Promise<void> {
+    // What it does not know of is lost when the log is written anew: not meanwhile, then.
+    await this.compaction.idle()
+    await this.log.flushed()
+    if (this.log.failure !== ErrorCode.NONE) return this.closed.stop()
+    const { groups, broken } = await readGroups(this.log, this.#newEntry, id => groupIds.has(id))
+    if (this.log.failure !== ErrorCode.NONE) return this.closed.stop()
+    for (const entry of groups.values()) this.#tryToOpen(entry, broken)
+    await this.#keep(broken)
+    for (const groupId of groupIds) {
+      if (broken.has(groupId)) continue
+      const deleted = this.closed.opened(groupId)
+      this.#o.logger.info({ group: groupId }, 'the group is loaded again')
+      const entry = this.#groups.get(groupId)
+      if (entry !== undefined) for (const topic of deleted) this.#forgetTopicOf(entry, topic)
     }
   }
 
-  #replayClassic(
-    entry: GroupEntry,
-    value: Extract<GroupRecord, { kind: 'groupMetadata' }>['value'],
-  ): void {
-    if (value === null) {
-      if (entry.group.type === 'classic') this.#replayGone(entry)
-      return
-    }
-    if (!(entry.group instanceof ClassicGroup)) entry.group = new ClassicGroup(entry.context)
-    ;(entry.group as ClassicGroup).replay(value)
+  readonly #owner: EntryOwner = {
+    contextOf: entry => new EntryContext(entry, this, this.#o),
+    onTime: (entry, now) =>
+      this.#quietly(entry, () => this.run(entry, () => entry.group.onTime(now))),
+    onFailure: (entry, error) => void this.#fail(entry, error),
   }
 
-  #replayConsumer(
-    entry: GroupEntry,
-    record: Exclude<GroupRecord, { kind: 'offsetCommit' | 'groupMetadata' }>,
-  ): void {
-    if (record.kind === 'groupEpoch' && record.value === null) {
-      if (entry.group.type === 'consumer') this.#replayGone(entry)
-      return
+  #tryToOpen(entry: GroupEntry, broken: Map<string, unknown>): void {
+    try {
+      const { group } = entry
+      entry.isStored = group.snapshot().length > 0 || !entry.offsets.isEmpty
+      this.#groups.set(entry.id, entry)
+      entry.isLoading = true
+      if (group instanceof ClassicGroup || group instanceof ConsumerGroup) group.loaded()
+      this.#afterwards(entry)
+      entry.isLoading = false
+    } catch (error) {
+      this.#drop(entry)
+      broken.set(entry.id, error)
     }
-    if (!(entry.group instanceof ConsumerGroup)) {
-      // What is removed of a group that is none of this protocol any more.
-      if (record.value === null) return
-      entry.group = new ConsumerGroup(entry.context)
-    }
-    ;(entry.group as ConsumerGroup).replay(record)
   }
 
-  #replayGone(entry: GroupEntry): void {
-    entry.group = new ClassicGroup(entry.context)
-    if (entry.offsets.isEmpty) this.#groups.delete(entry.id)
+  /** They stay closed; others go on. */
+  async #keep(broken: ReadonlyMap<string, unknown>): Promise<void> {
+    if (broken.size === 0) return
+    const stored = await readStored(this.log, new Set(broken.keys()))
+    for (const [group, err] of broken) {
+      const message =
+        'bug: a group cannot be loaded: it is closed until the next start, and its records are kept'
+      this.#o.logger.error({ err, group, partition: this.log.partition.name }, message)
+      this.closed.keep(group, stored.get(group)!)
+    }
   }
 
   /** The broker stops: who waits for other members is told; what is being written is still answered. */
   stop(errorCode: ErrorCode): void {
+    this.closed.stop()
     for (const entry of this.#groups.values()) {
       this.#o.deadlines.forget(entry)
-      entry.group.close(errorCode)
+      this.#close(entry, errorCode)
     }
   }
 
   /** Nothing of it counts any more: the partition has failed or is gone. */
   close(errorCode: ErrorCode): void {
-    this.log.fail(errorCode)
+    this.log.end(errorCode)
     this.stop(errorCode)
     for (const entry of this.#groups.values()) this.#o.memory.set(entry, 0)
     this.#groups.clear()
   }
 }
+
+const closedError = (groupId: string): BrokerError =>
+  new BrokerError(ErrorCode.NOT_COORDINATOR, `Group ${groupId} has failed and is closed.`)
 
 /** A request that was refused has made the group: it leaves nothing behind. */
 function isUnused({ isStored, group }: GroupEntry): boolean {

@@ -62,6 +62,8 @@ const storageError = (message: string, cause?: unknown) =>
  * rare.
  */
 export class LocalMetadataStore implements MetadataStore {
+  /** Told of what nobody expected in a listener, which is called again the next time. */
+  onBadWatcher: (error: unknown) => void = () => {}
   /** What was wrong at the start and is mended, one sentence each. */
   readonly notes: readonly string[]
   readonly #copies: MetadataCopies
@@ -249,16 +251,18 @@ export class LocalMetadataStore implements MetadataStore {
     this.#revision = revision
   }
 
-  /**
-   * In a microtask of its own, so that a listener that throws neither fails the transaction nor
-   * goes unnoticed.
-   */
+  /** In a microtask of its own: a listener that throws fails neither the transaction nor the others. */
   #notify({ revision, changes }: Transaction): void {
     for (const watcher of this.#watchers) {
       const seen = changes.filter(({ key }) => key.startsWith(watcher.prefix))
       if (seen.length === 0) continue
       queueMicrotask(() => {
-        if (this.#watchers.has(watcher)) watcher.listener({ revision, changes: seen })
+        if (!this.#watchers.has(watcher)) return
+        try {
+          watcher.listener({ revision, changes: seen })
+        } catch (error) {
+          this.onBadWatcher(error)
+        }
       })
     }
   }

@@ -64,8 +64,8 @@ export interface MetadataStore {
   transact(compares: readonly Compare[], changes: readonly Change[]): Promise<TransactionResult>
   /**
    * Calls the listener once for each later transaction that touches the prefix, in order of
-   * revision, before the promise of that transaction resolves. A listener that throws is a bug and
-   * ends the process.
+   * revision, before the promise of that transaction resolves. What a listener throws is told in the
+   * log, and costs nobody else anything.
    * @returns ends the watch
    */
   watch(prefix: string, listener: (event: WatchEvent) => void): () => void

@@ -22,10 +22,13 @@ export interface Outgoing {
 /** Encodes answers and writes them to one socket: those of one turn of the event loop together, long ones in pieces. */
 export class AnswerSender {
   readonly #socket: Socket
+  readonly #onFailure: (error: unknown) => void
   #sent: (() => void)[] = []
 
-  constructor(socket: Socket) {
+  /** @param onFailure told of what `onSent` of an answer throws */
+  constructor(socket: Socket, onFailure: (error: unknown) => void) {
     this.#socket = socket
+    this.#onFailure = onFailure
   }
 
   /**
@@ -80,9 +83,17 @@ export class AnswerSender {
     } else {
       this.#sent = []
       socket.write(chunks[last]!, () => {
-        for (const done of sent) done()
+        for (const done of sent) this.#run(done)
       })
     }
     if (chunks.length > 1) socket.uncork()
+  }
+
+  #run(done: () => void): void {
+    try {
+      done()
+    } catch (error) {
+      this.#onFailure(error)
+    }
   }
 }

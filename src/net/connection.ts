@@ -10,6 +10,7 @@ import { inOwnTurn, isTurnOver } from '../turns.ts'
 import { AnswerSender } from './answer-sender.ts'
 import { Call } from './call.ts'
 import { CpuShare } from './cpu-share.ts'
+import { ANSWERED_ELEMENTS_MAX, failedOutcome } from './failed-request.ts'
 import {
   type IncomingRequest,
   isInTurn,
@@ -37,6 +38,8 @@ interface Slot {
   readonly call: Call
   /** What it takes in memory. */
   cost: number
+  /** For an answer that says that it has failed; null if nobody keeps it. */
+  request: unknown
   /** Set once the handler is done; `undefined` while it runs. */
   outcome: Outcome<never> | undefined
 }
@@ -90,7 +93,7 @@ export class Connection {
     this.peer = `${this.ip}:${socket.remotePort ?? 0}`
     this.#log = shared.broker.log
     this.#onClose = onClose
-    this.#answers = new AnswerSender(socket)
+    this.#answers = new AnswerSender(socket, error => this.#fail(error))
     this.#cutter = new FrameCutter({
       frameBytesMax: shared.broker.options.limits.frameBytesMax,
       reusesBuffer: true,
@@ -101,11 +104,11 @@ export class Connection {
       onProblem: problem => this.#refuse(problem),
     })
     socket.setNoDelay(true)
-    socket.on('data', chunk => this.#onData(chunk))
-    socket.on('end', () => this.#onEnd())
-    socket.on('drain', () => this.#onDrain())
+    socket.on('data', chunk => this.#guard(() => this.#onData(chunk)))
+    socket.on('end', () => this.#guard(() => this.#onEnd()))
+    socket.on('drain', () => this.#guard(() => this.#onDrain()))
     socket.on('error', error => this.#log.debug({ peer: this.peer, err: error }, 'socket error'))
-    socket.on('close', () => this.#closed())
+    socket.on('close', () => this.#guard(() => this.#closed()))
   }
 
   get isIdle(): boolean {
@@ -139,17 +142,30 @@ export class Connection {
 
   /** There is memory for its requests again. */
   onMemory(): void {
-    this.#resume()
+    this.#guard(() => this.#resume())
+  }
+
+  /** Nobody waits for what a connection does: what nobody expected in it costs the connection. */
+  #guard(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#log.error({ err: error, peer: this.peer }, 'bug: a connection failed')
+    this.#socket.destroy()
   }
 
   #closed(): void {
     this.#gone.abort()
     const { requests, unsent } = this.#shared
-    for (const { outcome, call } of this.#slots) {
-      release(outcome)
+    for (const { outcome, call } of this.#slots.splice(0)) {
+      this.#guard(() => release(outcome))
       call.pace.leave()
     }
-    this.#slots = []
     this.#hold(-this.#heldBytes)
     requests.leave(this)
     unsent.set(this, 0)
@@ -225,7 +241,7 @@ export class Connection {
     this.#isInLine = true
     inOwnTurn(() => {
       this.#isInLine = false
-      this.#resume()
+      this.#guard(() => this.#resume())
     })
   }
 
@@ -270,7 +286,7 @@ export class Connection {
       this.#onBadRequest(error)
     } finally {
       this.#isDecoding = false
-      this.#flush()
+      this.#guard(() => this.#flush())
     }
   }
 
@@ -279,10 +295,11 @@ export class Connection {
     const call = new Call(this.#shared.broker, header, this.#listener, this.peer, pace, {
       gone: this.#gone.signal,
       hold: until => this.#holdUntil(until),
-      park: () => this.#giveBack(slot),
+      park: () => this.#park(slot),
     })
     const cost = requestCost(frameBytes, elements)
-    const slot: Slot = { handler, header, call, cost, outcome: undefined }
+    const kept = elements > ANSWERED_ELEMENTS_MAX ? null : request
+    const slot: Slot = { handler, header, call, cost, request: kept, outcome: undefined }
     this.#slots.push(slot)
     this.#hold(cost)
     let result: Outcome<never> | Promise<Outcome<never>>
@@ -297,24 +314,27 @@ export class Connection {
       return
     }
     result.then(
-      outcome => this.#finish(slot, outcome),
-      error => this.#bug(slot, error),
+      outcome => this.#guard(() => this.#finish(slot, outcome)),
+      error => this.#guard(() => this.#bug(slot, error)),
     )
   }
 
-  /** What it takes in memory from now on is counted elsewhere, or not there any more. */
+  /** What is kept from now on is counted elsewhere, and the request is not there any more. */
+  #park(slot: Slot): void {
+    slot.request = null
+    this.#giveBack(slot)
+  }
+
   #giveBack(slot: Slot): void {
     if (slot.cost === 0) return
     this.#hold(-slot.cost)
     slot.cost = 0
   }
 
-  /** A handler failed in a way that it does not know: no answer would be true, so the client has to look anew. */
-  #bug({ header, call }: Slot, error: unknown): void {
-    call.pace.leave()
-    if (this.#socket.destroyed) return
-    this.#log.error({ err: error, peer: this.peer, api: header.apiKey }, 'bug: a request failed')
-    this.#socket.destroy()
+  /** What nobody expected in a handler costs its request. */
+  #bug(slot: Slot, error: unknown): void {
+    const isHeard = !this.#socket.destroyed
+    this.#finish(slot, isHeard ? failedOutcome(slot, error, this.#log, this.peer) : CLOSE)
   }
 
   #finish(slot: Slot, outcome: Outcome<never>): void {
@@ -333,7 +353,7 @@ export class Connection {
     this.#isFlushScheduled = true
     process.nextTick(() => {
       this.#isFlushScheduled = false
-      this.#flush()
+      this.#guard(() => this.#flush())
     })
   }
 
@@ -368,30 +388,37 @@ export class Connection {
     return this.#isClosing || (this.#hasEnded && !this.#cutter.isStopped)
   }
 
-  #encode({ handler, header, outcome, call }: Slot): void {
+  #encode(slot: Slot): void {
+    const { handler, header, outcome, call } = slot
     const outgoing = { handler, header, answer: outcome as { body: never }, pace: call.pace }
     try {
       if (this.#answers.encode(outgoing)) return
     } catch (error) {
-      this.#cannotEncode(error, header, outcome)
+      this.#cannotEncode(slot, error)
       return
     }
     this.#isEncoding = true
     this.#send()
     this.#answers
       .encodeInPieces(outgoing)
-      .catch(error => this.#cannotEncode(error, header, outcome))
+      .catch(error => this.#guard(() => this.#cannotEncode(slot, error)))
       .finally(() => {
         call.pace.leave()
         this.#isEncoding = false
         this.#noteUnsent()
-        this.#flush()
+        this.#guard(() => this.#flush())
       })
   }
 
-  #cannotEncode(error: unknown, header: RequestHeader, outcome: Outcome<never> | undefined): void {
-    release(outcome)
-    this.#log.error({ err: error, api: header.apiKey }, 'bug: an answer cannot be encoded')
+  /** Nothing of the answer is sent: one that says so takes its place. */
+  #cannotEncode(slot: Slot, error: unknown): void {
+    const { handler, header, outcome, call } = slot
+    this.#guard(() => release(outcome))
+    const failed = failedOutcome(slot, error, this.#log, this.peer)
+    if (typeof failed === 'object') {
+      const outgoing = { handler, header, answer: failed, pace: call.pace }
+      if (this.#answers.encode(outgoing)) return
+    }
     this.#isClosing = true
   }
 
@@ -409,7 +436,7 @@ export class Connection {
     this.#holds++
     const go = (): void => {
       this.#holds--
-      this.#resume()
+      this.#guard(() => this.#resume())
     }
     until.then(go, go)
   }

@@ -5,6 +5,7 @@ import type { BrokerContext } from '../broker-context.ts'
 import { plainAddress } from '../configs/ip-overrides.ts'
 import type { Listener } from '../configs/listeners.ts'
 import { ListenError } from '../errors.ts'
+import { every, guarded } from '../guarded.ts'
 import { Connection, type ConnectionContext } from './connection.ts'
 import { ConnectionBounds } from './connection-bounds.ts'
 import { RequestMemory } from './request-memory.ts'
@@ -44,8 +45,7 @@ export class NetServer {
       requests: new RequestMemory(requestBytesMax),
       unsent: new UnsentAnswers(unsentBytesMax),
     }
-    this.#sweep = setInterval(() => this.#look(), SWEEP_MS)
-    this.#sweep.unref()
+    this.#sweep = every(SWEEP_MS, broker.log, 'connections were not looked at', () => this.#look())
   }
 
   get connectionCount(): number {
@@ -55,7 +55,9 @@ export class NetServer {
   /** Opens a listener. @returns the port it got */
   async listen(listener: Listener): Promise<number> {
     const { name, host, port } = listener
-    const server = createServer({ allowHalfOpen: true }, socket => this.#accept(socket, name))
+    const server = createServer({ allowHalfOpen: true }, socket =>
+      this.#guard(socket, () => this.#accept(socket, name)),
+    )
     this.#servers.set(name, server)
     const backlog = this.#broker.options.settings.socketListenBacklogSize
     await new Promise<void>((resolve, reject) => {
@@ -71,6 +73,18 @@ export class NetServer {
     })
     const address = server.address()
     return typeof address === 'object' && address !== null ? address.port : port
+  }
+
+  /** What nobody expected costs the connection. */
+  #guard(socket: Socket, action: () => void): void {
+    guarded(this.#broker.log, 'a connection could not be taken', {}, () => {
+      try {
+        action()
+      } catch (error) {
+        socket.destroy()
+        throw error
+      }
+    })
   }
 
   #accept(socket: Socket, listener: string): void {
@@ -108,7 +122,7 @@ export class NetServer {
       socket.off('close', leave)
       socket.off('error', ignore)
       this.#held.delete(socket)
-      serve()
+      this.#guard(socket, serve)
     }, ms)
     socket.on('error', ignore) // it is closed then
     socket.on('close', leave)

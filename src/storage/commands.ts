@@ -1,5 +1,6 @@
 import type { Cleanable } from './compaction/cleanable.ts'
 import type { CleanedSegment } from './compaction/compactor.ts'
+import type { Failure } from './failure.ts'
 import type { EpochStart } from './leader-epochs.ts'
 import type { LogConfig } from './log.ts'
 
@@ -72,7 +73,11 @@ export interface Commands {
   /** Of the logs that are to be compacted and have something for it. */
   cleanable: {
     request: { handles: readonly number[] }
-    response: { logs: (Cleanable & { readonly handle: number })[] }
+    response: {
+      logs: (Cleanable & { readonly handle: number })[]
+      /** Those that could not be looked at. */
+      failed: (Failure & { readonly handle: number })[]
+    }
   }
   /** Makes sure that no journal entry of a closed segment is ever replayed: their bytes are about to change. */
   settle: { request: { handle: number }; response: null }
@@ -100,8 +105,7 @@ export type CommandAnswer =
   | { readonly error: string; readonly kind: string }
 
 /** What a worker tells without being asked. */
-export interface OfflineEvent {
+export interface OfflineEvent extends Failure {
   readonly event: 'offline'
   readonly handle: number
-  readonly reason: string
 }

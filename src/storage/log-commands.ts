@@ -3,6 +3,7 @@ import type { Steps } from './command-runner.ts'
 import type { Commands, LogView } from './commands.ts'
 import { cleanable } from './compaction/cleanable.ts'
 import { noteCleaned } from './compaction/swap.ts'
+import { failureOf } from './failure.ts'
 import type { FileSystem } from './fs.ts'
 import type { Log, LogConfig } from './log.ts'
 
@@ -17,7 +18,7 @@ export interface LogAccess {
   /** @throws if it is not open here or offline: after a failure nothing is tried on its files again */
   online(handle: number): Log
   /** A failure takes it offline. */
-  flush(handle: number): void
+  guard(handle: number, action: () => void): void
   takeOffline(handle: number, reason: string): void
   /** Why the journal cannot be used any more, or null. */
   journalFailure(): string | null
@@ -41,7 +42,7 @@ export function logCommands(access: LogAccess): {
     configure: function* ({ handles, config }) {
       for (const handle of handles) {
         const log = access.find(handle)
-        if (log !== undefined) configure(handle, log, config, access)
+        if (log !== undefined) access.guard(handle, () => configure(handle, log, config, access))
         yield
       }
       return null
@@ -64,14 +65,19 @@ export function logCommands(access: LogAccess): {
     },
     cleanable: function* ({ handles }) {
       const logs = []
+      const failed = []
       for (const handle of handles) {
         const log = access.find(handle)
         yield
         if (log === undefined || log.offline !== null || log.config.compaction === null) continue
-        const found = cleanable(log, log.config.compaction, access.now())
-        if (found !== null) logs.push({ ...found, handle })
+        try {
+          const found = cleanable(log, log.config.compaction, access.now())
+          if (found !== null) logs.push({ ...found, handle })
+        } catch (error) {
+          failed.push({ ...failureOf(error), handle })
+        }
       }
-      return { logs }
+      return { logs, failed }
     },
     swapped: ({ handle, cleaned }) => {
       const log = access.online(handle)
@@ -94,7 +100,7 @@ function configure(handle: number, log: Log, config: LogConfig, access: LogAcces
   log.config = config
   if (wasDurable || !log.isDurable || log.offline !== null) return
   // From now on the journal holds what follows: what came before must be on the disk by then.
-  access.flush(handle)
+  access.guard(handle, () => log.flush())
   const failure = access.journalFailure()
   if (failure !== null) access.takeOffline(handle, `journal: ${failure}`)
 }

@@ -5,6 +5,7 @@ import { Checkpointer } from './checkpointer.ts'
 import { CommandRunner, type CommandTable, type Steps } from './command-runner.ts'
 import type { Commands, LogView, PartitionToOpen } from './commands.ts'
 import { CompletionWriter } from './completion-writer.ts'
+import { failureOf } from './failure.ts'
 import { removeLeftovers, removePartitions, sweep } from './folders.ts'
 import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
@@ -227,7 +228,7 @@ export class PartitionStore {
       this.#guard(owned, () => log.flush(this.#hasRoom()))
       this.#checkpoint.isStale = true
     }
-    boundProducers(() => this.#logs.values())
+    boundProducers(() => this.#logs.values(), this.#guard)
   }
 
   /**
@@ -247,9 +248,9 @@ export class PartitionStore {
 
   #takeOffline(owned: OwnedLog, error: unknown): void {
     if (owned.log.offline !== null) return
-    const reason = error instanceof Error ? error.message : String(error)
-    owned.log.fail(reason)
-    this.#out.send(KIND_EVENT, 0, { event: 'offline', handle: owned.handle, reason })
+    const failure = failureOf(error)
+    owned.log.fail(failure.reason)
+    this.#out.send(KIND_EVENT, 0, { event: 'offline', handle: owned.handle, ...failure })
   }
 
   /** Without its journal a worker can make no small write durable: every such partition goes offline. */
@@ -260,7 +261,7 @@ export class PartitionStore {
     }
   }
 
-  #guard(owned: OwnedLog, action: () => void): void {
+  readonly #guard = (owned: OwnedLog, action: () => void): void => {
     try {
       action()
     } catch (error) {
@@ -337,7 +338,7 @@ export class PartitionStore {
       find: handle => this.#logs.get(handle)?.log,
       log: handle => this.#owned(handle).log,
       online: handle => this.#online(handle).log,
-      flush: handle => this.#guard(this.#owned(handle), () => this.#owned(handle).log.flush()),
+      guard: (handle, action) => this.#guard(this.#owned(handle), action),
       takeOffline: (handle, reason) => this.#takeOffline(this.#owned(handle), reason),
       journalFailure: () => this.#journalFailure,
     }),
@@ -362,7 +363,7 @@ export class PartitionStore {
         return owned?.log.offline === null ? owned : undefined
       },
       hasRoom: () => this.#hasRoom(),
-      guard: (owned, action) => this.#guard(owned, action),
+      guard: this.#guard,
       checkpoint: () => this.#checkpointLogs(),
     }),
     delete: ({ handles }) => this.#deleteAll(handles),
@@ -446,7 +447,9 @@ export class PartitionStore {
       }
       return viewOf(handle, log)
     } catch (error) {
-      const offline = error instanceof Error ? error.message : String(error)
+      const failure = failureOf(error)
+      const { reason: offline, stack } = failure
+      if (stack !== null) this.#out.send(KIND_EVENT, 0, { event: 'offline', handle, ...failure })
       this.#left.journalled.with(key, entries => {
         addUnreplayed(files, dir, entries)
         const kept = `${dir}: ${entries.length} journal entries are kept`

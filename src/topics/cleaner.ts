@@ -1,12 +1,12 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { type BrokerConfigView, brokerValue } from '../configs/values.ts'
-import type { Cleanable } from '../storage/compaction/cleanable.ts'
 import type { CompactionResult } from '../storage/compaction/compactor.ts'
 import { DISK_RESERVE_BYTES, freeBytes } from '../storage/free-space.ts'
 import type { CompactionJob, FromMain, FromTask } from './compaction-task.ts'
 import { CONTENT_BYTES_MAX } from './log-config.ts'
 import type { Partition } from './partition.ts'
 import type { Registry } from './registry.ts'
+import type { Candidate } from './rounds.ts'
 import { Swapping } from './swapping.ts'
 import { TaskPool } from './task-pool.ts'
 
@@ -52,8 +52,6 @@ export interface CleanerOptions {
   }
 }
 
-type Candidate = Cleanable & { readonly partition: Partition }
-
 /**
  * Has logs compacted in threads of their own, the dirtiest first (LogCleanerManager.java). The thread reads and writes files
  * and swaps them; around each swap the readers and the partition's worker are told, and nothing else may change the log's
@@ -79,7 +77,7 @@ export class Cleaner {
   start(): void {
     this.#timer = setTimeout(() => {
       this.#round = this.clean()
-        .catch(err => this.#o.log.error({ err }, 'looking for logs to compact failed'))
+        .catch(err => this.#o.log.error({ err }, 'bug: looking for logs to compact failed'))
         .then(() => {
           if (!this.#isClosed) this.start()
         })
@@ -113,22 +111,40 @@ export class Cleaner {
 
   async #next(): Promise<Candidate | null> {
     if (this.#isClosed) return null
-    const found = await this.#o.registry.cleanable()
+    const found = await this.#o.registry.rounds.cleanable((partition, err) =>
+      this.#leave(partition, err),
+    )
     if (this.#isClosed) return null
     for (const partition of this.#resting.keys()) {
       if (partition.isDeleted) this.#resting.delete(partition)
     }
     let best: Candidate | null = null
     for (const one of found) {
-      if (isDue(one) && this.#mayRun(one.partition) && dirt(one) > dirt(best)) best = one
+      if (this.#mayRun(one.partition) && this.#isBetter(one, best)) best = one
     }
     if (best !== null) this.#busy.add(best.partition.reader.dir)
     return best
   }
 
+  /** What nobody expected about a log: it is left alone for a while. */
+  #leave(partition: Partition, err: unknown): void {
+    if (!this.#mayRun(partition)) return
+    this.#rest(partition)
+    this.#o.log.error({ err, partition: partition.name }, 'bug: this log is not compacted')
+  }
+
   #mayRun(partition: Partition): boolean {
     if ((this.#resting.get(partition) ?? 0) > performance.now()) return false
     return !this.#busy.has(partition.reader.dir)
+  }
+
+  #isBetter(one: Candidate, best: Candidate | null): boolean {
+    try {
+      return isDue(one) && dirt(one) > dirt(best)
+    } catch (error) {
+      this.#leave(one.partition, error)
+      return false
+    }
   }
 
   async #compact(candidate: Candidate, share: Share): Promise<void> {

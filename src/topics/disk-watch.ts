@@ -1,3 +1,5 @@
+import type { ErrorLog } from '../errors.ts'
+import { every } from '../guarded.ts'
 import { DISK_RESERVE_BYTES, freeBytes } from '../storage/free-space.ts'
 
 const CHECK_MS = 500
@@ -18,13 +20,13 @@ export class DiskWatch {
   constructor(
     path: string,
     appendedBytes: () => number,
+    log: ErrorLog,
     onChange: (refusal: string | null) => void,
   ) {
     this.#path = path
     this.#appendedBytes = appendedBytes
     this.#onChange = onChange
-    this.#timer = setInterval(() => this.check(), CHECK_MS)
-    this.#timer.unref()
+    this.#timer = every(CHECK_MS, log, 'the disk was not looked at', () => this.check())
   }
 
   /** Why nothing may be appended, or null. */

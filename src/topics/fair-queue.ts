@@ -10,7 +10,8 @@ export class FairQueue {
   run<T>(client: string, action: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const own = this.#waiting.get(client)
-      const run = (): Promise<void> => action().then(resolve, reject)
+      // In a function of its own: also what it throws at once is its own affair.
+      const run = (): Promise<void> => (async () => action())().then(resolve, reject)
       if (own === undefined) this.#waiting.set(client, [run])
       else own.push(run)
       if (!this.#isRunning) this.#runAll()

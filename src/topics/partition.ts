@@ -44,6 +44,7 @@ export class Partition implements AppendTarget {
   isDeleted = false
   #epochs: EpochStart[] = []
   readonly #listeners = new Set<PartitionListener>()
+  readonly #onBadListener: (error: unknown) => void
 
   constructor(options: {
     topic: string
@@ -54,8 +55,10 @@ export class Partition implements AppendTarget {
     reader: LogReader
     leaderEpoch: number
     config: TopicConfig
+    onBadListener: (error: unknown) => void
   }) {
     this.topic = options.topic
+    this.#onBadListener = options.onBadListener
     this.topicId = options.topicId
     const id = Buffer.from(options.topicId, 'base64url')
     this.topicIdWords = Int32Array.from([0, 4, 8, 12], at => id.readInt32LE(at))
@@ -159,6 +162,13 @@ export class Partition implements AppendTarget {
   }
 
   #wake(): void {
-    for (const listener of this.#listeners) listener.onAdvance(this)
+    for (const listener of this.#listeners) {
+      try {
+        listener.onAdvance(this)
+      } catch (error) {
+        this.#listeners.delete(listener)
+        this.#onBadListener(error)
+      }
+    }
   }
 }

@@ -3,12 +3,13 @@ import type { ConfigValues } from '../configs/definition.ts'
 import { isCompacted, type TopicConfig } from '../configs/topic.ts'
 import { type BrokerConfigView, resolveTopicConfig } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
+import { guarded } from '../guarded.ts'
 import type { Change, MetadataStore } from '../metadata/store.ts'
 import { BatchOpener } from '../protocol/batch-content.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { ENTRY_HANDLE } from '../shared/entry.ts'
 import type { LogView, PartitionToOpen } from '../storage/commands.ts'
-import type { Cleanable } from '../storage/compaction/cleanable.ts'
+import { errorOf, type Failure, failureOf } from '../storage/failure.ts'
 import { realFileSystem } from '../storage/fs.ts'
 import { OpenFiles } from '../storage/open-files.ts'
 import { BufferPool } from './buffer-pool.ts'
@@ -19,6 +20,7 @@ import { CONTENT_BYTES_MAX, logConfigOf } from './log-config.ts'
 import { LogReader } from './log-reader.ts'
 import { Partition } from './partition.ts'
 import { RecordDeletions } from './record-deletions.ts'
+import { COMMAND_PARTITIONS, eachWorker, Rounds } from './rounds.ts'
 import type { SegmentView } from './segment-view.ts'
 import { Tombstones } from './tombstones.ts'
 import { collisionKey, isInternalTopic, topicNameProblem } from './topic-names.ts'
@@ -26,8 +28,6 @@ import { PARTITION_FOLDER, TOPIC_PREFIX, type TopicRecord } from './topic-record
 import { randomUuid } from './uuid.ts'
 import type { WorkerLink } from './worker-link.ts'
 
-/** Partitions opened by one command: it bounds the message and how long a worker is busy with it. */
-const OPEN_BATCH = 500
 /** Partitions that one topic may have. */
 export const PARTITIONS_MAX = 100_000
 
@@ -72,6 +72,8 @@ export class Registry {
   readonly exclusive = new Exclusive()
   /** Large files that no log has any more. */
   readonly freeing: Freeing
+  /** What timers do with all partitions. */
+  readonly rounds: Rounds
   readonly #o: RegistryOptions
   readonly #tombstones: Tombstones
   readonly #byName = new Map<string, Topic>()
@@ -94,10 +96,21 @@ export class Registry {
     this.freeing = new Freeing((err, path) =>
       options.log.error({ err, path }, 'a file that is no part of a log any more was not removed'),
     )
+    this.rounds = new Rounds({
+      topics: () => this.topics,
+      partition: handle => this.#byHandle[handle],
+      exclusive: this.exclusive,
+      guard: (partition, action) => this.#guard(partition, action),
+      log: options.log,
+    })
     for (const link of options.workers) {
-      link.onCompletion = (ring, at) =>
-        this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]?.onCompletion(ring, at)
-      link.onOffline = ({ handle, reason }) => this.#takeOffline(handle, reason)
+      link.onCompletion = (ring, at) => {
+        const partition = this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]
+        if (partition !== undefined) this.#guard(partition, () => partition.onCompletion(ring, at))
+      }
+      link.onOffline = event => this.#takeOffline(event.handle, event)
+      link.onBadWaiter = err =>
+        options.log.error({ err }, 'bug: who waited for an append could not be told')
     }
   }
 
@@ -219,11 +232,13 @@ export class Registry {
         this.#byHandle[partition.handle] = undefined
       }
       this.#revision++
-      this.onDeleted(topic)
+      guarded(this.#o.log, 'a listener of deletions failed', { topic: topic.name }, () =>
+        this.onDeleted(topic),
+      )
       const handles = topic.partitions.map(({ handle }) => handle)
       const left: string[] = []
       await this.exclusive.run(handles, () =>
-        this.#eachWorker(topic.partitions, async (worker, own) => {
+        eachWorker(topic.partitions, async (worker, own) => {
           const { doomed, failed } = await worker.command('delete', { handles: own })
           for (const folder of doomed) this.freeing.add(folder)
           left.push(...failed)
@@ -286,45 +301,10 @@ export class Registry {
     })
   }
 
-  /** Applies retention to every log. */
-  async applyRetention(): Promise<void> {
-    const all = [...this.#byName.values()].flatMap(t => t.partitions)
-    for (let i = 0; i < all.length; i += OPEN_BATCH) {
-      await this.#eachWorker(all.slice(i, i + OPEN_BATCH), async (worker, handles) => {
-        const retain = () => worker.command('retention', { handles })
-        const { views } = await this.exclusive.run(handles, retain)
-        for (const view of views) {
-          const partition = this.#byHandle[view.handle]
-          partition?.update(view)
-          const { logStartOffset } = view
-          this.#o.log.info({ partition: partition?.name, logStartOffset }, 'retention applied')
-        }
-      })
-    }
-  }
-
-  /** What could be compacted now, of all topics that are to be; whoever keeps its state in an internal topic keeps that short. */
-  async cleanable(): Promise<(Cleanable & { readonly partition: Partition })[]> {
-    const found: (Cleanable & { readonly partition: Partition })[] = []
-    const compacted = [...this.#byName.values()]
-      .filter(({ config, name }) => isCompacted(config) && !isInternalTopic(name))
-      .flatMap(({ partitions }) => partitions.filter(({ offline }) => offline === null))
-    for (let i = 0; i < compacted.length; i += OPEN_BATCH) {
-      await this.#eachWorker(compacted.slice(i, i + OPEN_BATCH), async (worker, handles) => {
-        const { logs } = await worker.command('cleanable', { handles })
-        for (const { handle, ...cleanable } of logs) {
-          const partition = this.#byHandle[handle]
-          if (partition !== undefined) found.push({ ...cleanable, partition })
-        }
-      })
-    }
-    return found
-  }
-
   /** A worker thread is gone: so are its partitions, until the broker is started again. */
   loseWorker(worker: WorkerLink, reason: string): void {
     for (const partition of this.#byHandle) {
-      if (partition?.worker === worker) this.#takeOffline(partition.handle, reason)
+      if (partition?.worker === worker) this.#takeOffline(partition.handle, { reason, stack: null })
     }
   }
 
@@ -334,11 +314,29 @@ export class Registry {
     await this.freeing.close()
   }
 
-  #takeOffline(handle: number, reason: string): void {
+  #takeOffline(handle: number, failure: Failure): void {
     const partition = this.#byHandle[handle]
     if (partition === undefined || partition.offline !== null) return
+    const { reason, stack } = failure
     partition.goOffline(reason)
-    this.#o.log.error({ partition: partition.name, reason }, 'partition is offline')
+    const { name } = partition
+    if (stack === null) this.#o.log.error({ partition: name, reason }, 'partition is offline')
+    else this.#o.log.error({ err: errorOf(failure), partition: name }, 'bug: partition is offline')
+  }
+
+  /** What nobody expected in a partition's own code costs the partition: nobody knows any more what is true of it. */
+  #guard(partition: Partition, action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      const { handle, worker, name } = partition
+      const failure = failureOf(error)
+      this.#takeOffline(handle, failure)
+      if (worker.isLost) return
+      worker.command('giveUp', { handle, reason: failure.reason }).catch(err => {
+        this.#o.log.error({ err, partition: name }, 'its worker could not be told')
+      })
+    }
   }
 
   #change<T>(run: () => Promise<T>, client = ''): Promise<T> {
@@ -358,7 +356,7 @@ export class Registry {
       const dir = join(this.#o.dataDir, `${topic.name}-${index}`)
       const shared = { pool: this.pool, open: this.#openSegments, freeing: this.freeing }
       const reader = new LogReader(dir, shared, base => this.#rebuildIndexes(handle, base))
-      const partition = new Partition({
+      const partition: Partition = new Partition({
         topic: topic.name,
         topicId: topic.id,
         index,
@@ -367,6 +365,11 @@ export class Registry {
         reader,
         leaderEpoch: this.#o.brokerEpoch - topic.brokerEpoch,
         config: topic.config,
+        onBadListener: err =>
+          this.#o.log.error(
+            { err, partition: partition.name },
+            'bug: a listener of appends failed',
+          ),
       })
       this.#byHandle.push(partition)
       topic.partitions.push(partition)
@@ -379,14 +382,14 @@ export class Registry {
     this.#o.log.warn({ partition: partition.name, segment: base }, 'rebuilding a damaged index')
     const rebuild = () => partition.worker.command('rebuildIndexes', { handle, base })
     this.exclusive.run([handle], rebuild).catch(error => {
-      this.#takeOffline(handle, error instanceof Error ? error.message : String(error))
+      this.#takeOffline(handle, failureOf(error))
     })
   }
 
   async #open(partitions: readonly Partition[], recovering: boolean): Promise<void> {
-    for (let i = 0; i < partitions.length; i += OPEN_BATCH) {
-      const batch = partitions.slice(i, i + OPEN_BATCH)
-      await this.#eachWorker(batch, async (worker, handles) => {
+    for (let i = 0; i < partitions.length; i += COMMAND_PARTITIONS) {
+      const batch = partitions.slice(i, i + COMMAND_PARTITIONS)
+      await eachWorker(batch, async (worker, handles) => {
         const toOpen = handles.map(handle => this.#toOpen(this.#byHandle[handle]!))
         const deleted = this.#tombstones.idsOf(new Set(batch.map(({ topic }) => topic)))
         const request = { partitions: toOpen, recovering, deleted }
@@ -400,7 +403,7 @@ export class Registry {
   #opened(view: LogView): void {
     const partition = this.#byHandle[view.handle]!
     const { offline } = view
-    if (offline !== null) this.#takeOffline(view.handle, offline)
+    if (offline !== null) this.#takeOffline(view.handle, { reason: offline, stack: null })
     partition.update(view)
   }
 
@@ -408,20 +411,6 @@ export class Registry {
     const config = logConfigOf(partition.config, this.#o.producerIdExpirationMs())
     const { handle, name, topicId, index } = partition
     return { handle, name, topicId, partition: index, config }
-  }
-
-  async #eachWorker(
-    partitions: readonly Partition[],
-    run: (worker: WorkerLink, handles: number[]) => Promise<unknown>,
-  ): Promise<void> {
-    const byWorker = new Map<WorkerLink, number[]>()
-    for (const { worker, handle } of partitions) {
-      if (worker.isLost) continue
-      const handles = byWorker.get(worker)
-      if (handles === undefined) byWorker.set(worker, [handle])
-      else handles.push(handle)
-    }
-    await Promise.all([...byWorker].map(([worker, handles]) => run(worker, handles)))
   }
 
   #add(topic: Topic): void {
@@ -443,7 +432,7 @@ export class Registry {
     topic.config = changed
     for (const partition of topic.partitions) partition.config = topic.config
     const config = logConfigOf(topic.config, this.#o.producerIdExpirationMs())
-    await this.#eachWorker(topic.partitions, (worker, handles) =>
+    await eachWorker(topic.partitions, (worker, handles) =>
       worker.command('configure', { handles, config }),
     )
   }

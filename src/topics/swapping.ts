@@ -34,8 +34,8 @@ export class Swapping {
   }
 
   take(message: FromTask): void {
-    if (message === 'swapped') this.#swapped()
-    else this.#ready(message).catch(error => this.#refuse(error))
+    const taken = message === 'swapped' ? this.#swapped() : this.#ready(message)
+    taken.catch(error => this.#refuse(error))
   }
 
   #refuse(error: unknown): void {
@@ -48,7 +48,7 @@ export class Swapping {
   }
 
   /** A segment is ready: once nobody else changes the log, and readers hold what they need, it may be swapped in. */
-  #ready(cleaned: CleanedSegment): Promise<void> {
+  async #ready(cleaned: CleanedSegment): Promise<void> {
     const { handle, reader } = this.#partition
     return this.#registry.exclusive.run([handle], async () => {
       const replaced = this.#planned.filter(({ base }) => cleaned.replaces.includes(base))

@@ -63,9 +63,11 @@ export class CommandFailed extends Error {
  */
 export class WorkerLink {
   readonly memory: SharedMemory
-  /** Called for every completed append, before its waiter. */
+  /** Called for every completed append, before its waiter. What it throws is its own affair. */
   onCompletion: (completions: Ring, at: number) => void = () => {}
   onOffline: (event: OfflineEvent) => void = () => {}
+  /** Told of what nobody expected in who waited for an append, which is told that its outcome is unknown. */
+  onBadWaiter: (error: unknown) => void = () => {}
   /** Bytes of all batches submitted so far. */
   appendedBytes = 0
   readonly #requests: Ring
@@ -191,7 +193,12 @@ export class WorkerLink {
     const slot = this.#slots[token]!
     this.#waiters[token] = null
     this.#freeTokens.push(token)
-    waiter.onAppended(slot, ring, at)
+    try {
+      waiter.onAppended(slot, ring, at)
+    } catch (error) {
+      this.onBadWaiter(error)
+      waiter.onWorkerLost(slot)
+    }
   }
 
   #finishMessage(kind: number, at: number): void {

@@ -78,7 +78,7 @@ test('the deadline of a group', async () => {
   const { shard, entry } = wire.node.groups.entry('broken')!
   shard.run(entry, () => {})
   await logged
-  await costsOneLine(/a deadline of this group/)
+  await costsOneLine(/a group has failed/)
   assert.is(await commit(wire, 'other', 'topic', 2), 0)
 })
 
@@ -87,6 +87,7 @@ test('the retention of offsets of one partition', async () => {
   assert.is(await commit(wire, 'any', 'topic', 1), 0)
   const [first, second] = wire.node.groups.shards
   let expired = 0
+  // Of a group by itself: test/exceptions.
   first!.expire = planted
   second!.expire = () => {
     expired++

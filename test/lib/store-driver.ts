@@ -80,6 +80,8 @@ export class StoreDriver {
   readonly #answers = new Map<number, CommandAnswer>()
   /** Offline events, by handle. */
   readonly offline = new Map<number, string>()
+  /** Stacks that came with them. */
+  readonly stacks: string[] = []
 
   constructor(options: DriverOptions) {
     const memory = createSharedMemory(1 << 20, 1 << 16)
@@ -200,8 +202,10 @@ export class StoreDriver {
       parts.push(Buffer.from(ring.bytes.subarray(start, start + ring.words[word + ENTRY_PAYLOAD]!)))
       if (ring.words[word + ENTRY_MORE] === 1) continue
       const message = JSON.parse(Buffer.concat(parts.splice(0)).toString())
-      if (message.event === 'offline') this.offline.set(message.handle, message.reason)
-      else this.#answers.set(ring.words[word + ENTRY_TOKEN]!, message)
+      if (message.event === 'offline') {
+        this.offline.set(message.handle, message.reason)
+        if (message.stack !== null) this.stacks.push(message.stack)
+      } else this.#answers.set(ring.words[word + ENTRY_TOKEN]!, message)
     }
     ring.release()
   }

@@ -178,7 +178,12 @@ test('of all partitions those with the most producers forget first', () => {
     return state
   })
   const logs = states.map(producers => ({ log: { producers } }))
-  const bound = (max: number) => boundProducers(() => logs, max)
+  const bound = (max: number) =>
+    boundProducers(
+      () => logs,
+      (_, action) => action(),
+      max,
+    )
   const sizes = () => states.map(state => state.producers.size)
   bound(146)
   assert.equal(sizes(), [3, 90, 50, 3])

@@ -103,7 +103,7 @@ test('large segments are freed after DeleteRecords, retention, and deletion of t
       ...configs,
       'retention.bytes': String(9 * MIB),
     }))
-    await registry.applyRetention()
+    await registry.rounds.applyRetention()
     const { records } = await fetchOne(wire, 'large', topic.partitions[0]!.logStartOffset)
     assert.ok(records.length > 0)
     await registry.freeing.idle()

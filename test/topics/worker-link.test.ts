@@ -66,7 +66,7 @@ class FakeWorker {
   }
 
   event(handle: number, reason: string): void {
-    this.#completions.send(KIND_EVENT, 0, { event: 'offline', handle, reason })
+    this.#completions.send(KIND_EVENT, 0, { event: 'offline', handle, reason, stack: null })
     this.publish()
   }
 
@@ -204,7 +204,7 @@ test('a partition that goes offline is told without being asked', async () => {
   worker.link.onOffline = event => told.push(event)
   worker.event(7, 'EIO')
   await nextTurn()
-  assert.equal(told, [{ event: 'offline', handle: 7, reason: 'EIO' }])
+  assert.equal(told, [{ event: 'offline', handle: 7, reason: 'EIO', stack: null }])
   worker.link.lose(new Error('the test is over'))
 })
 

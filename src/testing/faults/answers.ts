@@ -1,11 +1,9 @@
+import type { Body } from '../../apis/error-answers.ts'
 import type { RequestContext } from '../../apis/handler.ts'
 import { errorName } from '../../protocol/error-codes.ts'
 import type { ApiName } from '../releases.ts'
 import type { Armed } from './fault.ts'
-import { partitionLists, topicLists } from './lists.ts'
-
-/** A request or an answer, decoded: of any API, so its fields are looked up by name. */
-export type Body = Record<string, unknown>
+import { failedAnswer, partitionAnswers, topicAnswers } from './lists.ts'
 
 /** A fault with an error at the moment it strikes. */
 export interface Strike {
@@ -50,15 +48,13 @@ export function strikeOf(fault: Armed, { broker, version }: RequestContext): Str
 }
 
 /** The error is the whole answer. */
-function whole(answer: (request: Body, strike: Strike) => Body): ErrorAnswer {
-  return {
-    scope: 'request',
-    split: (request, strike) => ({ rest: null, complete: () => answer(request, strike) }),
-  }
-}
-
-const errorOnly = whole((_, { errorCode }) => ({ errorCode }))
-const withMessage = whole((_, { errorCode, errorMessage }) => ({ errorCode, errorMessage }))
+const whole = (api: ApiName): ErrorAnswer => ({
+  scope: 'request',
+  split: (request, strike) => ({
+    rest: null,
+    complete: () => failedAnswer(api, request, strike),
+  }),
+})
 
 const metadata: ErrorAnswer = {
   scope: 'partition',
@@ -83,54 +79,18 @@ const metadata: ErrorAnswer = {
   },
 }
 
-const COORDINATORS_SINCE = 4
-const findCoordinator = whole(({ coordinatorKeys }, { version, errorCode, errorMessage }) => {
-  const nowhere = { nodeId: -1, host: '', port: -1, errorCode, errorMessage }
-  if (version < COORDINATORS_SINCE) return nowhere
-  return { coordinators: (coordinatorKeys as string[]).map(key => ({ key, ...nowhere })) }
-})
-
-const OFFSETS_OF_GROUPS_SINCE = 8
-const OFFSETS_ERROR_SINCE = 2
-const offsetFetch = whole((request, { version, errorCode }) => {
-  if (version >= OFFSETS_OF_GROUPS_SINCE) {
-    const groups = request.groups as Body[]
-    return { groups: groups.map(({ groupId }) => ({ groupId, topics: [], errorCode })) }
-  }
-  if (version >= OFFSETS_ERROR_SINCE) return { errorCode, topics: [] }
-  const topics = (request.topics as Body[]).map(({ name, partitionIndexes }) => ({
-    name,
-    partitions: (partitionIndexes as number[]).map(partitionIndex => ({
-      ...{ partitionIndex, committedOffset: -1, metadata: '', errorCode },
-    })),
-  }))
-  return { topics }
-})
+const WHOLE = [
+  ...['OffsetFetch', 'FindCoordinator', 'JoinGroup', 'Heartbeat', 'LeaveGroup', 'SyncGroup'],
+  ...['DescribeGroups', 'ListGroups', 'InitProducerId', 'DeleteGroups', 'DescribeCluster'],
+  ...['ConsumerGroupHeartbeat', 'ConsumerGroupDescribe'],
+] as readonly ApiName[]
 
 /** By API. What is not here is answered in ways that a client does not take for an error, or nobody has asked for it. */
 export const answers: Readonly<Partial<Record<ApiName, ErrorAnswer>>> = {
-  ...partitionLists,
+  ...partitionAnswers,
   Metadata: metadata,
-  OffsetFetch: offsetFetch,
-  FindCoordinator: findCoordinator,
-  JoinGroup: whole(({ memberId }, { errorCode }) => ({ errorCode, memberId })),
-  Heartbeat: errorOnly,
-  LeaveGroup: errorOnly,
-  SyncGroup: errorOnly,
-  DescribeGroups: whole(({ groups }, { errorCode }) => ({
-    groups: (groups as string[]).map(groupId => ({ groupId, errorCode })),
-  })),
-  ListGroups: errorOnly,
-  ...topicLists,
-  InitProducerId: whole((_, { errorCode }) => ({ errorCode, producerId: -1, producerEpoch: -1 })),
-  DeleteGroups: whole(({ groupsNames }, { errorCode }) => ({
-    results: (groupsNames as string[]).map(groupId => ({ groupId, errorCode })),
-  })),
-  DescribeCluster: withMessage,
-  ConsumerGroupHeartbeat: withMessage,
-  ConsumerGroupDescribe: whole(({ groupIds }, { errorCode, errorMessage }) => ({
-    groups: (groupIds as string[]).map(groupId => ({ groupId, errorCode, errorMessage })),
-  })),
+  ...topicAnswers,
+  ...Object.fromEntries(WHOLE.map(api => [api, whole(api)])),
 }
 
 /** Names of the APIs for which there is an error answer (of this kind). */

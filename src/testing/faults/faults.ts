@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Body } from '../../apis/error-answers.ts'
 import type { Outcome, RequestContext } from '../../apis/handler.ts'
 import { type ApiHandler, type ApiTable, CLOSE, NO_ANSWER } from '../../apis/handler.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import type { ApiName } from '../releases.ts'
-import { answers, type Body, type Split, type Strike, strikeOf } from './answers.ts'
+import { answers, type Split, type Strike, strikeOf } from './answers.ts'
 import { type Armed, arm, type Fault, type FaultOptions } from './fault.ts'
 
 type Result = Outcome<never> | Promise<Outcome<never>>

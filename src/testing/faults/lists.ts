@@ -1,63 +1,53 @@
+import {
+  apiNameOf,
+  type Body,
+  errorAnswer,
+  failedTopics,
+  type PartitionList,
+  partitionLists,
+} from '../../apis/error-answers.ts'
+import type { ApiHandler } from '../../apis/handler.ts'
+import { servedApis } from '../../apis/index.ts'
 import type { ApiName } from '../releases.ts'
-import type { Body, ErrorAnswer, Strike } from './answers.ts'
+import type { ErrorAnswer, Strike } from './answers.ts'
 
-/** Field names of an API whose request and answer list topics with their partitions. */
-interface PartitionList {
-  /** The topics in the request, and in the answer. */
-  readonly topics: string
-  readonly answered: string
-  readonly name: 'name' | 'topic'
-  readonly partitions: string
-  readonly answeredPartitions: string
-  readonly index: string
-  readonly answeredIndex: string
-  /** What a partition's answer has besides the error. */
-  readonly rest: Body
-  /** So that the rest of the request is answered at once. */
-  readonly hurry?: Body
+const byName = new Map<string, ApiHandler>(servedApis.map(api => [apiNameOf(api), api]))
+
+/** The answer to a request of which everything is faulty; without a place for the error, an empty one. */
+export function failedAnswer(api: ApiName, request: Body, strike: Strike): Body {
+  return errorAnswer(byName.get(api)!, strike.version, request, strike) ?? {}
 }
 
-const usual = {
-  topics: 'topics',
-  answered: 'topics',
-  name: 'name',
-  partitions: 'partitions',
-  answeredPartitions: 'partitions',
-  index: 'partitionIndex',
-  answeredIndex: 'partitionIndex',
-  rest: {},
-} as const
-
-interface FaultyTopic {
-  readonly topic: Body
-  readonly partitions: readonly Body[]
-}
-
-function byPartition(fields: PartitionList): ErrorAnswer {
+/** @param hurry what is changed in the rest of the request, so that it is answered at once */
+function byPartition(list: PartitionList, hurry: Body = {}): ErrorAnswer {
   return {
     scope: 'partition',
     split(request, strike) {
-      const { rest, taken } = takeOut(request, fields, strike)
+      const { rest, taken } = takeOut(request, list, strike)
       if (taken.length === 0) return null
       return {
-        rest: rest.length === 0 ? null : { ...request, ...fields.hurry, [fields.topics]: rest },
-        complete: body => completed(body, taken, fields, strike),
+        rest: rest.length === 0 ? null : { ...request, ...hurry, [list.topics]: rest },
+        complete: body => completed(body, list, failedTopics(list, taken, strike)),
       }
     },
   }
 }
 
-function takeOut(request: Body, fields: PartitionList, strike: Strike) {
+function takeOut(
+  request: Body,
+  { topics, name, partitions, index }: PartitionList,
+  strike: Strike,
+) {
   const rest: Body[] = []
-  const taken: FaultyTopic[] = []
-  for (const topic of request[fields.topics] as Body[]) {
-    const all = topic[fields.partitions] as Body[]
-    const isTopic = strike.isTopic(topic[fields.name], topic.topicId)
-    const isFaulty = (p: Body): boolean => isTopic && strike.isPartition(p[fields.index])
-    const partitions = all.filter(isFaulty)
-    if (partitions.length > 0) taken.push({ topic, partitions })
+  const taken: Body[] = []
+  for (const topic of request[topics] as Body[]) {
+    const all = topic[partitions] as Body[]
+    const isTopic = strike.isTopic(topic[name], topic.topicId)
+    const isFaulty = (p: Body): boolean => isTopic && strike.isPartition(p[index])
+    const faulty = all.filter(isFaulty)
+    if (faulty.length > 0) taken.push({ ...topic, [partitions]: faulty })
     const others = all.filter(p => !isFaulty(p))
-    if (others.length > 0) rest.push({ ...topic, [fields.partitions]: others })
+    if (others.length > 0) rest.push({ ...topic, [partitions]: others })
   }
   return { rest, taken }
 }
@@ -65,82 +55,54 @@ function takeOut(request: Body, fields: PartitionList, strike: Strike) {
 /** The errors among the answers to the rest: a topic stays one entry, since clients may keep only one of two. */
 function completed(
   body: Body | null,
-  taken: readonly FaultyTopic[],
-  fields: PartitionList,
-  { errorCode, errorMessage }: Strike,
+  { name, answered, answeredPartitions }: PartitionList,
+  failed: readonly Body[],
 ): Body {
-  const { name, answered, answeredPartitions, answeredIndex, index, rest } = fields
   const topics = [...((body?.[answered] as Body[] | undefined) ?? [])]
-  for (const { topic, partitions } of taken) {
-    const failed = partitions.map(p => ({
-      ...{ [answeredIndex]: p[index], ...rest, errorCode },
-      ...('errorMessage' in rest ? { errorMessage } : {}),
-    }))
+  for (const topic of failed) {
     const at = topics.findIndex(t => t[name] === topic[name] && t.topicId === topic.topicId)
     const known = topics[at]
     if (known === undefined) {
-      const id = 'topicId' in topic ? { topicId: topic.topicId } : {}
-      topics.push({ [name]: topic[name], ...id, [answeredPartitions]: failed })
+      topics.push(topic)
     } else {
-      const both = [...(known[answeredPartitions] as Body[]), ...failed]
+      const both = [known, topic].flatMap(t => t[answeredPartitions] as Body[])
       topics[at] = { ...known, [answeredPartitions]: both }
     }
   }
   return { ...body, [answered]: topics }
 }
 
-export const partitionLists = {
-  Produce: byPartition({
-    ...usual,
-    topics: 'topicData',
-    answered: 'responses',
-    partitions: 'partitionData',
-    answeredPartitions: 'partitionResponses',
-    index: 'index',
-    answeredIndex: 'index',
-    rest: { baseOffset: -1, errorMessage: null },
-  }),
-  Fetch: byPartition({
-    ...usual,
-    answered: 'responses',
-    name: 'topic',
-    index: 'partition',
-    rest: { highWatermark: -1, abortedTransactions: null, records: null },
-    hurry: { maxWaitMs: 0 },
-  }),
-  ListOffsets: byPartition(usual),
-  OffsetCommit: byPartition(usual),
-  DeleteRecords: byPartition({ ...usual, rest: { lowWatermark: -1 } }),
-  OffsetForLeaderEpoch: byPartition({
-    ...usual,
-    name: 'topic',
-    index: 'partition',
-    answeredIndex: 'partition',
-  }),
+export const partitionAnswers = {
+  Produce: byPartition(partitionLists.Produce),
+  Fetch: byPartition(partitionLists.Fetch, { maxWaitMs: 0 }),
+  ListOffsets: byPartition(partitionLists.ListOffsets),
+  OffsetCommit: byPartition(partitionLists.OffsetCommit),
+  DeleteRecords: byPartition(partitionLists.DeleteRecords),
+  OffsetForLeaderEpoch: byPartition(partitionLists.OffsetForLeaderEpoch),
 } satisfies Partial<Record<ApiName, ErrorAnswer>>
 
 /** Of an API whose request and answer list topics: where the request has them, by name alone or with more. */
-function byTopic(answered: string, lists: readonly string[]): ErrorAnswer {
+function byTopic(api: ApiName, answered: string, lists: readonly string[]): ErrorAnswer {
   return {
     scope: 'topic',
     split(request, strike) {
-      const taken: Body[] = []
+      const faulty: Body = {}
       const rest: Body = { ...request }
       for (const list of lists) {
         const all = request[list] as (string | Body)[]
-        const isFaulty = (item: string | Body): boolean => {
-          const { name, topicId } = named(item)
-          return strike.isTopic(name, topicId)
-        }
-        taken.push(...all.filter(isFaulty).map(named))
+        const isFaulty = (item: string | Body): boolean =>
+          typeof item === 'string'
+            ? strike.isTopic(item, undefined)
+            : strike.isTopic(item.name, item.topicId)
+        faulty[list] = all.filter(isFaulty)
         rest[list] = all.filter(item => !isFaulty(item))
       }
-      if (taken.length === 0) return null
-      const { errorCode, errorMessage } = strike
-      const failed = taken.map(topic => ({ ...topic, errorCode, errorMessage }))
-      const isEmpty = lists.every(list => (rest[list] as unknown[]).length === 0)
+      const isEmpty = (part: Body): boolean =>
+        lists.every(list => (part[list] as unknown[]).length === 0)
+      if (isEmpty(faulty)) return null
+      const failed = failedAnswer(api, faulty, strike)[answered] as Body[]
       return {
-        rest: isEmpty ? null : rest,
+        rest: isEmpty(rest) ? null : rest,
         complete: body => ({
           ...body,
           [answered]: [...((body?.[answered] as Body[] | undefined) ?? []), ...failed],
@@ -150,14 +112,8 @@ function byTopic(answered: string, lists: readonly string[]): ErrorAnswer {
   }
 }
 
-/** Only what names the topic, of an item that may have more. */
-function named(item: string | Body): Body {
-  if (typeof item === 'string') return { name: item }
-  return 'topicId' in item ? { name: item.name, topicId: item.topicId } : { name: item.name }
-}
-
-export const topicLists = {
-  CreateTopics: byTopic('topics', ['topics']),
-  DeleteTopics: byTopic('responses', ['topics', 'topicNames']),
-  CreatePartitions: byTopic('results', ['topics']),
+export const topicAnswers = {
+  CreateTopics: byTopic('CreateTopics', 'topics', ['topics']),
+  DeleteTopics: byTopic('DeleteTopics', 'responses', ['topics', 'topicNames']),
+  CreatePartitions: byTopic('CreatePartitions', 'results', ['topics']),
 } satisfies Partial<Record<ApiName, ErrorAnswer>>

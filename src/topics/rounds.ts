@@ -1,0 +1,102 @@
+import { isCompacted } from '../configs/topic.ts'
+import type { Cleanable } from '../storage/compaction/cleanable.ts'
+import { errorOf } from '../storage/failure.ts'
+import type { Exclusive } from './exclusive.ts'
+import type { Partition } from './partition.ts'
+import type { RegistryOptions, Topic } from './registry.ts'
+import { isInternalTopic } from './topic-names.ts'
+import type { WorkerLink } from './worker-link.ts'
+
+/** Partitions that one command is about: it bounds the message and how long a worker is busy with it. */
+export const COMMAND_PARTITIONS = 500
+
+/** A log that could be compacted. */
+export type Candidate = Cleanable & { readonly partition: Partition }
+
+export interface RoundsOptions {
+  readonly topics: () => Iterable<Topic>
+  readonly partition: (handle: number) => Partition | undefined
+  readonly exclusive: Exclusive
+  /** Does something to a partition: what nobody expected costs the partition. */
+  readonly guard: (partition: Partition, action: () => void) => void
+  readonly log: RegistryOptions['log']
+}
+
+/** What timers do with all partitions. What goes wrong for some keeps it from none of the others. */
+export class Rounds {
+  readonly #o: RoundsOptions
+
+  constructor(options: RoundsOptions) {
+    this.#o = options
+  }
+
+  async applyRetention(): Promise<void> {
+    const { exclusive, log } = this.#o
+    const all = [...this.#o.topics()].flatMap(t => t.partitions)
+    await this.#eachSome(all, 'retention failed', async (worker, handles) => {
+      const retain = () => worker.command('retention', { handles })
+      const { views } = await exclusive.run(handles, retain)
+      for (const view of views) {
+        const partition = this.#o.partition(view.handle)
+        if (partition === undefined) continue
+        this.#o.guard(partition, () => partition.update(view))
+        const { logStartOffset } = view
+        log.info({ partition: partition.name, logStartOffset }, 'retention applied')
+      }
+    })
+  }
+
+  /**
+   * What could be compacted now, of all topics that are to be; whoever keeps its state in an internal topic keeps that short.
+   * @param onFailed told of what nobody expected about one of them
+   */
+  async cleanable(onFailed: (partition: Partition, error: unknown) => void): Promise<Candidate[]> {
+    const found: Candidate[] = []
+    const compacted = [...this.#o.topics()]
+      .filter(({ config, name }) => isCompacted(config) && !isInternalTopic(name))
+      .flatMap(({ partitions }) => partitions.filter(({ offline }) => offline === null))
+    const message = 'what could be compacted is not known'
+    await this.#eachSome(compacted, message, async (worker, handles) => {
+      const { logs, failed } = await worker.command('cleanable', { handles })
+      for (const { handle, ...cleanable } of logs) {
+        const partition = this.#o.partition(handle)
+        if (partition !== undefined) found.push({ ...cleanable, partition })
+      }
+      for (const failure of failed) {
+        const partition = this.#o.partition(failure.handle)
+        if (partition !== undefined) onFailed(partition, errorOf(failure))
+      }
+    })
+    return found
+  }
+
+  /** Some partitions at a time, each worker's by itself: what fails is told, and the others go on. */
+  async #eachSome(
+    partitions: readonly Partition[],
+    message: string,
+    run: (worker: WorkerLink, handles: number[]) => Promise<void>,
+  ): Promise<void> {
+    for (let i = 0; i < partitions.length; i += COMMAND_PARTITIONS) {
+      await eachWorker(partitions.slice(i, i + COMMAND_PARTITIONS), (worker, handles) =>
+        run(worker, handles).catch(err => {
+          if (!worker.isLost) this.#o.log.error({ err }, message)
+        }),
+      )
+    }
+  }
+}
+
+/** What is to be done with some partitions, by the workers that there are. */
+export async function eachWorker(
+  partitions: readonly Partition[],
+  run: (worker: WorkerLink, handles: number[]) => Promise<unknown>,
+): Promise<void> {
+  const byWorker = new Map<WorkerLink, number[]>()
+  for (const { worker, handle } of partitions) {
+    if (worker.isLost) continue
+    const handles = byWorker.get(worker)
+    if (handles === undefined) byWorker.set(worker, [handle])
+    else handles.push(handle)
+  }
+  await Promise.all([...byWorker].map(([worker, handles]) => run(worker, handles)))
+}

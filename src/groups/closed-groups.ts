@@ -96,7 +96,8 @@ export class ClosedGroups {
       const now = performance.now()
       const wait = Math.min(...this.#due.values()) - now
       if (wait > 0) {
-        await delay(wait, undefined, { ref: false })
+        // Another one may be due before.
+        await delay(Math.min(wait, REST_MS_MIN), undefined, { ref: false })
         continue
       }
       const ids = [...this.#due].flatMap(([groupId, at]) => (at <= now ? [groupId] : []))

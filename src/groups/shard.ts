@@ -168,9 +168,9 @@ export class Shard {
 
   /** Gives an answer about a group once all that it rests on is flushed. */
   answer<R>(entry: GroupEntry, send: (failure: ErrorCode) => R): Promise<R> {
-    return new Promise(resolve => {
-      this.log.after(entry.ticket, failure => resolve(send(failure)))
-    })
+    const settled = new Promise<ErrorCode>(resolve => this.log.after(entry.ticket, resolve))
+    // Not in the log's call: what it throws is its own affair.
+    return settled.then(send)
   }
 
   /** Resolves when all that is known of a group is flushed. @throws BrokerError COORDINATOR_NOT_AVAILABLE */

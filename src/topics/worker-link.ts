@@ -197,7 +197,15 @@ export class WorkerLink {
       waiter.onAppended(slot, ring, at)
     } catch (error) {
       this.onBadWaiter(error)
+      this.#tellLost(waiter, slot)
+    }
+  }
+
+  #tellLost(waiter: AppendWaiter, slot: number): void {
+    try {
       waiter.onWorkerLost(slot)
+    } catch (error) {
+      this.onBadWaiter(error)
     }
   }
 
@@ -231,7 +239,7 @@ export class WorkerLink {
     for (let token = 1; token < this.#waiters.length; token++) {
       const waiter = this.#waiters[token]
       this.#waiters[token] = null
-      if (waiter != null) waiter.onWorkerLost(this.#slots[token]!)
+      if (waiter != null) this.#tellLost(waiter, this.#slots[token]!)
     }
     for (const pending of this.#commands.values()) pending.reject(error)
     this.#commands.clear()

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ClassicGroup } from '../../src/groups/classic/classic-group.ts'
+import { ClosedGroups } from '../../src/groups/closed-groups.ts'
 import { GroupOffsets } from '../../src/groups/offsets.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
 import { offsetFetchApi } from '../../src/protocol/messages/09-offset-fetch.ts'
@@ -178,6 +179,26 @@ test('planted bug: a log that is written anew while a group is closed loses the 
   await compaction.run()
   await log.has(LOADED)
   assert.equal(await committed(wire, 'broken'), {})
+})
+
+test('a group that fails again and again rests longer than one that has failed once', async () => {
+  const loaded: string[] = []
+  await new Promise<void>(resolve => {
+    const closed = new ClosedGroups(
+      async ids => {
+        for (const id of ids) {
+          loaded.push(id)
+          closed.opened(id)
+        }
+        if (loaded.length === 2) resolve()
+      },
+      () => assert.unreachable(),
+    )
+    for (let i = 0; i < 3; i++) closed.add('again')
+    closed.add('once')
+    assert.is(closed.areKnown, false)
+  })
+  assert.equal(loaded, ['once', 'again'])
 })
 
 test('a record that is larger than the log takes at all', async () => {

@@ -65,6 +65,14 @@ test('when what its worker says of it is taken over', async () => {
   await costsThePartition(1)
 })
 
+test('in its worker: the stack is in the log', async () => {
+  assert.is(await produce('broken'), 'NONE')
+  const { handle, worker } = partitionOf('broken')
+  const { stack } = new TypeError('planted')
+  worker.onOffline({ event: 'offline', handle, reason: 'planted', stack: stack! })
+  await costsThePartition(1)
+})
+
 test('whoever waits for an append costs itself: its outcome is unknown to it', async () => {
   const records = await batch()
   const told: string[] = []

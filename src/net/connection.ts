@@ -122,7 +122,7 @@ export class Connection {
 
   /** Whether it holds memory for a request that does not go on arriving. */
   get isStalled(): boolean {
-    return this.#partialBytes > 0 && !this.#isPaused
+    return this.#cutter.isInsideFrame && !this.#isPaused
   }
 
   /** Ends the connection once the answers under way are sent. */
@@ -138,6 +138,14 @@ export class Connection {
   giveUp(): void {
     this.#log.warn({ peer: this.peer }, 'a client that does not take its answers is disconnected')
     this.#socket.destroy()
+  }
+
+  get isInsideFrame(): boolean {
+    return this.#cutter.isInsideFrame
+  }
+
+  giveSpare(): void {
+    this.#cutter.dropBuffer()
   }
 
   /** There is memory for its requests again. */
@@ -247,6 +255,7 @@ export class Connection {
 
   /** @returns whether the next frame may be cut. */
   #onFrame(frame: Buffer, start: number, end: number): boolean {
+    this.#shared.requests.leave(this)
     try {
       const incoming = readRequest(frame, start, end, this.#shared.broker.apis)
       if (incoming === null) this.#decodeInPieces(frame, start, end)

@@ -12,13 +12,17 @@ export function requestCost(frameBytes: number, elements: number): number {
 export interface MemoryWaiter {
   /** What it holds now. */
   readonly heldBytes: number
+  /** Whether a request of it has begun to arrive: until that is whole, nothing of it can be given back. */
+  readonly isInsideFrame: boolean
+  /** Gives back what it keeps for later only. */
+  giveSpare(): void
   onMemory(): void
 }
 
 /**
  * What the requests of all connections take in memory, from their first bytes to their answers (queued.max.request.bytes).
  * When there is no more, connections that hold more than SMALL_BYTES are not read. One of them at a time may go on
- * nevertheless until it holds little again: else connections could wait for each other, each with half a request.
+ * nevertheless until its request is whole: else connections could wait for each other, each with half a request.
  */
 export class RequestMemory {
   readonly #bytesMax: number
@@ -51,17 +55,18 @@ export class RequestMemory {
 
   /** Whether the connection may be read; if not, `onMemory` tells it when to ask again. */
   mayRead(connection: MemoryWaiter): boolean {
+    if (this.isFull) connection.giveSpare()
     if (!this.isFull || connection.heldBytes <= SMALL_BYTES) {
-      if (this.#goesOn === connection) this.leave(connection)
+      this.leave(connection)
       return true
     }
-    if (this.#goesOn === null) this.#goesOn = connection
+    if (this.#goesOn === null && connection.isInsideFrame) this.#goesOn = connection
     if (this.#goesOn === connection) return true
     this.#waiting.add(connection)
     return false
   }
 
-  /** The connection is closed, or holds little again. */
+  /** The connection waits for nothing: its request is whole, or it is closed. */
   leave(connection: MemoryWaiter): void {
     this.#waiting.delete(connection)
     if (this.#goesOn !== connection) return
@@ -70,12 +75,13 @@ export class RequestMemory {
   }
 
   #wake(): void {
-    const goesOn = this.#goesOn
-    if (goesOn !== null && goesOn.heldBytes <= SMALL_BYTES) this.#goesOn = null
     for (const connection of this.#waiting) {
-      if (this.isFull && this.#goesOn !== null) return
+      if (this.isFull) {
+        if (this.#goesOn !== null) return
+        if (!connection.isInsideFrame) continue
+        this.#goesOn = connection
+      }
       this.#waiting.delete(connection)
-      if (this.isFull) this.#goesOn = connection
       connection.onMemory()
     }
   }

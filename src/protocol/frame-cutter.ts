@@ -57,6 +57,13 @@ export class FrameCutter {
     return this.#stopped !== null
   }
 
+  /** Gives back the memory that is kept for the next frame. */
+  dropBuffer(): void {
+    if (this.#filled > 0 || this.#partial.length === 0) return
+    this.#partial = NO_BYTES
+    this.#o.onPartial?.(0)
+  }
+
   push(chunk: Buffer): void {
     if (this.#stopped !== null) this.#stopped = Buffer.concat([this.#stopped, chunk])
     else this.#cut(chunk)
@@ -160,25 +167,26 @@ export class FrameCutter {
   }
 
   #append(chunk: Buffer, from: number, to: number): void {
-    const needed = this.#filled + to - from
-    const isHeadThere = this.#filled >= LENGTH_BYTES
+    const had = this.#filled
+    const needed = had + to - from
+    const isHeadThere = had >= LENGTH_BYTES
+    this.#filled = needed
     if (this.#parts.length > 0 || (isHeadThere && needed > BUFFER_KEPT_BYTES_MAX)) {
       if (to > from) this.#parts.push(chunk.subarray(from, to))
       this.#o.onPartial?.(needed)
     } else {
-      if (needed > this.#partial.length) this.#grow(needed)
-      chunk.copy(this.#partial, this.#filled, from, to)
+      if (needed > this.#partial.length) this.#grow(had, needed)
+      chunk.copy(this.#partial, had, from, to)
     }
-    this.#filled = needed
   }
 
-  #grow(needed: number): void {
+  #grow(had: number, needed: number): void {
     const size = Math.min(
       Math.max(BUFFER_BYTES_MIN, this.#partial.length * 2),
       BUFFER_KEPT_BYTES_MAX,
     )
     const grown = Buffer.allocUnsafeSlow(Math.max(size, needed))
-    this.#partial.copy(grown, 0, 0, this.#filled)
+    this.#partial.copy(grown, 0, 0, had)
     this.#partial = grown
     this.#o.onPartial?.(grown.length)
   }

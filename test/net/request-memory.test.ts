@@ -11,6 +11,8 @@ const test = suite('memory of requests')
 class Holder {
   heldBytes = 0
   woken = 0
+  isInsideFrame = true
+  spareBytes = 0
   readonly #memory: RequestMemory
 
   constructor(memory: RequestMemory) {
@@ -25,6 +27,12 @@ class Holder {
 
   get mayRead(): boolean {
     return this.#memory.mayRead(this)
+  }
+
+  giveSpare(): void {
+    const spare = this.spareBytes
+    this.spareBytes = 0
+    if (spare > 0) this.hold(-spare)
   }
 
   onMemory(): void {
@@ -52,7 +60,7 @@ test('what is small is read however full it is', () => {
   assert.not.ok(new Holder(memory).hold(SMALL_BYTES + 1).mayRead)
 })
 
-test('one after the other goes on until it holds little', () => {
+test('one after the other goes on until its request is whole', () => {
   const memory = new RequestMemory(MAX)
   const [a, b, c] = [1, 2, 3].map(() => new Holder(memory).hold(LARGE)) as [Holder, Holder, Holder]
   assert.equal([a.mayRead, b.mayRead, c.mayRead], [true, false, false])
@@ -60,6 +68,7 @@ test('one after the other goes on until it holds little', () => {
   assert.equal([b.woken, c.woken], [0, 0])
   const filler = new Holder(memory).hold(MAX)
   a.hold(-2 * LARGE)
+  memory.leave(a)
   assert.equal([b.woken, c.woken], [1, 0], 'still full: the next one alone')
   assert.equal([b.mayRead, c.mayRead], [true, false])
   filler.hold(-MAX)
@@ -77,6 +86,24 @@ test('one that is closed makes way', () => {
   b.hold(-MAX)
   memory.leave(b)
   assert.is(memory.usedBytes, 0)
+})
+
+test('who is between two requests does not go on in the place of others, and keeps nothing for later', () => {
+  const memory = new RequestMemory(MAX)
+  const idle = new Holder(memory).hold(LARGE)
+  idle.isInsideFrame = false
+  idle.spareBytes = LARGE
+  const [a, b] = [1, 2].map(() => new Holder(memory).hold(LARGE)) as [Holder, Holder]
+  assert.ok(memory.isFull)
+  assert.ok(idle.mayRead)
+  assert.is(idle.heldBytes, 0)
+  a.hold(LARGE)
+  const busy = new Holder(memory).hold(LARGE)
+  busy.isInsideFrame = false
+  assert.equal([busy.mayRead, a.mayRead, b.mayRead], [false, true, false])
+  a.hold(-LARGE)
+  memory.leave(a)
+  assert.equal([busy.woken, b.woken], [0, 1], 'what is under way of it comes to an end by itself')
 })
 
 test.run()

@@ -259,7 +259,8 @@ class LogCheck {
     const indexes = new Map<number, IndexCheck>()
     const journal = [...unreplayedOf(files, this.#dir).entries, ...this.#journal]
     const { cleaned } = checkpoint
-    const log = { dir: this.#dir, safe: this.#safe, journal, cleaned }
+    const { isComplete: isStartKnown } = this.#context.left
+    const log = { dir: this.#dir, safe: this.#safe, isStartKnown, journal, cleaned }
     const survey = surveyLog(files, log, (base, batch) => {
       epochs.visit(base, batch)
       let check = indexes.get(base)
@@ -293,13 +294,18 @@ class LogCheck {
     }
   }
 
-  #damages({ segments, durableEnd }: Survey): void {
+  #damages({ segments, missing, durableEnd }: Survey): void {
     const start = this.#safe.logStartOffset
+    for (const lost of missing) {
+      this.#fault(fileName(lost.from, 'log'), 'it is missing', 'an empty one stands for it', {
+        ...{ lost, verdict: 'lost' },
+      })
+    }
     for (const { base, next, walked, isThinned, writtenBytes } of segments) {
       const file = fileName(base, 'log')
       if (isThinned && !this.#isThinned && writtenBytes !== walked.size) {
-        const problem = `compaction wrote ${writtenBytes} bytes of it, it has ${walked.size}`
-        this.#lose(file, walked.size, problem, rangeOf(walked.end, next ?? walked.end))
+        const problem = `compaction wrote ${writtenBytes} bytes of it, it has ${walked.size}; of these offsets, those that are not there may be lost`
+        this.#lose(file, walked.size, problem, rangeOf(Math.max(base, start), next ?? walked.end))
       }
       for (const { position, problem } of walked.patches) {
         this.#fault(file, problem, 'nothing is lost: the right value is written', { position })
@@ -311,7 +317,7 @@ class LogCheck {
         this.#lose(file, from, `${problem}${bytes}`, lost)
       }
       const isOpen = walked.damages.at(-1)?.nextOffset === null
-      if (isThinned || isOpen || walked.end >= limit) continue
+      if ((isThinned && next !== null) || isOpen || walked.end >= limit) continue
       const lost = rangeOf(Math.max(walked.end, start), limit)
       this.#lose(file, walked.size, 'it ends too early', lost)
     }

@@ -55,7 +55,8 @@ export function mendLog(files: OverlayFs, log: LogToMend): void {
   const { file, entries } = epochsOf(files, dir)
   const epochs = new EpochCheck(entries, log.epochMax)
   const indexes = new IndexChecks(files, dir)
-  const survey = surveyLog(files, { dir, safe: log.safe, journal, cleaned }, (base, batch) => {
+  const toSurvey = { dir, safe: log.safe, isStartKnown: log.isStartKnown, journal, cleaned }
+  const survey = surveyLog(files, toSurvey, (base, batch) => {
     epochs.visit(base, batch)
     indexes.of(base).visit(batch)
   })

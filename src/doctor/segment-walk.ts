@@ -224,7 +224,7 @@ class Walk {
     if (this.#segment.isThinned) return
     const last = this.#damages.at(-1)
     if (last !== undefined && last.nextOffset === null) return
-    this.#note(at, at, `offsets ${this.#expected} to ${baseOffset - 1} are missing`)
+    this.#note(at, at, 'what was here is missing')
   }
 
   /** The base offset that a batch must have; null if it cannot be where it is, or nothing tells which of two it has. */

@@ -205,7 +205,7 @@ class Walk {
       const problem = `a batch starts at offset ${found} where ${baseOffset} was due`
       this.#patches.push({ position: at, bytes: offset, problem })
     } else if (baseOffset > this.#expected) {
-      this.#close(baseOffset, at)
+      this.#close(at)
     }
     this.#patches.push(...judged.patches)
     const last = this.#damages.at(-1)
@@ -220,7 +220,7 @@ class Walk {
   }
 
   /** Offsets in front of a batch are missing: where bytes are damaged they were there, else they are a hole of their own. */
-  #close(baseOffset: number, at: number): void {
+  #close(at: number): void {
     if (this.#segment.isThinned) return
     const last = this.#damages.at(-1)
     if (last !== undefined && last.nextOffset === null) return

@@ -4,7 +4,7 @@ import type { Plan, PlannedChange } from './repair.ts'
 import { readAround } from './unreadable.ts'
 
 const COPY_BYTES = 1024 * 1024
-/** Behind the name of a file that is not in its place yet; a start removes it. */
+/** Behind the name of a file that is not in its place yet; it counts for nothing. */
 const ASIDE = '.doctor.tmp'
 
 /** Where a repair keeps what was there before; a name that no partition has. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -69,7 +70,14 @@ function planText({ findings, changes, left, failed }: Plan, keep: string): stri
 async function isConfirmed(): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    return (await terminal.question(`Type ${CONFIRMATION} to go on: `)).trim() === CONFIRMATION
+    // An end of the input is an answer as well.
+    const ended = once(terminal, 'close').then(() => '')
+    const answer = terminal.question(`Type ${CONFIRMATION} to go on: `)
+    return (await Promise.race([answer, ended])).trim() === CONFIRMATION
+  } catch (error) {
+    // Ctrl-C or Ctrl-D.
+    if ((error as Error).name === 'AbortError') return false
+    throw error
   } finally {
     terminal.close()
   }

@@ -33,6 +33,12 @@ export class EpochCheck {
     this.#max = max
   }
 
+  /** The epoch that a batch at an offset behind all others has. */
+  epochAt(offset: number): number {
+    const known = this.#entries.findLast(({ startOffset }) => startOffset <= offset)
+    return Math.max(0, known?.epoch ?? 0, this.#newest)
+  }
+
   /** Whether the batches alone make sense, and it is the file that does not fit them. */
   get isFileWrong(): boolean {
     return this.#isRising && this.wrong.length > 0

@@ -23,7 +23,7 @@ import {
   unknownIn,
   unreplayedOf,
 } from './log-files.ts'
-import { type Survey, surveyLog } from './log-survey.ts'
+import { type Survey, type SurveyedSegment, surveyLog } from './log-survey.ts'
 import { mendLog } from './mend-log.ts'
 
 /** What is known of all partitions. */
@@ -296,6 +296,7 @@ class LogCheck {
 
   #damages({ segments, missing, durableEnd }: Survey): void {
     const start = this.#safe.logStartOffset
+    const last = segments.at(-1)
     for (const lost of missing) {
       this.#fault(fileName(lost.from, 'log'), 'it is missing', 'an empty one stands for it', {
         ...{ lost, verdict: 'lost' },
@@ -317,7 +318,9 @@ class LogCheck {
         this.#lose(file, from, `${problem}${bytes}`, lost)
       }
       const isOpen = walked.damages.at(-1)?.nextOffset === null
-      if ((isThinned && next !== null) || isOpen || walked.end >= limit) continue
+      // Where compaction has been, offsets may be missing up to the next segment, but never up to the log's end: readers wait for them.
+      const isAtEnd = next === null || (last !== undefined && next === last.base && isEmpty(last))
+      if ((isThinned && !isAtEnd) || isOpen || walked.end >= limit) continue
       const lost = rangeOf(Math.max(walked.end, start), limit)
       this.#lose(file, walked.size, 'it ends too early', lost)
     }
@@ -335,6 +338,8 @@ class LogCheck {
     })
   }
 }
+
+const isEmpty = ({ walked }: SurveyedSegment): boolean => walked.size === 0
 
 const rangeOf = (from: number, next: number): OffsetRange | null =>
   from < next ? { from, to: next - 1 } : null

@@ -68,15 +68,15 @@ function kindOf(files: FileSystem, mended: FileSystem, path: string): PlannedCha
 }
 
 /**
- * The order in which a repair may be interrupted at any point: where a log goes on before its segment has gaps, the gaps before
- * the checkpoint that explains them, and what may still be needed is removed last. Until it is done a start finds damage, as before.
+ * The order in which a repair may be interrupted at any point: segments with their gaps before the one in which the log goes on, both
+ * before the checkpoint that explains the gaps, and what may still be needed is removed last. Done again, it finds the rest.
  */
 function inOrder(changes: readonly PlannedChange[]): PlannedChange[] {
   const rank = ({ file, kind }: PlannedChange): number => {
-    if (kind === 'remove') return /index$/.test(file) ? 1 : 5
-    if (kind === 'make') return /\.log$/.test(file) ? 0 : 4
-    if (/index$/.test(file)) return 1
-    return /\d\.log$/.test(file) ? 2 : 3
+    if (/index$/.test(file)) return 0
+    if (kind === 'remove') return 4
+    if (/\d\.log$/.test(file)) return kind === 'make' ? 2 : 1
+    return 3
   }
   return [...changes].sort((a, b) => rank(a) - rank(b) || (a.file < b.file ? -1 : 1))
 }

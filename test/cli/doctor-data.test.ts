@@ -131,6 +131,22 @@ test('a batch that is cut out of the middle of a closed segment is found, which 
   assert.is((await keysIn(dir)).length, RECORDS - 1)
 })
 
+test('a log that has lost its end is read up to where it goes on, and goes on there', async () => {
+  const dir = await written('end')
+  const last = segmentsOf(dir).at(-1)!
+  const path = join(dir, 't-0', last)
+  fs.truncateSync(path, fs.statSync(path).size - 10)
+  const { findings } = JSON.parse((await cli.run(['doctor', '--data', dir, '--json'])).stdout)
+  assert.equal(findings[0].lost, { from: RECORDS - 1, to: RECORDS - 1 })
+  await cli.ok(['doctor', '--data', dir, '--repair', '--yes'])
+  assert.is((await keysIn(dir)).length, RECORDS - 1)
+  const broker = await start(dir)
+  const [appended] = await new Appender(broker).append('t', [{ key: 'next', value: '' }])
+  await broker.close()
+  assert.is(Number(appended!.offset), RECORDS)
+  assert.equal((await keysIn(dir)).slice(-2), [String(RECORDS - 2), 'next'])
+})
+
 test('what a start refuses is said, and mended: a journal that is gone, both copies of the metadata damaged', async () => {
   const dir = await written('refused', true)
   fs.rmSync(join(dir, 'journal', '0', '0.journal'))

@@ -72,6 +72,7 @@ export async function lookAtDamage(seed: number, ending: Ending, plant = NOTHING
 /** What a log serves, and where it goes on. */
 interface Served {
   readonly batches: readonly Stored[]
+  readonly start: number
   readonly end: number
 }
 
@@ -81,7 +82,11 @@ async function servedBy(files: MemoryFs): Promise<Map<string, Served>> {
   const all = new Map<string, Served>()
   for (const [name, { view }] of running.logs) {
     assert.is(view.offline, null, name)
-    all.set(name, { batches: served.get(name)!, end: view.nextOffset })
+    all.set(name, {
+      batches: served.get(name)!,
+      start: view.logStartOffset,
+      end: view.nextOffset,
+    })
   }
   for (const [name, { end }] of all) {
     assert.is(running.append(name, plainBatch({ id: 9 })), end, `${name} goes on where it ends`)
@@ -198,6 +203,8 @@ function isNamed(findings: readonly Finding[], name: string, one: Stored): boole
     })
 }
 
+const isEmptied = (bytes: Buffer): boolean => batch.recordsCount(bytes) === 0
+
 /** No checksum covers the leader epoch: where batches and file contradict each other either may be right. */
 function withEpochOf(bytes: Buffer, other: Buffer): Buffer {
   const copy = Buffer.from(bytes)
@@ -229,7 +236,7 @@ function assertRepaired(
       const where = `${message}: ${name} at ${one.baseOffset}`
       const bytes = found.get(one.baseOffset)
       found.delete(one.baseOffset)
-      if (bytes === undefined) {
+      if (bytes === undefined || (isEmptied(bytes) && !isEmptied(one.bytes))) {
         const isSaid = isCut || isNamed(findings, name, one)
         assert.ok(isSaid, `${where}: it is missing, which was not said`)
       } else {
@@ -237,7 +244,12 @@ function assertRepaired(
         assert.ok(bytes.equals(one.bytes) || isAboutEpochs, `${where}: another epoch`)
       }
     }
-    const strange = [...found.keys()].filter(offset => offset < was.end)
+    const last = is.batches.at(-1)
+    const reached = last === undefined ? is.start : batch.lastOffset(last.bytes) + 1
+    assert.is(reached, is.end, `${message}: ${name} cannot be read to its end`)
+    const strange = [...found].flatMap(([offset, bytes]) =>
+      offset < was.end && !isEmptied(bytes) ? [offset] : [],
+    )
     assert.equal(strange, [], `${message}: ${name} has what was never there`)
     const isEnd = is.end >= was.end || isCut || isAnywhereLost
     assert.ok(isEnd, `${message}: ${name} ends at ${is.end} of ${was.end}`)

@@ -11,7 +11,7 @@ import {
 import { type FileSystem, readFile, replaceFiles } from '../storage/fs.ts'
 import { OverlayFs } from '../storage/overlay-fs.ts'
 import { readMeta } from '../topics/identity.ts'
-import { dataIn } from '../topics/inventory.ts'
+import { dataIn, JOURNALS } from '../topics/inventory.ts'
 import type { Findings, Mend } from './finding.ts'
 import { madeUpFor, metadataOfFolders } from './metadata-anew.ts'
 import { wholeTransactions } from './metadata-lines.ts'
@@ -34,7 +34,7 @@ export function checkMetadata(
     return { name, bytes, content: bytes === null ? null : readCopy(bytes) }
   })
   if (copies.every(({ bytes }) => bytes === null)) {
-    checkMissing(files, dir, findings)
+    if (dataIn(files, dir).length > 0) refusedFor('both copies are missing', files, dir, findings)
     return
   }
   const newest = Math.max(...copies.map(({ content }) => content?.revision ?? NO_STATE))
@@ -43,6 +43,11 @@ export function checkMetadata(
   )
   if (newest === NO_STATE || !isBelieved) {
     checkBothDamaged(files, dir, findings)
+    return
+  }
+  // What is left of it may be a beginning without any change. Before the first topic there are journals only.
+  if (newest === 0 && dataIn(files, dir).some(name => name !== JOURNALS)) {
+    refusedFor('it is empty', files, dir, findings)
     return
   }
   for (const { name, content } of copies) {
@@ -100,10 +105,9 @@ function checkBothDamaged(files: FileSystem, dir: string, findings: Findings): v
 }
 
 /** Of what has no metadata at all. */
-function checkMissing(files: FileSystem, dir: string, findings: Findings): void {
-  if (dataIn(files, dir).length === 0) return
+function refusedFor(what: string, files: FileSystem, dir: string, findings: Findings): void {
   const about = { about: ABOUT, file: COPIES.join(', ') }
-  const problem = 'both copies are missing: a start is refused'
+  const problem = `${what}: a start is refused`
   findings.add({ verdict: 'lost', ...about, problem, ...fromFolders(files, dir) }, anew(dir))
 }
 

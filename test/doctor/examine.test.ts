@@ -8,6 +8,9 @@ import { DATA_DIR } from '../lib/store-driver.ts'
 
 const RUNS = Number(process.env.RUNS ?? 15)
 
+/** One seed tells nothing about how many of them do something. */
+const IS_REPLAY = process.env.SEED !== undefined
+
 const test = suite('odradek doctor --data')
 
 for (const ending of ENDINGS) {
@@ -31,7 +34,7 @@ for (const ending of ENDINGS) {
     for (const seed of seeds(1, RUNS * 4)) {
       if (await lookAtDamage(seed, ending)) reported++
     }
-    assert.ok(reported > RUNS, `${reported} reported`)
+    assert.ok(reported > RUNS || IS_REPLAY, `${reported} reported`)
   })
 }
 

@@ -6,6 +6,7 @@ import type { Finding } from '../../src/doctor/finding.ts'
 import { type Plan, planRepair } from '../../src/doctor/repair.ts'
 import { COPIES } from '../../src/metadata/copies.ts'
 import { LocalMetadataStore } from '../../src/metadata/local.ts'
+import { encodeLine, newHeader } from '../../src/metadata/log-file.ts'
 import { readAnyGroup } from '../../src/storage/journal.ts'
 import type { TopicRecord } from '../../src/topics/topic-record.ts'
 import { plainBatch } from '../lib/batches.ts'
@@ -136,12 +137,23 @@ test('both copies of the metadata damaged in the same line: the rest is kept, an
   await RunningFolder.start(files)
 })
 
-for (const how of ['missing', 'damaged at their beginning'] as const) {
+/** As a metadata log begins: a header, and no snapshot. */
+function cutBehindFirstLine(files: MemoryFs, path: string): void {
+  const header = encodeLine(newHeader(0, 0))
+  files.peek(path)!.damage(bytes => header.copy(bytes), header.length)
+}
+
+for (const how of [
+  'missing',
+  'damaged at their beginning',
+  'cut behind their beginning',
+] as const) {
   test(`both copies of the metadata ${how}: topics are made again from their folders, and keep everything`, async () => {
     const files = await writeFolder(new Random(3), 'kill')
     const before = await offsets(files)
     for (const name of COPIES) {
       if (how === 'missing') files.unlink(`${DATA_DIR}/${name}`)
+      else if (how.startsWith('cut')) cutBehindFirstLine(files, `${DATA_DIR}/${name}`)
       else files.peek(`${DATA_DIR}/${name}`)!.damage(bytes => bytes.fill(0, 0, 40))
     }
     assert.ok(await isRefused(files))

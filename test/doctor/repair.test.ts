@@ -5,6 +5,9 @@ import { seeds } from '../lib/random.ts'
 
 const RUNS = Number(process.env.RUNS ?? 40)
 
+/** One seed tells nothing about how many of them do something. */
+const IS_REPLAY = process.env.SEED !== undefined
+
 const test = suite('odradek doctor --data --repair')
 
 for (const ending of ENDINGS) {
@@ -12,14 +15,15 @@ for (const ending of ENDINGS) {
     const outcomes = { mended: 0, refused: 0, well: 0 }
     for (const seed of seeds(1, RUNS)) outcomes[await repairDamage(seed, ending)]++
     const { mended, refused } = outcomes
-    assert.ok(mended > RUNS / 3 && refused < RUNS / 6, JSON.stringify(outcomes))
+    const isMuch = mended > RUNS / 3 && refused < RUNS / 6
+    assert.ok(isMuch || IS_REPLAY, JSON.stringify(outcomes))
   })
 }
 
 test('a repair that is killed, or meets a power cut, at any file call can be done again, and loses nothing more', async () => {
   let killed = 0
   for (const seed of seeds(1, RUNS * 2)) if (await killRepair(seed)) killed++
-  assert.ok(killed > RUNS / 2, `${killed} killed`)
+  assert.ok(killed > RUNS / 2 || IS_REPLAY, `${killed} killed`)
 })
 
 test.run()

@@ -285,7 +285,13 @@ class LogCheck {
     }
     const [first] = epochs.wrong
     if (first === undefined) return
-    if (epochs.isFileWrong) {
+    if (epochs.isMaxWrong) {
+      const { name } = this.#partition
+      const problem = `${epochs.wrong.length} batches are of newer starts than the metadata has counted: it is older than they are`
+      const repair = 'nothing: if you have newer metadata, put it back'
+      const file = join(name, fileName(first.base, 'log'))
+      this.#findings.add({ verdict: 'damaged', about: name, file, problem, repair })
+    } else if (epochs.isFileWrong) {
       this.#fault(EPOCHS, 'it does not fit the batches', 'learnt again from them')
     } else {
       const problem = `${epochs.wrong.length} batches have another leader epoch than the log had then: ${first.epoch} for ${first.expected}`

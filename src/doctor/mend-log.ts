@@ -64,7 +64,7 @@ export function mendLog(files: OverlayFs, log: LogToMend): void {
     indexes.of(base).visit(batch)
   })
   if (file === 'damaged' || epochs.isFileWrong) files.unlink(join(dir, EPOCHS))
-  else for (const one of epochs.wrong) patchEpoch(files, dir, one)
+  else if (!epochs.isMaxWrong) for (const one of epochs.wrong) patchEpoch(files, dir, one)
   for (const segment of survey.segments) {
     patch(files, segment)
     const whole = rewrite(files, segment, batches, survey.durableEnd)

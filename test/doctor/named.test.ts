@@ -172,6 +172,31 @@ for (const how of [
   })
 }
 
+test('metadata of an earlier start beside newer records: these are left as they are', async () => {
+  const files = await writeFolder(new Random(3), 'clean')
+  const old = COPIES.map(name => Buffer.from(bytesOf(files, name)))
+  for (let start = 0; start < 3; start++) {
+    const running = await RunningFolder.start(files)
+    for (let id = 0; id < 3; id++) running.append('single-0', plainBatch({ id }))
+    await running.stop()
+  }
+  for (const [i, name] of COPIES.entries()) {
+    files.peek(`${DATA_DIR}/${name}`)!.damage(bytes => old[i]!.copy(bytes), old[i]!.length)
+  }
+  const { findings } = await examine(files, DATA_DIR)
+  assert.match(textOf(findings.faults), /^damaged single-0\/.* newer starts than the metadata/m)
+  const { changes } = await planRepair(files, DATA_DIR, await examine(files, DATA_DIR))
+  assert.equal(
+    changes.filter(({ file }) => file.startsWith('single-0')),
+    [],
+  )
+})
+
+function bytesOf(files: MemoryFs, name: string): Buffer {
+  const file = files.peek(`${DATA_DIR}/${name}`)!
+  return file.data.subarray(0, file.size)
+}
+
 test('a sector of a segment that the drive cannot read costs what is in it', async () => {
   const files = await writeFolder(new Random(4), 'clean')
   const before = await offsets(files)

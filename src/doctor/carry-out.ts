@@ -1,9 +1,10 @@
 import { dirname, join } from 'node:path'
 import type { FileSystem } from '../storage/fs.ts'
 import type { Plan, PlannedChange } from './repair.ts'
+import { readAround } from './unreadable.ts'
 
 const COPY_BYTES = 1024 * 1024
-/** Behind the name of a file that is not in its place yet; a start removes it. */
+/** Behind the name of a file that is not in its place yet; it counts for nothing. */
 const ASIDE = '.doctor.tmp'
 
 /** Where a repair keeps what was there before; a name that no partition has. */
@@ -69,7 +70,7 @@ function copy(source: FileSystem, from: string, target: FileSystem, to: string):
       target.truncate(write, 0)
       const buffer = Buffer.allocUnsafe(Math.min(size, COPY_BYTES))
       for (let done = 0; done < size; ) {
-        const count = source.read(read, buffer, 0, Math.min(buffer.length, size - done), done)
+        const count = readAround(source, read, buffer, Math.min(buffer.length, size - done), done)
         if (count === 0) throw new Error(`${from} ends at byte ${done}: it has changed`)
         target.write(write, [buffer.subarray(0, count)], done)
         done += count

@@ -25,6 +25,7 @@ export class EpochCheck {
   #newest = -1
   /** Epochs in the order of the batches, each once as long as it lasts. */
   #isRising = true
+  #isBeyond = false
   #last = -1
   readonly wrong: WrongEpoch[] = []
 
@@ -33,14 +34,26 @@ export class EpochCheck {
     this.#max = max
   }
 
+  /** The epoch that a batch at an offset behind all others has. */
+  epochAt(offset: number): number {
+    const known = this.#entries.findLast(({ startOffset }) => startOffset <= offset)
+    return Math.max(0, known?.epoch ?? 0, this.#newest)
+  }
+
   /** Whether the batches alone make sense, and it is the file that does not fit them. */
   get isFileWrong(): boolean {
-    return this.#isRising && this.wrong.length > 0
+    return this.#isRising && !this.#isBeyond && this.wrong.length > 0
+  }
+
+  /** Whether several batches make sense that are newer than the last start: then it is the metadata that is too old. */
+  get isMaxWrong(): boolean {
+    return this.#isRising && this.#isBeyond && this.wrong.length > 1
   }
 
   visit(base: number, { position, bytes, baseOffset }: WalkedBatch): void {
     const epoch = batch.leaderEpoch(bytes)
-    if (epoch < this.#last || epoch > this.#max) this.#isRising = false
+    if (epoch < this.#last) this.#isRising = false
+    if (epoch > this.#max) this.#isBeyond = true
     this.#last = epoch
     while ((this.#entries[this.#at + 1]?.startOffset ?? Infinity) <= baseOffset) this.#at++
     const known = this.#entries[this.#at]

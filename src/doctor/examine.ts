@@ -77,7 +77,14 @@ export async function examine(
   const context: LogContext = { files: mended, dataDir: dir, clean, deleted, left }
   const partitions = topics.flatMap(one => partitionsOf(one, store, nodeId))
   for (const [i, partition] of partitions.entries()) {
-    checkLog(context, partition, findings, looked)
+    try {
+      checkLog(context, partition, findings, looked)
+    } catch (error) {
+      const { name } = partition
+      const problem = `it cannot be looked at: ${messageOf(error)}`
+      const repair = 'nothing'
+      findings.add({ verdict: 'lost', about: name, file: name, problem, repair })
+    }
     onPartition(looked, (i + 1) / partitions.length)
     // Whoever shows how far this is has its turn.
     await setImmediate()

@@ -1,4 +1,5 @@
 import type { FileSystem } from '../storage/fs.ts'
+import { readAround } from './unreadable.ts'
 
 /** Read at once. */
 const READ_BYTES = 1024 * 1024
@@ -31,7 +32,7 @@ export class FileWindow {
     if (count > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(count)
     this.#start = position
     const length = Math.min(this.#buffer.length, this.size - position)
-    this.#filled = this.#files.read(this.#fd, this.#buffer, 0, length, position)
+    this.#filled = readAround(this.#files, this.#fd, this.#buffer, length, position)
   }
 
   close(): void {

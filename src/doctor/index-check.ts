@@ -4,6 +4,7 @@ import type { FileSystem } from '../storage/fs.ts'
 import { IndexFile } from '../storage/index-file.ts'
 import { fileName } from '../storage/segment.ts'
 import type { WalkedBatch } from './segment-walk.ts'
+import { isUnreadable } from './unreadable.ts'
 
 /**
  * Compares the indexes of a segment with its batches, as they pass by: each entry must be what an append of that batch has
@@ -21,8 +22,15 @@ export class IndexCheck {
 
   constructor(files: FileSystem, dir: string, base: number) {
     this.#base = base
-    const read = (extension: string): Buffer =>
-      IndexFile.read(files, join(dir, fileName(base, extension))) ?? Buffer.alloc(0)
+    const read = (extension: 'index' | 'timeindex'): Buffer => {
+      try {
+        return IndexFile.read(files, join(dir, fileName(base, extension))) ?? Buffer.alloc(0)
+      } catch (error) {
+        if (!isUnreadable(error)) throw error
+        this.problems.set(extension, 'it cannot be read')
+        return Buffer.alloc(0)
+      }
+    }
     this.#index = read('index')
     this.#times = read('timeindex')
     if (this.#index.length % 8 !== 0) this.problems.set('index', 'an entry is cut off')

@@ -23,7 +23,7 @@ import {
   unknownIn,
   unreplayedOf,
 } from './log-files.ts'
-import { type Survey, surveyLog } from './log-survey.ts'
+import { type Survey, type SurveyedSegment, surveyLog } from './log-survey.ts'
 import { mendLog } from './mend-log.ts'
 
 /** What is known of all partitions. */
@@ -261,7 +261,8 @@ class LogCheck {
     const indexes = new Map<number, IndexCheck>()
     const journal = [...unreplayedOf(files, this.#dir).entries, ...this.#journal]
     const { cleaned } = checkpoint
-    const log = { dir: this.#dir, safe: this.#safe, journal, cleaned }
+    const { isComplete: isStartKnown } = this.#context.left
+    const log = { dir: this.#dir, safe: this.#safe, isStartKnown, journal, cleaned }
     const survey = surveyLog(files, log, (base, batch) => {
       epochs.visit(base, batch)
       let check = indexes.get(base)
@@ -286,7 +287,13 @@ class LogCheck {
     }
     const [first] = epochs.wrong
     if (first === undefined) return
-    if (epochs.isFileWrong) {
+    if (epochs.isMaxWrong) {
+      const { name } = this.#partition
+      const problem = `${epochs.wrong.length} batches are of newer starts than the metadata has counted: it is older than they are`
+      const repair = 'nothing: if you have newer metadata, put it back'
+      const file = join(name, fileName(first.base, 'log'))
+      this.#findings.add({ verdict: 'damaged', about: name, file, problem, repair })
+    } else if (epochs.isFileWrong) {
       this.#fault(EPOCHS, 'it does not fit the batches', 'learnt again from them')
     } else {
       const problem = `${epochs.wrong.length} batches have another leader epoch than the log had then: ${first.epoch} for ${first.expected}`
@@ -295,13 +302,19 @@ class LogCheck {
     }
   }
 
-  #damages({ segments, durableEnd }: Survey): void {
+  #damages({ segments, missing, durableEnd }: Survey): void {
     const start = this.#safe.logStartOffset
+    const last = segments.at(-1)
+    for (const lost of missing) {
+      this.#fault(fileName(lost.from, 'log'), 'it is missing', 'an empty one stands for it', {
+        ...{ lost, verdict: 'lost' },
+      })
+    }
     for (const { base, next, walked, isThinned, writtenBytes } of segments) {
       const file = fileName(base, 'log')
       if (isThinned && !this.#isThinned && writtenBytes !== walked.size) {
-        const problem = `compaction wrote ${writtenBytes} bytes of it, it has ${walked.size}`
-        this.#lose(file, walked.size, problem, rangeOf(walked.end, next ?? walked.end))
+        const problem = `compaction wrote ${writtenBytes} bytes of it, it has ${walked.size}; of these offsets, those that are not there may be lost`
+        this.#lose(file, walked.size, problem, rangeOf(Math.max(base, start), next ?? walked.end))
       }
       for (const { position, problem } of walked.patches) {
         this.#fault(file, problem, 'nothing is lost: the right value is written', { position })
@@ -313,7 +326,9 @@ class LogCheck {
         this.#lose(file, from, `${problem}${bytes}`, lost)
       }
       const isOpen = walked.damages.at(-1)?.nextOffset === null
-      if (isThinned || isOpen || walked.end >= limit) continue
+      // Where compaction has been, offsets may be missing up to the next segment, but never up to the log's end: readers wait for them.
+      const isAtEnd = next === null || (last !== undefined && next === last.base && isEmpty(last))
+      if ((isThinned && !isAtEnd) || isOpen || walked.end >= limit) continue
       const lost = rangeOf(Math.max(walked.end, start), limit)
       this.#lose(file, walked.size, 'it ends too early', lost)
     }
@@ -331,6 +346,8 @@ class LogCheck {
     })
   }
 }
+
+const isEmpty = ({ walked }: SurveyedSegment): boolean => walked.size === 0
 
 const rangeOf = (from: number, next: number): OffsetRange | null =>
   from < next ? { from, to: next - 1 } : null

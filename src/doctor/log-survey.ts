@@ -12,12 +12,15 @@ import type { FileSystem } from '../storage/fs.ts'
 import { isBatchOf } from '../storage/salvage.ts'
 import { fileName, parseFileName } from '../storage/segment.ts'
 import type { SafePoint } from '../storage/worker-checkpoint.ts'
+import type { OffsetRange } from './finding.ts'
 import { type SegmentToWalk, type Walked, type WalkedBatch, walkSegment } from './segment-walk.ts'
 
 /** One partition's log, and what is known of it besides its files. */
 export interface LogToSurvey {
   readonly dir: string
   readonly safe: SafePoint
+  /** Whether the log's start in it is certain. */
+  readonly isStartKnown: boolean
   /** Entries of the journal and of `unreplayed`, oldest first. */
   readonly journal: readonly Buffer[]
   /** Bytes of the segments that compaction has written; in these offsets may be missing. */
@@ -32,6 +35,8 @@ export interface SurveyedSegment extends SegmentToWalk {
 
 export interface Survey {
   readonly segments: readonly SurveyedSegment[]
+  /** What was in segments that are not there: at the front, and those that compaction has written. */
+  readonly missing: readonly OffsetRange[]
   /** Behind all offsets that were ever acknowledged, as far as anything says. */
   readonly end: number
   /** Of that, what the files and checkpoints say that nobody else wrote: below it nothing may be missing. */
@@ -71,8 +76,25 @@ export function surveyLog(
       walked: walkSegment(files, segment, batch => visit(base, batch)),
     }
   })
+  const missing = missingOf(log, bases, durableEnd)
   const ends = segments.flatMap(({ base, walked }) => [base, walked.end])
-  return { segments, durableEnd, end: Math.max(durableEnd, ...ends) }
+  return { segments, missing, durableEnd, end: Math.max(durableEnd, ...ends) }
+}
+
+function missingOf(
+  { safe, isStartKnown, cleaned }: LogToSurvey,
+  bases: readonly number[],
+  durableEnd: number,
+): OffsetRange[] {
+  const first = bases[0] ?? durableEnd
+  const starts = Object.keys(cleaned).map(Number)
+  if ((isStartKnown || bases.length === 0) && first > safe.logStartOffset) {
+    starts.push(safe.logStartOffset)
+  }
+  return starts
+    .filter(base => !bases.includes(base) && base >= safe.logStartOffset)
+    .map(from => ({ from, to: (bases.find(base => base > from) ?? durableEnd) - 1 }))
+    .filter(({ from, to }) => from <= to)
 }
 
 /** The base offsets of the segments in a folder, ascending. */

@@ -5,6 +5,7 @@ import type { FileSystem } from '../storage/fs.ts'
 import type { OverlayFs } from '../storage/overlay-fs.ts'
 import { fileName } from '../storage/segment.ts'
 import type { SafePoint } from '../storage/worker-checkpoint.ts'
+import { emptyBatch } from './empty-batch.ts'
 import { EpochCheck } from './epoch-check.ts'
 import { IndexCheck } from './index-check.ts'
 import {
@@ -24,6 +25,8 @@ import {
   surveyLog,
 } from './log-survey.ts'
 
+import { walkSegment } from './segment-walk.ts'
+
 /** A partition's log that is to come online again. */
 export interface LogToMend {
   readonly dir: string
@@ -39,7 +42,7 @@ export interface LogToMend {
 
 /**
  * Makes a log whole again out of what can be read of it and of its journal. Every batch keeps its offset, and none is given out
- * again: what is lost stays a gap, as compaction leaves them, in a segment that the compaction checkpoint names. The log
+ * again: what is lost stays a gap, as compaction leaves them, in a segment that the compaction checkpoint names, at its end with an empty batch. The log
  * goes on in a new segment if anything of the last one is lost.
  */
 export function mendLog(files: OverlayFs, log: LogToMend): void {
@@ -55,12 +58,13 @@ export function mendLog(files: OverlayFs, log: LogToMend): void {
   const { file, entries } = epochsOf(files, dir)
   const epochs = new EpochCheck(entries, log.epochMax)
   const indexes = new IndexChecks(files, dir)
-  const survey = surveyLog(files, { dir, safe: log.safe, journal, cleaned }, (base, batch) => {
+  const toSurvey = { dir, safe: log.safe, isStartKnown: log.isStartKnown, journal, cleaned }
+  const survey = surveyLog(files, toSurvey, (base, batch) => {
     epochs.visit(base, batch)
     indexes.of(base).visit(batch)
   })
   if (file === 'damaged' || epochs.isFileWrong) files.unlink(join(dir, EPOCHS))
-  else for (const one of epochs.wrong) patchEpoch(files, dir, one)
+  else if (!epochs.isMaxWrong) for (const one of epochs.wrong) patchEpoch(files, dir, one)
   for (const segment of survey.segments) {
     patch(files, segment)
     const whole = rewrite(files, segment, batches, survey.durableEnd)
@@ -70,6 +74,7 @@ export function mendLog(files: OverlayFs, log: LogToMend): void {
       cleaned[segment.base] = sizeOf(files, segment.path)
   }
   fillEnds(files, log, survey.end, cleaned)
+  closeGapAtEnd(files, dir, cleaned, offset => epochs.epochAt(offset))
   for (const base of Object.keys(cleaned).map(Number)) {
     if (!files.exists(join(dir, fileName(base, 'log')))) delete cleaned[base]
   }
@@ -117,6 +122,37 @@ function fillEnds(
     if (end > last) create(files, dir, end)
     else delete cleaned[last]
   }
+}
+
+/** What is lost in front of a last segment that is empty is an empty batch: readers must come to the log's end. */
+function closeGapAtEnd(
+  files: OverlayFs,
+  dir: string,
+  cleaned: Record<number, number>,
+  epochAt: (offset: number) => number,
+): void {
+  const [base, last] = segmentsIn(files, dir).slice(-2)
+  if (base === undefined || last === undefined || cleaned[base] === undefined) return
+  if (sizeOf(files, join(dir, fileName(last, 'log'))) > 0) return
+  cleaned[base] = closeUpTo(files, dir, base, last, epochAt)
+}
+
+/** @returns the segment's bytes */
+function closeUpTo(
+  files: OverlayFs,
+  dir: string,
+  base: number,
+  end: number,
+  epochAt: (offset: number) => number,
+): number {
+  const path = join(dir, fileName(base, 'log'))
+  const segment = { path, base, next: null, endOffset: null, isThinned: true }
+  const walked = walkSegment(files, segment)
+  if (walked.end < end) {
+    const batch = emptyBatch(walked.end, end, epochAt(walked.end))
+    files.compose(path, [{ from: 0, to: walked.size }, batch])
+  }
+  return sizeOf(files, path)
 }
 
 function create(files: FileSystem, dir: string, base: number): void {

@@ -10,8 +10,10 @@ import {
 } from '../metadata/log-file.ts'
 import { type FileSystem, readFile, replaceFiles } from '../storage/fs.ts'
 import { OverlayFs } from '../storage/overlay-fs.ts'
-import { PRODUCER_ID_BLOCK, PRODUCER_IDS } from '../topics/producer-ids.ts'
+import { readMeta } from '../topics/identity.ts'
+import { dataIn, JOURNALS } from '../topics/inventory.ts'
 import type { Findings, Mend } from './finding.ts'
+import { madeUpFor, metadataOfFolders } from './metadata-anew.ts'
 import { wholeTransactions } from './metadata-lines.ts'
 
 const ABOUT = 'metadata'
@@ -31,13 +33,21 @@ export function checkMetadata(
     const bytes = files.exists(path) ? readFile(files, path) : null
     return { name, bytes, content: bytes === null ? null : readCopy(bytes) }
   })
-  if (copies.every(({ bytes }) => bytes === null)) return
+  if (copies.every(({ bytes }) => bytes === null)) {
+    if (dataIn(files, dir).length > 0) refusedFor('both copies are missing', files, dir, findings)
+    return
+  }
   const newest = Math.max(...copies.map(({ content }) => content?.revision ?? NO_STATE))
   const isBelieved = copies.some(
     ({ content }) => content?.revision === newest && content.ending !== 'damaged',
   )
   if (newest === NO_STATE || !isBelieved) {
     checkBothDamaged(files, dir, findings)
+    return
+  }
+  // What is left of it may be a beginning without any change. Before the first topic there are journals only.
+  if (newest === 0 && dataIn(files, dir).some(name => name !== JOURNALS)) {
+    refusedFor('it is empty', files, dir, findings)
     return
   }
   for (const { name, content } of copies) {
@@ -70,16 +80,17 @@ function checkBothDamaged(files: FileSystem, dir: string, findings: Findings): v
   const about = { about: ABOUT, file: COPIES.join(', ') }
   const problem = 'both copies are damaged: a start is refused'
   if (found === null) {
-    const repair = 'nothing: no beginning of it is whole; restore one of the two from a copy'
-    findings.add({ verdict: 'lost', ...about, problem, repair })
+    const worse = `${problem}, and no beginning of it is whole in either`
+    findings.add(
+      { verdict: 'lost', ...about, problem: worse, ...fromFolders(files, dir) },
+      anew(dir),
+    )
     return
   }
   const { transactions, missing, isEndKnown } = found
-  const isWhole = missing.length === 0 && isEndKnown
-  const written = isWhole ? transactions : [...transactions, countedOn(transactions)]
-  const mend = { key: ABOUT, apply: (to: OverlayFs) => writeAnew(to, dir, written) }
-  if (isWhole) {
+  if (missing.length === 0 && isEndKnown) {
     const repair = 'both are written anew; together they have everything'
+    const mend = { key: ABOUT, apply: (to: OverlayFs) => writeAnew(to, dir, transactions) }
     findings.add({ verdict: 'damaged', ...about, problem, repair }, mend)
     return
   }
@@ -87,27 +98,35 @@ function checkBothDamaged(files: FileSystem, dir: string, findings: Findings): v
   if (!isEndKnown) ranges.push(`${transactions.at(-1)!.revision + 1} and later`)
   const lost = `${problem}; what revisions ${ranges.join(', ')} have changed is in neither`
   const repair =
-    'both are written anew without it: a topic that was made by it is set aside as a stray, one that was deleted is there again, configs are as before'
-  findings.add({ verdict: 'lost', ...about, problem: lost, repair }, mend)
+    'both are written anew without it; topics whose folders are there are made again, and keep everything (retention is off); what was set since is as before'
+  const apply = (to: OverlayFs): void =>
+    writeAnew(to, dir, [...transactions, madeUpFor(to, dir, transactions)])
+  findings.add({ verdict: 'lost', ...about, problem: lost, repair }, { key: ABOUT, apply })
 }
 
-/** Starts and blocks of producer ids that what is lost may have counted: far more than that, and none is ever given out twice. */
-const SKIPPED = 1_000
-const isCounter = (key: string): boolean =>
-  key === PRODUCER_IDS || /^brokers\/\d+\/epoch$/.test(key)
-
-/** One more transaction, which counts on what must never be given out again. */
-function countedOn(transactions: readonly Transaction[]): Transaction {
-  const counters = new Map<string, number>()
-  for (const { key, value } of transactions.flatMap(({ changes }) => changes)) {
-    if (isCounter(key)) counters.set(key, value as number)
-  }
-  const changes = [...counters].map(([key, value]) => ({
-    key,
-    value: value + SKIPPED * (key === PRODUCER_IDS ? PRODUCER_ID_BLOCK : 1),
-  }))
-  return { revision: transactions.at(-1)!.revision + 1, changes }
+/** Of what has no metadata at all. */
+function refusedFor(what: string, files: FileSystem, dir: string, findings: Findings): void {
+  const about = { about: ABOUT, file: COPIES.join(', ') }
+  const problem = `${what}: a start is refused`
+  findings.add({ verdict: 'lost', ...about, problem, ...fromFolders(files, dir) }, anew(dir))
 }
+
+const fromFolders = (files: FileSystem, dir: string): { repair: string } => ({
+  repair: isOurs(files, dir)
+    ? 'made again from the folders: their topics, which keep everything (retention is off); all that was set on topics, brokers and groups is lost'
+    : 'nothing: meta.properties does not say whose folder this is; restore one of the two from a copy',
+})
+
+const isOurs = (files: FileSystem, dir: string): boolean =>
+  ['cluster.id', 'node.id', 'directory.id'].every(key => readMeta(files, dir)?.has(key))
+
+const anew = (dir: string): Mend => ({
+  key: ABOUT,
+  apply: files => {
+    const transactions = metadataOfFolders(files, dir)
+    if (transactions !== null) writeAnew(files, dir, transactions)
+  },
+})
 
 function writeAnew(files: OverlayFs, dir: string, transactions: readonly Transaction[]): void {
   const { revision } = transactions.at(-1)!

@@ -1,6 +1,6 @@
 import type { FileSystem } from '../storage/fs.ts'
 import { type Examination, examine } from './examine.ts'
-import type { Finding } from './finding.ts'
+import { type Finding, messageOf } from './finding.ts'
 
 /** A mend may bring to light what another one mends; it never takes more rounds than that. */
 const ROUNDS_MAX = 4
@@ -18,6 +18,8 @@ export interface Plan {
   readonly changes: readonly PlannedChange[]
   /** What is wrong after it. */
   readonly left: readonly Finding[]
+  /** What could not be mended, and why. */
+  readonly failed: ReadonlyMap<string, string>
   /** The folder as it would be. */
   readonly mended: FileSystem
 }
@@ -30,12 +32,22 @@ export async function planRepair(
   files: FileSystem,
   dir: string,
   first: Examination,
+  failed: ReadonlyMap<string, string> = new Map(),
 ): Promise<Plan> {
   const findings = [...first.findings.all]
   const touched = new Set<string>()
   let last = first
   for (let round = 0; ; round++) {
-    for (const mend of last.findings.mends.values()) mend.apply(last.mended)
+    for (const mend of last.findings.mends.values()) {
+      if (failed.has(mend.key)) continue
+      try {
+        mend.apply(last.mended)
+      } catch (error) {
+        // What it has left half done is forgotten, with all the rest.
+        const known = new Map([...failed, [mend.key, messageOf(error)]])
+        return planRepair(files, dir, await examine(files, dir), known)
+      }
+    }
     const changed = last.mended.changes()
     for (const { path } of changed) touched.add(path)
     if (changed.length === 0 || round === ROUNDS_MAX) break
@@ -47,7 +59,7 @@ export async function planRepair(
   const changes = [...touched]
     .filter(path => mended.exists(path) || files.exists(path))
     .map(path => ({ file: path.slice(dir.length + 1), kind: kindOf(files, mended, path) }))
-  return { findings, changes: inOrder(changes), left: last.findings.faults, mended }
+  return { findings, changes: inOrder(changes), left: last.findings.faults, failed, mended }
 }
 
 function kindOf(files: FileSystem, mended: FileSystem, path: string): PlannedChange['kind'] {
@@ -56,15 +68,15 @@ function kindOf(files: FileSystem, mended: FileSystem, path: string): PlannedCha
 }
 
 /**
- * The order in which a repair may be interrupted at any point: where a log goes on before its segment has gaps, the gaps before
- * the checkpoint that explains them, and what may still be needed is removed last. Until it is done a start finds damage, as before.
+ * The order in which a repair may be interrupted at any point: segments with their gaps before the one in which the log goes on, both
+ * before the checkpoint that explains the gaps, and what may still be needed is removed last. Done again, it finds the rest.
  */
 function inOrder(changes: readonly PlannedChange[]): PlannedChange[] {
   const rank = ({ file, kind }: PlannedChange): number => {
-    if (kind === 'remove') return /index$/.test(file) ? 1 : 5
-    if (kind === 'make') return /\.log$/.test(file) ? 0 : 4
-    if (/index$/.test(file)) return 1
-    return /\d\.log$/.test(file) ? 2 : 3
+    if (/index$/.test(file)) return 0
+    if (kind === 'remove') return 4
+    if (/\d\.log$/.test(file)) return kind === 'make' ? 2 : 1
+    return 3
   }
   return [...changes].sort((a, b) => rank(a) - rank(b) || (a.file < b.file ? -1 : 1))
 }

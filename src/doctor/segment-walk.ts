@@ -76,8 +76,16 @@ export function walkSegment(
 /** More than any ring takes: what claims to be longer is not read into memory. */
 const BATCH_BYTES_MAX = 256 * 1024 * 1024
 
+/** Headers in a row that are followed where the batches themselves are damaged. */
+const HOPS_MAX = 1_000
+
 const canBeLength = (length: number, left: number): boolean =>
   length >= batch.BATCH_HEADER_BYTES && length <= Math.min(left, BATCH_BYTES_MAX)
+
+const isHeader = (header: Buffer, left: number): boolean =>
+  header.length === batch.BATCH_HEADER_BYTES &&
+  batch.magic(header) === batch.MAGIC_V2 &&
+  canBeLength(batch.batchBytes(header), left)
 
 class Walk {
   readonly #file: FileWindow
@@ -158,22 +166,27 @@ class Walk {
     return [{ position: at + 16, bytes, problem: `a batch has magic ${magic}` }]
   }
 
-  /** Whether a batch that can be read in full begins there, or the file ends. */
+  /**
+   * Whether batches begin there: one that can be read in full, or headers whose lengths lead to one, or to the end of the file. Only if
+   * not is what lies inside of a batch searched for the next one: clients decide what lies there.
+   */
   #isBoundary(at: number): boolean {
-    return at === this.#file.size || this.#isWholeAt(at)
+    let position = at
+    for (let hops = 0; hops < HOPS_MAX && position < this.#file.size; hops++) {
+      if (this.#isWholeAt(position)) return true
+      const header = this.#file.bytes(position, batch.BATCH_HEADER_BYTES)
+      if (!isHeader(header, this.#file.size - position)) return false
+      position += batch.batchBytes(header)
+    }
+    return position === this.#file.size
   }
 
   #isWholeAt(at: number): boolean {
-    if (this.#file.size - at < batch.BATCH_HEADER_BYTES) return false
     const header = this.#file.bytes(at, batch.BATCH_HEADER_BYTES)
-    const length = batch.batchBytes(header)
+    if (!isHeader(header, this.#file.size - at)) return false
     const baseOffset = batch.baseOffset(header)
-    const canBe =
-      batch.magic(header) === batch.MAGIC_V2 &&
-      canBeLength(length, this.#file.size - at) &&
-      baseOffset >= this.#expected &&
-      baseOffset <= this.#lastPossible()
-    return canBe && this.#isContent(at, at + length)
+    if (baseOffset < this.#expected || baseOffset > this.#lastPossible()) return false
+    return this.#isContent(at, at + batch.batchBytes(header))
   }
 
   #lastPossible(): number {
@@ -205,7 +218,7 @@ class Walk {
       const problem = `a batch starts at offset ${found} where ${baseOffset} was due`
       this.#patches.push({ position: at, bytes: offset, problem })
     } else if (baseOffset > this.#expected) {
-      this.#close(baseOffset, at)
+      this.#close(at)
     }
     this.#patches.push(...judged.patches)
     const last = this.#damages.at(-1)
@@ -220,18 +233,20 @@ class Walk {
   }
 
   /** Offsets in front of a batch are missing: where bytes are damaged they were there, else they are a hole of their own. */
-  #close(baseOffset: number, at: number): void {
+  #close(at: number): void {
     if (this.#segment.isThinned) return
     const last = this.#damages.at(-1)
     if (last !== undefined && last.nextOffset === null) return
-    this.#note(at, at, `offsets ${this.#expected} to ${baseOffset - 1} are missing`)
+    this.#note(at, at, 'what was here is missing')
   }
 
   /** The base offset that a batch must have; null if it cannot be where it is, or nothing tells which of two it has. */
   #offsetOf(found: number, delta: number, end: number): number | null {
     const expected = this.#expected
     if (found === expected) return found
-    if (this.#segment.isThinned) return this.#canBe(found, delta) ? found : null
+    if (this.#segment.isThinned) {
+      return this.#isContradicted(found + delta + 1, end) ? null : this.#checked(found, delta)
+    }
     const isDamageBefore = this.#damages.at(-1)?.nextOffset === null
     const follower = this.#follower(end)
     const byFollower = follower === null ? null : follower.baseOffset - delta - 1
@@ -241,6 +256,15 @@ class Walk {
     const isOutvoted =
       follower !== null && this.#follower(follower.end)?.baseOffset === follower.next
     return this.#checked(isOutvoted ? byFollower! : found, delta)
+  }
+
+  /** Whether the next two agree that this batch ends before them, which it says it does not. Where offsets may be missing, that is all that can be told. */
+  #isContradicted(next: number, end: number): boolean {
+    const follower = this.#follower(end)
+    if (follower === null || follower.baseOffset >= next) return false
+    if (follower.baseOffset <= this.#expected) return false
+    const second = this.#follower(follower.end)
+    return second === null || second.baseOffset >= follower.next
   }
 
   #checked(baseOffset: number, delta: number): number | null {

@@ -174,6 +174,16 @@ export class OverlayFile {
   }
 
   #isThere(bytes: Uint8Array, position: number): boolean {
+    try {
+      return this.#hasBytes(bytes, position)
+    } catch (error) {
+      // What cannot be read can be written over all the same.
+      if ((error as NodeJS.ErrnoException).code === 'EIO') return false
+      throw error
+    }
+  }
+
+  #hasBytes(bytes: Uint8Array, position: number): boolean {
     if (position + bytes.length > this.size) return false
     const found = Buffer.allocUnsafe(Math.min(bytes.length, COMPARE_BYTES))
     for (let done = 0; done < bytes.length; done += found.length) {

@@ -165,7 +165,8 @@ function openSegments(
     }
   }
   const snapshot = loadSnapshot(files, input.dir)
-  const isRelearning = epochs.file === 'damaged' || (epochs.file === 'missing' && bases.length > 1)
+  const wasWritten = bases.length > 1 || input.scanFrom > last
+  const isRelearning = epochs.file === 'damaged' || (epochs.file === 'missing' && wasWritten)
   if (isRelearning) notes.push(`${input.name}: learnt the leader epochs from the batches again`)
   const segments = bases
     .slice(0, -1)

@@ -39,3 +39,6 @@ export function seeds(first: number, count: number): number[] {
   if (only !== undefined) return [Number(only)]
   return Array.from({ length: Math.ceil(count / Number(share)) }, (_, i) => first + i)
 }
+
+/** So few seeds tell nothing about how many of them do something. */
+export const ARE_FEW = process.env.SEED !== undefined || process.env.SEEDS_SHARE !== undefined

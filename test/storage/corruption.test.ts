@@ -181,6 +181,26 @@ for (const clean of [true, false]) {
   }
 }
 
+test('a leader epoch file deleted beside one long segment is learnt again', () => {
+  const files = new MemoryFs(new Random(1))
+  const partition = { ...PARTITION, config: LOG_CONFIG }
+  const driver = new StoreDriver({ files })
+  driver.open([partition])
+  driver.command('ready', { workers: 1 })
+  // More than a stop leaves to be walked again.
+  for (let id = 1; id <= 60; id++) {
+    driver.submit(partition, plainBatch({ id, contentBytes: 10_000 }), id > 5 ? 1 : 0)
+    driver.run()
+  }
+  driver.command('close', {})
+  files.unlink('/data/orders-0/leader-epoch-checkpoint')
+  const { views } = new StoreDriver({ files, clean: true }).command('open', {
+    ...{ partitions: [partition], recovering: true, deleted: [] },
+  })
+  const epochs = [0, 1].map(epoch => ({ epoch, startOffset: 5 * epoch }))
+  assert.equal(views[0]!.epochs, epochs)
+})
+
 test('a torn tail is saved aside and cut', () => {
   const files = written(false)
   const path = lastLog(files)

@@ -70,6 +70,8 @@ function take(dir: string, isRepair: boolean): FolderLock | null {
     if (error instanceof FolderTaken) {
       throw new CliError(`the data folder ${dir} is in use by ${error.holder}: stop it first`)
     }
+    // Nobody writes to what cannot be written, and what is looked at is left as it is.
+    if (!isRepair && (error as NodeJS.ErrnoException).code === 'EROFS') return null
     throw new CliError(`the data folder ${dir} cannot be locked: ${(error as Error).message}`)
   }
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -42,19 +43,21 @@ export async function repairFolder(
   if (!json) process.stdout.write(`${text()}\n${planText(plan, join(dir, keep))}\n`)
   const isWanted = changes.length > 0 && (yes || (await isConfirmed()))
   if (isWanted) carryOut(realFileSystem, dir, plan, keep)
-  const repaired = { ...report, changes, left, kept: isWanted ? join(dir, keep) : null }
+  const failed = Object.fromEntries(plan.failed)
+  const repaired = { ...report, changes, left, failed, kept: isWanted ? join(dir, keep) : null }
   print(json, repaired, () => outcomeText(plan, isWanted))
   if (!isWanted && changes.length > 0) throw new CliError('nothing was changed')
   if (left.length > 0) throw new CliError(`${plural(left.length, 'problem')} left`)
 }
 
-function planText({ findings, changes, left }: Plan, keep: string): string {
+function planText({ findings, changes, left, failed }: Plan, keep: string): string {
   if (changes.length === 0) return 'There is nothing that a repair can do.'
   const lost = findings.filter(({ verdict }) => verdict === 'lost').length
   return [
     '',
     `A repair changes these ${plural(changes.length, 'file')}, and keeps copies of them as they are in ${keep}:`,
     ...changes.map(({ file, kind }) => `  ${kind.padEnd(7)}  ${file}`),
+    ...[...failed].map(([what, why]) => `What could not be mended: ${what}: ${why}`),
     ...(left.length === 0
       ? ['It was tried in memory: afterwards the broker starts, and everything else can be read.']
       : ['It was tried in memory. What it leaves:', ...left.map(one => findingLine(one, true))]),
@@ -67,7 +70,14 @@ function planText({ findings, changes, left }: Plan, keep: string): string {
 async function isConfirmed(): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    return (await terminal.question(`Type ${CONFIRMATION} to go on: `)).trim() === CONFIRMATION
+    // An end of the input is an answer as well.
+    const ended = once(terminal, 'close').then(() => '')
+    const answer = terminal.question(`Type ${CONFIRMATION} to go on: `)
+    return (await Promise.race([answer, ended])).trim() === CONFIRMATION
+  } catch (error) {
+    // Ctrl-C or Ctrl-D.
+    if ((error as Error).name === 'AbortError') return false
+    throw error
   } finally {
     terminal.close()
   }

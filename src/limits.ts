@@ -14,6 +14,8 @@ const REQUEST_BYTES_MAX = 128 * 1024 * 1024
 const UNSENT_BYTES_MAX = 128 * 1024 * 1024
 /** What members of all groups say and have, in bytes. */
 const GROUP_BYTES_MAX = 128 * 1024 * 1024
+/** Groups and what they have committed, in bytes: about 60,000 groups of one partition, or 600,000 partitions. */
+const OFFSET_BYTES_MAX = 160 * 1024 * 1024
 
 /** Log files open at once unless odradek.open.files says otherwise: half of what the system allows, and no more than this. */
 const OPEN_FILES_MAX = 50_000
@@ -45,6 +47,8 @@ export interface Limits {
   readonly unsentBytesMax: number
   /** Bytes of members of groups. */
   readonly groupBytesMax: number
+  /** Bytes of groups and their committed offsets. */
+  readonly offsetBytesMax: number
   /** Milliseconds; negative: no bound. */
   readonly connectionIdleMsMax: number
   /** Bytes of one record batch, whatever a topic allows. */
@@ -93,6 +97,7 @@ export function deriveLimits(
     requestBytesMax: queued > 0 ? queued : REQUEST_BYTES_MAX,
     unsentBytesMax: UNSENT_BYTES_MAX,
     groupBytesMax: GROUP_BYTES_MAX,
+    offsetBytesMax: OFFSET_BYTES_MAX,
     connectionIdleMsMax: settings.connectionsMaxIdleMs,
     batchBytesMax: batchMax,
     ringBytes: settings.ringBytes,

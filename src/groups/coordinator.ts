@@ -28,6 +28,7 @@ export interface CoordinatorOptions {
   readonly batchBytesMax: number
   /** Of what members of all groups say and have. */
   readonly groupBytesMax: number
+  readonly offsetBytesMax: number
   /** Why nothing may be appended now, or null. */
   readonly refusesAppends: () => string | null
   readonly settingsOf: (groupId: string) => GroupSettings
@@ -49,6 +50,7 @@ export class GroupCoordinator {
   readonly #deadlines: Deadlines
   readonly #topics: TopicsView
   readonly memory: GroupMemory
+  readonly offsetMemory: GroupMemory
   #topic: Topic | null = null
   #shards: Shard[] = []
   #creating: Promise<void> | null = null
@@ -66,6 +68,12 @@ export class GroupCoordinator {
       this.#o.log.error(
         { usedBytes },
         'the members of all groups take as much memory as they may: new ones are told to come again',
+      ),
+    )
+    this.offsetMemory = new GroupMemory(options.offsetBytesMax, usedBytes =>
+      this.#o.log.error(
+        { usedBytes },
+        'all groups with their offsets take as much memory as they may: commits of new ones are told to come again',
       ),
     )
     options.registry.onDeleted = topic => this.#onDeleted(topic)
@@ -195,6 +203,7 @@ export class GroupCoordinator {
       log,
       deadlines: this.#deadlines,
       memory: this.memory,
+      offsetMemory: this.offsetMemory,
       topics: this.#topics,
       settingsOf: this.#o.settingsOf,
       now: () => this.#clock.now(),

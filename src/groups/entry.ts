@@ -12,7 +12,9 @@ import type { Shard } from './shard.ts'
 export interface ShardOptions {
   readonly log: GroupLog
   readonly deadlines: Deadlines
+  /** Of members, and of groups with what they have committed. */
   readonly memory: GroupMemory
+  readonly offsetMemory: GroupMemory
   readonly topics: TopicsView
   settingsOf(groupId: string): GroupSettings
   /** Broker time in ms. */

@@ -1,3 +1,7 @@
+/** What a group takes in memory besides its members and offsets. */
+export const GROUP_BYTES = 2_560
+/** What a committed offset takes besides its metadata. */
+export const OFFSET_BYTES = 256
 /** What one member takes in memory besides what it says. */
 export const MEMBER_BYTES = 2_048
 /** One of the protocols that a member offers, besides its name and metadata. */
@@ -10,8 +14,8 @@ export const PARTITION_BYTES = 32
 const SAY_EVERY_MS = 60_000
 
 /**
- * Counts what the members of all groups say and have, and who waits to become one. It is kept as long as clients like, so
- * it has a bound. What the log brings back is counted, never refused.
+ * Counts what the members of all groups say and have, and who waits to become one; or what all groups have committed. It
+ * is kept as long as clients like, so it has a bound. What the log brings back is counted, never refused.
  */
 export class GroupMemory {
   readonly #bytesMax: number
@@ -39,9 +43,9 @@ export class GroupMemory {
     return false
   }
 
-  /** A group takes this much now. */
-  set(group: { heldBytes: number }, bytes: number): void {
-    this.#usedBytes += bytes - group.heldBytes
-    group.heldBytes = bytes
+  /** A group, or its offsets, takes this much now. */
+  set(counted: { heldBytes: number }, bytes: number): void {
+    this.#usedBytes += bytes - counted.heldBytes
+    counted.heldBytes = bytes
   }
 }

@@ -1,4 +1,5 @@
 import { ZERO_UUID } from '../protocol/fields.ts'
+import { OFFSET_BYTES } from './memory.ts'
 import type { GroupRecord, RecordOf } from './records.ts'
 
 /** What a group has committed for one partition: the record's value in the log. */
@@ -11,6 +12,9 @@ export const NO_EXPIRY = -1
 export class GroupOffsets {
   readonly #group: string
   readonly #topics = new Map<string, Map<number, CommittedOffset>>()
+  /** What is counted of them in GroupMemory. */
+  heldBytes = 0
+  #bytes = 0
 
   constructor(group: string) {
     this.#group = group
@@ -18,6 +22,11 @@ export class GroupOffsets {
 
   get isEmpty(): boolean {
     return this.#topics.size === 0
+  }
+
+  /** What they take in memory. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Partitions with an offset. */
@@ -40,12 +49,19 @@ export class GroupOffsets {
 
   apply({ key: { topic, partition }, value }: RecordOf<'offsetCommit'>): void {
     const partitions = this.#topics.get(topic)
+    this.#bytes += this.growth(topic, partition, value)
     if (value !== null) {
       if (partitions === undefined) this.#topics.set(topic, new Map([[partition, value]]))
       else partitions.set(partition, value)
     } else if (partitions?.delete(partition) && partitions.size === 0) {
       this.#topics.delete(topic)
     }
+  }
+
+  /** Bytes that they take more with this one. */
+  growth(topic: string, partition: number, value: CommittedOffset | null): number {
+    const known = this.#topics.get(topic)?.get(partition)
+    return bytesOf(value) - bytesOf(known ?? null)
   }
 
   record(
@@ -77,6 +93,9 @@ export class GroupOffsets {
     return found
   }
 }
+
+const bytesOf = (offset: CommittedOffset | null): number =>
+  offset === null ? 0 : OFFSET_BYTES + offset.metadata.length
 
 /** Older records and older requests do not say which topic of a name they mean. */
 export function isSameTopic(stored: string, asked: string): boolean {

@@ -8,8 +8,9 @@ import { EntryContext, type EntryOwner, GroupEntry, type ShardOptions } from './
 import type { GroupLog } from './group-log.ts'
 import { readGroups, readStored } from './loading.ts'
 import { GroupLogCompaction } from './log-compaction.ts'
+import { GROUP_BYTES } from './memory.ts'
 import { isExpired, isSameTopic } from './offsets.ts'
-import type { GroupRecord } from './records.ts'
+import type { GroupRecord, RecordOf } from './records.ts'
 
 /**
  * The groups of one partition of __consumer_offsets. Everything that happens to a group passes through `run`, which comes
@@ -103,6 +104,7 @@ export class Shard {
       this.#forget(entry)
     } else {
       this.#o.memory.set(entry, entry.group.heldBytes)
+      this.#countOffsets(entry)
       this.#o.deadlines.watch(entry)
     }
   }
@@ -140,7 +142,7 @@ export class Shard {
     entry.isClosed = true
     this.#groups.delete(entry.id)
     this.#o.deadlines.forget(entry)
-    this.#o.memory.set(entry, 0)
+    this.#uncount(entry)
     this.#close(entry, ErrorCode.NOT_COORDINATOR)
   }
 
@@ -183,11 +185,31 @@ export class Shard {
     })
   }
 
-  commit(entry: GroupEntry, records: readonly GroupRecord[]): void {
+  /** @throws BrokerError COORDINATOR_LOAD_IN_PROGRESS if there is no memory for it: nothing is committed then */
+  commit(entry: GroupEntry, records: readonly RecordOf<'offsetCommit'>[]): void {
     this.#guard(entry, () => {
-      for (const record of records) if (record.kind === 'offsetCommit') entry.offsets.apply(record)
+      this.#checkRoom(entry, records)
+      for (const record of records) entry.offsets.apply(record)
+      this.#countOffsets(entry)
       this.write(entry, records)
     })
+  }
+
+  #checkRoom({ offsets, isStored }: GroupEntry, records: readonly RecordOf<'offsetCommit'>[]) {
+    let bytes = isStored ? 0 : GROUP_BYTES
+    for (const { key, value } of records) bytes += offsets.growth(key.topic, key.partition, value)
+    if (this.#o.offsetMemory.hasRoomFor(bytes)) return
+    const message = 'All groups with their offsets take as much memory as they may.'
+    throw new BrokerError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, message)
+  }
+
+  #countOffsets({ offsets }: GroupEntry): void {
+    this.#o.offsetMemory.set(offsets, GROUP_BYTES + offsets.bytes)
+  }
+
+  #uncount(entry: GroupEntry): void {
+    this.#o.memory.set(entry, 0)
+    this.#o.offsetMemory.set(entry.offsets, 0)
   }
 
   /** Removes an empty group with its offsets. */
@@ -210,7 +232,7 @@ export class Shard {
   #forget(entry: GroupEntry): void {
     this.#groups.delete(entry.id)
     this.#o.deadlines.forget(entry)
-    this.#o.memory.set(entry, 0)
+    this.#uncount(entry)
     entry.group.close(ErrorCode.UNKNOWN_MEMBER_ID)
   }
 
@@ -336,7 +358,7 @@ export class Shard {
   close(errorCode: ErrorCode): void {
     this.log.end(errorCode)
     this.stop(errorCode)
-    for (const entry of this.#groups.values()) this.#o.memory.set(entry, 0)
+    for (const entry of this.#groups.values()) this.#uncount(entry)
     this.#groups.clear()
   }
 }

@@ -17,6 +17,7 @@ export function makeCoordinator(broker: BrokerContext): GroupCoordinator {
     log,
     batchBytesMax: options.limits.batchBytesMax,
     groupBytesMax: options.limits.groupBytesMax,
+    offsetBytesMax: options.limits.offsetBytesMax,
     refusesAppends: () => broker.refusesAppends,
     settingsOf: settingsFrom(broker),
     offsetsTopic: () => ({

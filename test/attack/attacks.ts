@@ -301,6 +301,21 @@ export const attacks: Readonly<Record<string, Attack>> = {
       false,
     ),
   ),
+  'commits of one group after another, all new': async target => {
+    let n = 0
+    const one = (): Buffer => {
+      const body = new Bytes().string(`new-${process.pid}-${n++}`).i32(-1).string('').i64(-1)
+      body.i32(1).string(TOPIC).i32(1).i32(0).i64(5).string('')
+      return frame(OFFSET_COMMIT, 2, body, false)
+    }
+    await onEach(target, 4, async peer => {
+      peer.read()
+      for (let sent = 200; !target.signal.aborted && !peer.isClosed; sent += 200) {
+        peer.push(Buffer.concat(Array.from({ length: 200 }, one)))
+        await peer.until(sent)
+      }
+    })
+  },
   '190,000 empty partitions in Produce': again(() =>
     frame(
       PRODUCE,

@@ -1,9 +1,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ClassicGroup } from '../../src/groups/classic/classic-group.ts'
-import { GroupMemory, PROTOCOL_BYTES } from '../../src/groups/memory.ts'
+import { GROUP_BYTES, GroupMemory, OFFSET_BYTES, PROTOCOL_BYTES } from '../../src/groups/memory.ts'
+import { GroupOffsets, NO_EXPIRY } from '../../src/groups/offsets.ts'
 import { ErrorCode, errorName } from '../../src/protocol/error-codes.ts'
+import { ZERO_UUID } from '../../src/protocol/fields.ts'
+import { offsetCommitApi } from '../../src/protocol/messages/08-offset-commit.ts'
 import { leaveGroupApi } from '../../src/protocol/messages/13-leave-group.ts'
+import { deleteGroupsApi } from '../../src/protocol/messages/42-delete-groups.ts'
 import { beat, join, joined } from '../apis/grouping.ts'
 import { Wire } from '../apis/wire.ts'
 import { GroupWorld } from '../lib/group-world.ts'
@@ -64,6 +68,51 @@ test('a member of the consumer protocol past the bound is to come again', () => 
   world.enter('c', names)
   for (const memberId of ['b', 'c']) world.heartbeat({ memberId, memberEpoch: -1 })
   assert.is(world.group.heldBytes, 0)
+})
+
+test('offsets count as long as they are there, and their metadata', () => {
+  const offsets = new GroupOffsets('g')
+  const value = {
+    ...{ offset: 1, leaderEpoch: -1, metadata: 'x'.repeat(100) },
+    ...{ commitTimestamp: 0, expireTimestamp: NO_EXPIRY, topicId: ZERO_UUID },
+  }
+  assert.is(offsets.growth('t', 0, value), OFFSET_BYTES + 100)
+  offsets.apply(offsets.record('t', 0, value))
+  offsets.apply(offsets.record('t', 1, value))
+  assert.is(offsets.bytes, 2 * (OFFSET_BYTES + 100))
+  assert.is(offsets.growth('t', 0, { ...value, metadata: '' }), -100)
+  for (const record of offsets.tombstones()) offsets.apply(record)
+  assert.is(offsets.bytes, 0)
+})
+
+test('a commit past the bound is to come again, one of before is taken; what is deleted makes room', async () => {
+  const wire = await Wire.start()
+  try {
+    await wire.createTopic('t')
+    const memory = wire.node.groups.offsetMemory
+    const commit = async (groupId: string) => {
+      const partitions = [{ partitionIndex: 0, committedOffset: 7 }]
+      const { topics } = await wire.client.send(offsetCommitApi, 8, {
+        groupId,
+        topics: [{ name: 't', partitions }],
+      })
+      return errorName(topics[0]!.partitions[0]!.errorCode)
+    }
+    assert.is(await commit('first'), 'NONE')
+    const taken = memory.usedBytes
+    assert.ok(taken >= GROUP_BYTES + OFFSET_BYTES)
+    const filler = { heldBytes: 0 }
+    memory.set(filler, 1e12)
+    assert.is(await commit('second'), 'COORDINATOR_LOAD_IN_PROGRESS')
+    assert.is(await commit('first'), 'NONE')
+    const groupsNames = ['first']
+    await wire.client.send(deleteGroupsApi, 2, { groupsNames })
+    memory.set(filler, 0)
+    assert.is(memory.usedBytes, 0, 'a group that was refused leaves nothing')
+    assert.is(await commit('second'), 'NONE')
+  } finally {
+    await wire.close()
+  }
 })
 
 test('a join whose client is gone is let go within its session, and the others go on', () => {

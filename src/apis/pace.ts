@@ -9,6 +9,11 @@ const SHORT_MS = 0.5
 /** Items of one request that may wait for something (a worker, a search, a flush) at the same time. */
 const WAITING_MAX = 64
 
+/** What stops reading the connection until the promise resolves. */
+export interface Reading {
+  holdUntil(until: Promise<void>): void
+}
+
 /**
  * Splits the making of one answer into pieces: what loops over what a request names, or over what there is, calls `rest`
  * between the pieces. An answer that has to rest is a long one, and waits for the long ones before it; so does a long request,
@@ -16,15 +21,14 @@ const WAITING_MAX = 64
  * not read meanwhile, so that requests stay in order.
  */
 export class Pace {
-  readonly #hold: (until: Promise<void>) => void
+  readonly #reading: Reading
   /** ms of the monotonic clock; -1 before the first piece. */
   #began = -1
   #entered: Promise<void> | null = null
   #left: () => void = () => {}
 
-  /** @param hold stops reading the connection until the promise resolves */
-  constructor(hold: (until: Promise<void>) => void) {
-    this.#hold = hold
+  constructor(reading: Reading) {
+    this.#reading = reading
   }
 
   /** Whether it is time to `rest`. What is short never is, however busy the turn has been with others. */
@@ -45,7 +49,7 @@ export class Pace {
   enter(): Promise<void> {
     if (this.#entered === null) {
       this.#entered = longWork.enter()
-      this.#hold(
+      this.#reading.holdUntil(
         new Promise(resolve => {
           this.#left = resolve
         }),

@@ -131,14 +131,17 @@ export class Submission {
 
   /** What nobody expected about one partition costs that partition. */
   #tryNext(topicData: TopicData, partition: PartitionData): Promise<unknown> | null {
-    const fail = (error: unknown): void =>
-      this.#refuse(partition.index, toKafkaError(error, this.#context.broker.log))
     try {
-      return this.#next(topicData, partition)?.catch(fail) ?? null
+      const wait = this.#next(topicData, partition)
+      return wait === null ? null : wait.catch(error => this.#fail(partition, error))
     } catch (error) {
-      fail(error)
+      this.#fail(partition, error)
       return null
     }
+  }
+
+  #fail({ index }: PartitionData, error: unknown): void {
+    this.#refuse(index, toKafkaError(error, this.#context.broker.log))
   }
 
   #next(topicData: TopicData, { index, records }: PartitionData): Promise<unknown> | null {

@@ -1,14 +1,13 @@
 import type { RequestContext } from '../apis/handler.ts'
-import type { Pace } from '../apis/pace.ts'
+import type { Pace, Reading } from '../apis/pace.ts'
 import type { BrokerContext } from '../broker-context.ts'
 import type { RequestHeader } from '../protocol/header.ts'
 
 /** What a connection does for the handlers of its requests. */
-export interface CallConnection {
+export interface CallConnection extends Reading {
   readonly gone: AbortSignal
-  hold(until: Promise<void>): void
   /** The request waits: its memory is counted no more. */
-  park(): void
+  park(call: Call): void
 }
 
 /** One request under way, as its handler sees it. */
@@ -43,11 +42,11 @@ export class Call implements RequestContext {
   }
 
   hold(until: Promise<void>): void {
-    this.#connection.hold(until)
+    this.#connection.holdUntil(until)
   }
 
   park(): void {
     this.pace.leave()
-    this.#connection.park()
+    this.#connection.park(this)
   }
 }

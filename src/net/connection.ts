@@ -1,14 +1,13 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
-import { type ApiHandler, CLOSE, NO_ANSWER, type Outcome } from '../apis/handler.ts'
+import { CLOSE, NO_ANSWER, type Outcome } from '../apis/handler.ts'
 import { Pace } from '../apis/pace.ts'
 import type { BrokerContext } from '../broker-context.ts'
 import { FrameCutter, type FrameProblem } from '../protocol/frame-cutter.ts'
-import type { RequestHeader } from '../protocol/header.ts'
 import { MalformedFrame } from '../protocol/reader.ts'
 import { inOwnTurn, isTurnOver } from '../turns.ts'
 import { AnswerSender } from './answer-sender.ts'
-import { Call } from './call.ts'
+import { Call, type CallConnection } from './call.ts'
 import { CpuShare } from './cpu-share.ts'
 import { ANSWERED_ELEMENTS_MAX, failedOutcome } from './failed-request.ts'
 import {
@@ -19,6 +18,7 @@ import {
   readRequest,
 } from './request.ts'
 import { type RequestMemory, requestCost, SMALL_BYTES } from './request-memory.ts'
+import { isAlone, release, type Slot } from './slot.ts'
 import type { UnsentAnswers } from './unsent-answers.ts'
 
 /** While this much is waiting in the socket for a slow client, nothing more is read from it. */
@@ -31,26 +31,13 @@ export interface ConnectionContext {
   readonly unsent: UnsentAnswers
 }
 
-/** The place of one request in the order of answers. */
-interface Slot {
-  readonly handler: ApiHandler
-  readonly header: RequestHeader
-  readonly call: Call
-  /** What it takes in memory. */
-  cost: number
-  /** For an answer that says that it has failed; null if nobody keeps it. */
-  request: unknown
-  /** Set once the handler is done; `undefined` while it runs. */
-  outcome: Outcome<never> | undefined
-}
-
 /**
  * One client's connection: cuts frames, runs their handlers side by side, and sends the answers in the order of the
  * requests, as clients expect. Reading pauses while requests, unsent answers, memory or the ring are at their bounds,
  * and while others have their turn. Answers that are owed are sent even if the client will send nothing more, or has
  * sent what is no request.
  */
-export class Connection {
+export class Connection implements CallConnection {
   readonly peer: string
   readonly ip: string
   /** When bytes were last received or taken by the client, in ms of the monotonic clock. */
@@ -104,7 +91,7 @@ export class Connection {
       onProblem: problem => this.#refuse(problem),
     })
     socket.setNoDelay(true)
-    socket.on('data', chunk => this.#guard(() => this.#onData(chunk)))
+    socket.on('data', chunk => this.#onData(chunk))
     socket.on('end', () => this.#guard(() => this.#onEnd()))
     socket.on('drain', () => this.#guard(() => this.#onDrain()))
     socket.on('error', error => this.#log.debug({ peer: this.peer, err: error }, 'socket error'))
@@ -138,6 +125,11 @@ export class Connection {
   giveUp(): void {
     this.#log.warn({ peer: this.peer }, 'a client that does not take its answers is disconnected')
     this.#socket.destroy()
+  }
+
+  /** Aborted when the client sends nothing more, or is gone. */
+  get gone(): AbortSignal {
+    return this.#gone.signal
   }
 
   get isInsideFrame(): boolean {
@@ -210,7 +202,11 @@ export class Connection {
     const now = performance.now()
     this.lastActive = now
     this.#cpu.start(now)
-    this.#cutter.push(chunk)
+    try {
+      this.#cutter.push(chunk)
+    } catch (error) {
+      this.#fail(error)
+    }
     // Also a frame that is not whole yet takes time to put together.
     if (!this.#isPaused && !this.#cpu.isSmall && isTurnOver()) this.#waitInLine()
     this.#cpu.stop()
@@ -259,7 +255,7 @@ export class Connection {
     try {
       const incoming = readRequest(frame, start, end, this.#shared.broker.apis)
       if (incoming === null) this.#decodeInPieces(frame, start, end)
-      else this.#run(incoming, end - start, this.#newPace())
+      else this.#run(incoming, end - start, new Pace(this))
     } catch (error) {
       this.#onBadRequest(error)
       return false
@@ -277,13 +273,9 @@ export class Connection {
     this.#endReading()
   }
 
-  #newPace(): Pace {
-    return new Pace(until => this.#holdUntil(until))
-  }
-
   /** The frame stays where it is until then: nothing more is cut. */
   async #decodeInPieces(frame: Buffer, start: number, end: number): Promise<void> {
-    const pace = this.#newPace()
+    const pace = new Pace(this)
     this.#isDecoding = true
     try {
       await pace.enter()
@@ -301,11 +293,7 @@ export class Connection {
 
   #run(incoming: IncomingRequest, frameBytes: number, pace: Pace): void {
     const { handler, header, request, elements } = incoming
-    const call = new Call(this.#shared.broker, header, this.#listener, this.peer, pace, {
-      gone: this.#gone.signal,
-      hold: until => this.#holdUntil(until),
-      park: () => this.#park(slot),
-    })
+    const call = new Call(this.#shared.broker, header, this.#listener, this.peer, pace, this)
     const cost = requestCost(frameBytes, elements)
     const kept = elements > ANSWERED_ELEMENTS_MAX ? null : request
     const slot: Slot = { handler, header, call, cost, request: kept, outcome: undefined }
@@ -323,15 +311,25 @@ export class Connection {
       return
     }
     result.then(
-      outcome => this.#guard(() => this.#finish(slot, outcome)),
+      outcome => this.#settle(slot, outcome),
       error => this.#guard(() => this.#bug(slot, error)),
     )
   }
 
   /** What is kept from now on is counted elsewhere, and the request is not there any more. */
-  #park(slot: Slot): void {
+  park(call: Call): void {
+    const slot = this.#slots.find(one => one.call === call)
+    if (slot === undefined) return
     slot.request = null
     this.#giveBack(slot)
+  }
+
+  #settle(slot: Slot, outcome: Outcome<never>): void {
+    try {
+      this.#finish(slot, outcome)
+    } catch (error) {
+      this.#fail(error)
+    }
   }
 
   #giveBack(slot: Slot): void {
@@ -441,7 +439,7 @@ export class Connection {
     this.#shared.unsent.set(this, this.#socket.writableLength)
   }
 
-  #holdUntil(until: Promise<void>): void {
+  holdUntil(until: Promise<void>): void {
     this.#holds++
     const go = (): void => {
       this.#holds--
@@ -483,11 +481,4 @@ export class Connection {
     this.#socket.resume()
     if (this.#isDone()) this.#flush()
   }
-}
-
-/** Whether nothing behind it is read before it is answered, so that requests take effect in their order. */
-const isAlone = ({ sideBySide, waits }: ApiHandler): boolean => !sideBySide && !waits
-
-function release(outcome: Outcome<never> | undefined): void {
-  if (typeof outcome === 'object') outcome.onSent?.()
 }

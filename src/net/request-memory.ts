@@ -68,7 +68,7 @@ export class RequestMemory {
 
   /** The connection waits for nothing: its request is whole, or it is closed. */
   leave(connection: MemoryWaiter): void {
-    this.#waiting.delete(connection)
+    if (this.#waiting.size > 0) this.#waiting.delete(connection)
     if (this.#goesOn !== connection) return
     this.#goesOn = null
     this.#wake()

@@ -13,7 +13,7 @@ function busy(ms: number): void {
 /** A pace, and how often its connection was held. */
 function newPace(): { pace: Pace; held: Promise<void>[] } {
   const held: Promise<void>[] = []
-  return { pace: new Pace(until => held.push(until)), held }
+  return { pace: new Pace({ holdUntil: until => held.push(until) }), held }
 }
 
 test('what is short comes at once, in order, without what is not wanted', () => {

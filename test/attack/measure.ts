@@ -58,17 +58,21 @@ export interface Measured {
   readonly problems: readonly string[]
 }
 
-/** Starts a broker, attacks it from another process for so many ms, and watches what others see of it meanwhile. */
+/**
+ * Starts a broker, attacks it from another process for so many ms, and watches what others see of it meanwhile. `backMsMax`: until
+ * then memory must have come back.
+ */
 export async function measure(
   name: string,
   ms: number,
   options: BrokerProcessOptions = {},
+  backMsMax: number = BACK_MS_MAX,
 ): Promise<Measured> {
   const broker = await BrokerProcess.start(options)
   try {
     await prepare(broker)
     const args = [ATTACKER, String(broker.port), String(ms), name]
-    return await underAttack(broker, args, ms)
+    return await underAttack(broker, args, ms, backMsMax)
   } finally {
     await broker.remove()
   }
@@ -101,6 +105,7 @@ export async function underAttack(
   broker: BrokerProcess,
   attacker: readonly string[],
   msMax: number,
+  backMsMax: number = BACK_MS_MAX,
 ): Promise<Measured> {
   const problems: string[] = []
   const pinger = (await Peer.connect(broker.port)).read()
@@ -125,7 +130,7 @@ export async function underAttack(
     const produced = await work
     await ended
     clearInterval(watch)
-    const afterMb = await settled(mb, idleMb)
+    const afterMb = await settled(mb, idleMb, backMsMax)
     times.sort((a, b) => a - b)
     const p99Ms = times[Math.floor(times.length * 0.99)] ?? Number.POSITIVE_INFINITY
     const maxMs = times.at(-1) ?? Number.POSITIVE_INFINITY
@@ -169,9 +174,9 @@ function broken(m: Omit<Measured, 'problems'>): string[] {
 }
 
 /** The least memory seen until it is near idle again, or the time is over. */
-async function settled(mb: () => number, idle: number): Promise<number> {
+async function settled(mb: () => number, idle: number, msMax: number): Promise<number> {
   let least = mb()
-  for (const until = performance.now() + BACK_MS_MAX; performance.now() < until; ) {
+  for (const until = performance.now() + msMax; performance.now() < until; ) {
     if (least - idle <= PROMISED.leftMb) break
     await sleep(MEMORY_EVERY_MS)
     least = Math.min(least, mb())

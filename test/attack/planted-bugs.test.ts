@@ -72,7 +72,7 @@ for (const [name, { edits, attack, ms, finds }] of Object.entries(BUGS)) {
     assert.ok(attack in attacks, attack)
     const root = buildCopy(['build:esm'], edits)
     try {
-      const { problems, ...measured } = await measure(attack, ms ?? MS, { root })
+      const { problems, ...measured } = await measure(attack, ms ?? MS, { root }, 0)
       assert.match(problems.join('\n'), finds, JSON.stringify(measured))
     } finally {
       rmSync(root, { recursive: true, force: true })

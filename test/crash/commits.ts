@@ -48,7 +48,7 @@ export const commitMutants: Readonly<Record<string, readonly Edit[]>> = {
   /** What is still true is not written anew before the old log is dropped. */
   'drop-before-rewrite': [
     {
-      file: 'src/groups/log-compaction.ts',
+      file: 'src/groups/shard.ts',
       from: '...entry.offsets.snapshot()]',
       to: '...entry.offsets.snapshot().slice(1)]',
     },

@@ -128,7 +128,8 @@ export async function underAttack(
     const work = produceHonestly(producer, attack)
     const times = await ping(pinger, attack)
     const produced = await work
-    await ended
+    const [code] = (await ended) as [number | null]
+    if (code !== 0) problems.push(`the attacker has failed: ${code}`)
     clearInterval(watch)
     const afterMb = await settled(mb, idleMb, backMsMax)
     times.sort((a, b) => a - b)

@@ -52,7 +52,11 @@ async function work(): Promise<void> {
   let peer: Peer | null = null
   while (next < end) {
     const frame = mutated(new Random(Number(seed) * 1_000_003 + next++), around)
-    if (peer === null || peer.isClosed) peer = (await Peer.connect(Number(port))).read()
+    if (peer === null || peer.isClosed) {
+      // It may have ended its half only.
+      peer?.close()
+      peer = (await Peer.connect(Number(port))).read()
+    }
     await send(peer, frame)
   }
   peer?.close()

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path'
-import type { FileSystem } from '../storage/fs.ts'
+import { type FileSystem, writeFlushed } from '../storage/fs.ts'
 import type { Plan, PlannedChange } from './repair.ts'
 import { readAround } from './unreadable.ts'
 
@@ -22,7 +22,7 @@ export function carryOut(files: FileSystem, dir: string, plan: Plan, keep: strin
   const { findings, changes, left, mended } = plan
   const report = JSON.stringify({ findings, changes, left }, null, 2)
   files.mkdir(copies)
-  writeNew(files, join(copies, 'report.json'), Buffer.from(`${report}\n`))
+  writeFlushed(files, join(copies, 'report.json'), Buffer.from(`${report}\n`))
   for (const { file } of changes.filter(({ kind }) => kind !== 'make')) {
     const to = join(copies, file)
     files.mkdir(dirname(to))
@@ -47,17 +47,6 @@ function place(files: FileSystem, dir: string, { file, kind }: PlannedChange): v
   files.fsyncDir(dirname(path))
   // A folder may be new as well.
   if (kind === 'make') files.fsyncDir(dirname(dirname(path)))
-}
-
-function writeNew(files: FileSystem, path: string, content: Buffer): void {
-  const fd = files.open(path, 'create')
-  try {
-    files.truncate(fd, 0)
-    files.write(fd, [content], 0)
-    files.fdatasync(fd)
-  } finally {
-    files.close(fd)
-  }
 }
 
 /** Durable when it returns, but for its name. */

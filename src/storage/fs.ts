@@ -148,6 +148,18 @@ export function readFile(files: FileSystem, path: string): Buffer {
   }
 }
 
+/** Makes a small file, or writes it anew: durable when it returns, but for its name. */
+export function writeFlushed(files: FileSystem, path: string, content: Uint8Array): void {
+  const fd = files.open(path, 'create')
+  try {
+    files.truncate(fd, 0)
+    files.write(fd, [content], 0)
+    files.fdatasync(fd)
+  } finally {
+    files.close(fd)
+  }
+}
+
 /** Replaces a small file so that a crash leaves the old or the new one whole: temporary file, flush, rename, flush of the folder. */
 export function replaceFile(files: FileSystem, path: string, content: Uint8Array): void {
   replaceFiles(files, [path], content)
@@ -159,16 +171,7 @@ export function replaceFiles(
   paths: readonly string[],
   content: Uint8Array,
 ): void {
-  for (const path of paths) {
-    const fd = files.open(`${path}.tmp`, 'create')
-    try {
-      files.truncate(fd, 0)
-      files.write(fd, [content], 0)
-      files.fdatasync(fd)
-    } finally {
-      files.close(fd)
-    }
-  }
+  for (const path of paths) writeFlushed(files, `${path}.tmp`, content)
   for (const path of paths) files.rename(`${path}.tmp`, path)
   files.fsyncDir(dirname(paths[0]!))
 }

@@ -8,6 +8,7 @@ import type { FileSystem } from '../storage/fs.ts'
 import { readLeftBehind } from '../storage/left-behind.ts'
 import { OverlayFs } from '../storage/overlay-fs.ts'
 import { topicIdOf } from '../storage/partition-metadata.ts'
+import { brokerKey } from '../topics/broker-keys.ts'
 import { CLEAN, isSameStart, readMarker, type Start } from '../topics/clean-mark.ts'
 import { DataDir } from '../topics/data-dir.ts'
 import { JOURNALS, namesIn } from '../topics/inventory.ts'
@@ -61,7 +62,7 @@ export async function examine(
   if (store !== null) checkIdentity(mended, dir, store, findings)
   const nodeId = nodeIdOf(mended, dir, store)
   const clean = store !== null && isClean(mended, dir, store, nodeId)
-  const expected = (store?.peek(`brokers/${nodeId}/journals`) as number | null) ?? 0
+  const expected = (store?.peek(brokerKey(nodeId, 'journals')) as number | null) ?? 0
   checkJournals(mended, dir, clean, expected, findings)
   checkMark(files, dir, clean, findings)
   applyAll(findings, mended)
@@ -122,7 +123,7 @@ function isClean(
   store: LocalMetadataStore,
   nodeId: number,
 ): boolean {
-  const last = store.peek(`brokers/${nodeId}/start`) as unknown as Start | null
+  const last = store.peek(brokerKey(nodeId, 'start')) as unknown as Start | null
   return isSameStart(last, readMarker(files, dir))
 }
 
@@ -166,7 +167,7 @@ function partitionsOf(
   nodeId: number,
 ): PartitionToCheck[] {
   const config = resolveTopicConfig(record.configs, NO_CONFIGS)
-  const epoch = (store.peek(`brokers/${nodeId}/epoch`) as number | null) ?? Number.MAX_SAFE_INTEGER
+  const epoch = (store.peek(brokerKey(nodeId, 'epoch')) as number | null) ?? Number.MAX_SAFE_INTEGER
   return Array.from({ length: record.partitions }, (_, partition) => ({
     handle: partition,
     name: `${name}-${partition}`,

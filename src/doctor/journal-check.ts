@@ -6,7 +6,11 @@ import { encodeJournal, salvageJournal } from '../storage/journal-salvage.ts'
 import { JournalBytes } from '../storage/journal-source.ts'
 import type { OverlayFs } from '../storage/overlay-fs.ts'
 import { mendCopies } from '../storage/two-copies.ts'
-import { checkpointPath, readWorkerCheckpoint } from '../storage/worker-checkpoint.ts'
+import {
+  checkpointPath,
+  journalFlushed,
+  readWorkerCheckpoint,
+} from '../storage/worker-checkpoint.ts'
 import { JOURNALS, missingJournals, namesIn } from '../topics/inventory.ts'
 import { type Findings, messageOf } from './finding.ts'
 
@@ -80,11 +84,7 @@ class JournalCheck {
       this.#findings.add({ verdict: 'note', about, file, problem: 'it is not of this program' })
     }
     if (this.#clean && checkpoint !== null) return
-    this.#checkGroups(
-      checkpoint === null
-        ? null
-        : { incarnation: checkpoint.flushedIncarnation, sequence: checkpoint.flushedSequence },
-    )
+    this.#checkGroups(journalFlushed(checkpoint))
   }
 
   #checkGroups(flushed: JournalFlushed | null): void {

@@ -5,7 +5,7 @@ import { keyOf } from '../storage/journalled.ts'
 import { type LeftBehind, NOWHERE } from '../storage/left-behind.ts'
 import { openPartition } from '../storage/open-partition.ts'
 import { OverlayFs } from '../storage/overlay-fs.ts'
-import { topicIdOf } from '../storage/partition-metadata.ts'
+import { topicIdOf, writeTopicId } from '../storage/partition-metadata.ts'
 import { fileName } from '../storage/segment.ts'
 import type { SafePoint } from '../storage/worker-checkpoint.ts'
 import { EpochCheck } from './epoch-check.ts'
@@ -144,7 +144,10 @@ class LogCheck {
     const found = topicIdOf(files, this.#dir)
     const file = 'partition.metadata'
     if (found === topicId) return true
-    const write = { key: `owner ${name}`, apply: (to: OverlayFs) => this.#writeOwner(to) }
+    const write = {
+      key: `owner ${name}`,
+      apply: (to: OverlayFs) => writeTopicId(to, this.#dir, topicId),
+    }
     const about = { about: name, file: join(name, file) }
     if (found === undefined) {
       const isNew = files.readdir(this.#dir).length === 0
@@ -170,13 +173,6 @@ class LogCheck {
   #hasRecords(): boolean {
     const { files } = this.#context
     return files.readdir(this.#dir).some(name => name.endsWith('.log'))
-  }
-
-  #writeOwner(files: OverlayFs): void {
-    const fd = files.open(join(this.#dir, 'partition.metadata'), 'create')
-    files.truncate(fd, 0)
-    files.write(fd, [Buffer.from(`version: 0\ntopic_id: ${this.#partition.topicId}`)], 0)
-    files.close(fd)
   }
 
   /** What can be told of by itself, before a start changes it. */

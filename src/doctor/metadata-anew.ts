@@ -5,6 +5,7 @@ import * as batch from '../protocol/record-batch.ts'
 import type { FileSystem } from '../storage/fs.ts'
 import { topicIdOf } from '../storage/partition-metadata.ts'
 import { fileName } from '../storage/segment.ts'
+import { brokerKey } from '../topics/broker-keys.ts'
 import { IDENTITY } from '../topics/data-dir.ts'
 import { readMeta } from '../topics/identity.ts'
 import { JOURNALS, namesIn } from '../topics/inventory.ts'
@@ -73,14 +74,15 @@ export function metadataOfFolders(files: FileSystem, dir: string): Transaction[]
   const directoryId = meta?.get('directory.id')
   if (clusterId === undefined || node === undefined || directoryId === undefined) return null
   const { epoch, producerId } = newestIn(files, dir)
+  const nodeId = Number(node)
   const journals = namesIn(files, join(dir, JOURNALS)).filter(name => /^\d+$/.test(name))
   const workers = journals.reduce((most, name) => Math.max(most, Number(name) + 1), 0)
   const first: Transaction = {
     revision: 1,
     changes: [
-      { key: IDENTITY, value: { clusterId, nodeId: Number(node), directoryId } },
-      { key: `brokers/${node}/epoch`, value: epoch + 1 },
-      { key: `brokers/${node}/journals`, value: workers },
+      { key: IDENTITY, value: { clusterId, nodeId, directoryId } },
+      { key: brokerKey(nodeId, 'epoch'), value: epoch + 1 },
+      { key: brokerKey(nodeId, 'journals'), value: workers },
       { key: PRODUCER_IDS, value: producerId + 1 },
     ],
   }

@@ -7,6 +7,7 @@ import { Journalled } from './journalled.ts'
 import { type Copies, mendCopies } from './two-copies.ts'
 import {
   checkpointPath,
+  journalFlushed,
   readWorkerCheckpoint,
   type SafePoint,
   type WorkerCheckpoint,
@@ -96,12 +97,8 @@ function noteEntries(
   journalled: Journalled,
 ): { incarnation: number; salvaged: number } {
   const paths = [journalPath(dir, 0), journalPath(dir, 1)]
-  const flushed =
-    checkpoint === null
-      ? null
-      : { incarnation: checkpoint.flushedIncarnation, sequence: checkpoint.flushedSequence }
   return withJournalFiles(files, paths, window, sources => {
-    const { groups, incarnation, salvaged } = readJournal(sources, flushed)
+    const { groups, incarnation, salvaged } = readJournal(sources, journalFlushed(checkpoint))
     for (const group of groups) journalled.add(group)
     return { incarnation, salvaged }
   })

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { CorruptLog } from './corrupt-log.ts'
-import { type FileSystem, readFile } from './fs.ts'
+import { type FileSystem, readFile, writeFlushed } from './fs.ts'
 
 const metadataPath = (dir: string): string => join(dir, 'partition.metadata')
 
@@ -26,17 +26,13 @@ export function checkTopicId(
   input: { readonly dir: string; readonly name: string; readonly topicId: string },
 ): void {
   const found = topicIdOf(files, input.dir)
-  const path = metadataPath(input.dir)
-  if (found === undefined) {
-    const fd = files.open(path, 'create')
-    try {
-      files.truncate(fd, 0)
-      files.write(fd, [Buffer.from(`version: 0\ntopic_id: ${input.topicId}`)], 0)
-      files.fdatasync(fd)
-    } finally {
-      files.close(fd)
-    }
-  } else if (found !== input.topicId) {
+  if (found === undefined) writeTopicId(files, input.dir, input.topicId)
+  else if (found !== input.topicId) {
+    const path = metadataPath(input.dir)
     throw new CorruptLog(`${input.name}: ${path} names topic id ${found}, not ${input.topicId}`)
   }
+}
+
+export function writeTopicId(files: FileSystem, dir: string, topicId: string): void {
+  writeFlushed(files, metadataPath(dir), Buffer.from(`version: 0\ntopic_id: ${topicId}`))
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { FileSystem } from './fs.ts'
+import type { JournalFlushed } from './journal-groups.ts'
 import { type Copies, readCopies, writeCopies } from './two-copies.ts'
 
 /** How far one partition is safe, and where it starts: see the fields of Log. */
@@ -18,6 +19,12 @@ export interface WorkerCheckpoint {
   /** By topic id and partition. */
   readonly partitions: Record<string, SafePoint>
 }
+
+/** What it says of the worker's journal. */
+export const journalFlushed = (checkpoint: WorkerCheckpoint | null): JournalFlushed | null =>
+  checkpoint === null
+    ? null
+    : { incarnation: checkpoint.flushedIncarnation, sequence: checkpoint.flushedSequence }
 
 export const checkpointPath = (dir: string): string => join(dir, 'checkpoint')
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { assert } from '../assert.ts'
 import { LocalMetadataStore } from '../metadata/local.ts'
 import { type FileSystem, realFileSystem } from '../storage/fs.ts'
+import { brokerKey } from './broker-keys.ts'
 import { CLEAN, isSameStart, readMarker, type Start, writeMarker } from './clean-mark.ts'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
 import {
@@ -92,11 +93,11 @@ export class DataDir {
   }
 
   get #startKey(): string {
-    return `brokers/${this.#nodeId}/start`
+    return brokerKey(this.#nodeId, 'start')
   }
 
   get #journalsKey(): string {
-    return `brokers/${this.#nodeId}/journals`
+    return brokerKey(this.#nodeId, 'journals')
   }
 
   /** Out of meta.properties and its copy in the metadata, each of which makes up for the other. */
@@ -164,7 +165,7 @@ export class DataDir {
    * @returns the broker's epoch
    */
   async begin(): Promise<number> {
-    const key = `brokers/${this.#nodeId}/epoch`
+    const key = brokerKey(this.#nodeId, 'epoch')
     const entry = await this.store.get(key)
     const brokerEpoch = ((entry?.value as number | undefined) ?? 0) + 1
     const start: Start = { brokerEpoch, id: randomUuid() }

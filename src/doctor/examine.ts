@@ -21,14 +21,12 @@ import { checkJournals } from './journal-check.ts'
 import { checkLog, type LogContext, type Looked, type PartitionToCheck } from './log-check.ts'
 import { checkMetadata, openMetadata } from './metadata-check.ts'
 
-/** What belongs into a data folder besides the folders of partitions. */
-const KNOWN = [
+/** What makes a folder a data folder, and what else belongs into one. */
+const OURS = [
   /^(meta\.properties|\.lock(-.*)?|\.kafka_cleanshutdown|journal|metadata\.reserve)$/,
   /^metadata(\.2)?\.log(\.(torn|damaged)-\d+)?$/,
-  /\.tmp$/,
-  /^.+-\d+(\.[0-9a-f]{32}-(delete|stray))?$/,
-  /^doctor-[\w-]+$/,
 ]
+const KNOWN = [...OURS, /\.tmp$/, /^.+-\d+(\.[0-9a-f]{32}-(delete|stray))?$/, /^doctor-[\w-]+$/]
 /** The configs of a topic do not decide what is lost. */
 const NO_CONFIGS = { dynamicBroker: {}, dynamicDefault: {}, static: {} }
 
@@ -201,5 +199,5 @@ function checkStrays(context: LogContext, known: ReadonlySet<string>, findings: 
 }
 
 export const isDataFolder = (files: FileSystem, dir: string): boolean =>
-  namesIn(files, dir).some(name => KNOWN[0]!.test(name) || KNOWN[1]!.test(name)) ||
+  namesIn(files, dir).some(name => OURS.some(pattern => pattern.test(name))) ||
   namesIn(files, join(dir, JOURNALS)).length > 0

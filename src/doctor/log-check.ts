@@ -1,25 +1,25 @@
 import { join } from 'node:path'
 import type { PartitionToOpen } from '../storage/commands.ts'
+import { COMPACTION_CHECKPOINT } from '../storage/compaction/swap.ts'
 import type { FileSystem } from '../storage/fs.ts'
 import { keyOf } from '../storage/journalled.ts'
+import { LEADER_EPOCHS } from '../storage/leader-epochs.ts'
 import { type LeftBehind, NOWHERE } from '../storage/left-behind.ts'
 import { openPartition } from '../storage/open-partition.ts'
 import { OverlayFs } from '../storage/overlay-fs.ts'
-import { topicIdOf, writeTopicId } from '../storage/partition-metadata.ts'
+import { PARTITION_METADATA, topicIdOf, writeTopicId } from '../storage/partition-metadata.ts'
 import { fileName } from '../storage/segment.ts'
+import { UNREPLAYED } from '../storage/unreplayed.ts'
 import type { SafePoint } from '../storage/worker-checkpoint.ts'
 import { EpochCheck } from './epoch-check.ts'
 import { type Finding, type Findings, type Mend, messageOf, type OffsetRange } from './finding.ts'
 import { IndexCheck } from './index-check.ts'
 import {
   badSnapshotsIn,
-  COMPACTION,
   type Compaction,
   compactionFaults,
   compactionOf,
-  EPOCHS,
   epochsOf,
-  UNREPLAYED,
   unknownIn,
   unreplayedOf,
 } from './log-files.ts'
@@ -142,7 +142,7 @@ class LogCheck {
     const { files } = this.#context
     const { topicId, name } = this.#partition
     const found = topicIdOf(files, this.#dir)
-    const file = 'partition.metadata'
+    const file = PARTITION_METADATA
     if (found === topicId) return true
     const write = {
       key: `owner ${name}`,
@@ -180,7 +180,7 @@ class LogCheck {
     const { files, clean } = this.#context
     for (const fault of compactionFaults(files, this.#dir)) {
       const path = fault.slice(this.#dir.length + 1)
-      this.#fault(COMPACTION, path, 'written anew from the other copy')
+      this.#fault(COMPACTION_CHECKPOINT, path, 'written anew from the other copy')
     }
     const { problem } = unreplayedOf(files, this.#dir)
     if (problem !== null) {
@@ -188,7 +188,8 @@ class LogCheck {
       this.#fault(UNREPLAYED, problem, repair, { verdict: 'lost' })
     }
     const { file } = epochsOf(files, this.#dir)
-    if (file === 'damaged') this.#fault(EPOCHS, 'it is damaged', 'learnt again from the batches')
+    if (file === 'damaged')
+      this.#fault(LEADER_EPOCHS, 'it is damaged', 'learnt again from the batches')
     for (const name of badSnapshotsIn(files, this.#dir)) {
       this.#fault(name, 'the snapshot of the producers does not match its checksum', 'set aside')
     }
@@ -237,7 +238,11 @@ class LogCheck {
       this.#isThinned = true
       const problem =
         'both copies are missing: which offsets compaction has taken out cannot be told from those that are lost'
-      this.#fault(COMPACTION, problem, 'written anew: all gaps count as made by compaction')
+      this.#fault(
+        COMPACTION_CHECKPOINT,
+        problem,
+        'written anew: all gaps count as made by compaction',
+      )
       result = this.#walk(compactionOf(this.#rehearsal, this.#dir, true))
     }
     for (const { walked } of result.survey.segments) {
@@ -290,7 +295,7 @@ class LogCheck {
       const file = join(name, fileName(first.base, 'log'))
       this.#findings.add({ verdict: 'damaged', about: name, file, problem, repair })
     } else if (epochs.isFileWrong) {
-      this.#fault(EPOCHS, 'it does not fit the batches', 'learnt again from them')
+      this.#fault(LEADER_EPOCHS, 'it does not fit the batches', 'learnt again from them')
     } else {
       const problem = `${epochs.wrong.length} batches have another leader epoch than the log had then: ${first.epoch} for ${first.expected}`
       const { position } = first

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import {
+  COMPACTION_CHECKPOINT,
   type CompactionCheckpoint,
   finishSwap,
   mendCompactionCheckpoint,
@@ -7,18 +8,14 @@ import {
 import { CorruptLog } from '../storage/corrupt-log.ts'
 import { type FileSystem, readFile } from '../storage/fs.ts'
 import { entriesIn } from '../storage/journal-groups.ts'
-import { type EpochStart, LeaderEpochs } from '../storage/leader-epochs.ts'
+import { type EpochStart, LEADER_EPOCHS, LeaderEpochs } from '../storage/leader-epochs.ts'
+import { PARTITION_METADATA } from '../storage/partition-metadata.ts'
 import { ProducerState } from '../storage/producer-state.ts'
 import { salvage } from '../storage/salvage.ts'
 import { parseFileName } from '../storage/segment.ts'
 import { copiesOf, readCopies } from '../storage/two-copies.ts'
-import { readUnreplayed } from '../storage/unreplayed.ts'
+import { readUnreplayed, UNREPLAYED } from '../storage/unreplayed.ts'
 import { segmentsIn } from './log-survey.ts'
-
-/** Names in a partition's folder, for the doctor; the code that writes them has them for itself. */
-export const EPOCHS = 'leader-epoch-checkpoint'
-export const UNREPLAYED = 'unreplayed'
-export const COMPACTION = 'compaction-checkpoint'
 
 /** What belongs into a partition's folder. */
 const KNOWN = [
@@ -26,12 +23,17 @@ const KNOWN = [
   /^\d{20}\.(log|index|timeindex)\.(cleaned|deleted)$/,
   /^\d{20}\.log\.\d+\.torn$/,
   /\.tmp$/,
-  /^(partition\.metadata|leader-epoch-checkpoint|unreplayed)$/,
-  /^compaction-checkpoint(\.2)?$/,
 ]
 
+const KNOWN_NAMES = new Set([
+  ...[PARTITION_METADATA, LEADER_EPOCHS, UNREPLAYED],
+  ...copiesOf(COMPACTION_CHECKPOINT),
+])
+
 export const unknownIn = (files: FileSystem, dir: string): string[] =>
-  files.readdir(dir).filter(name => !KNOWN.some(pattern => pattern.test(name)))
+  files
+    .readdir(dir)
+    .filter(name => !KNOWN_NAMES.has(name) && !KNOWN.some(pattern => pattern.test(name)))
 
 /** What compaction has done, and what is known of it. */
 export interface Compaction {
@@ -46,7 +48,7 @@ export interface Compaction {
  * of a compacted topic count as written by it, whatever their sizes.
  */
 export function compactionOf(files: FileSystem, dir: string, isThinned: boolean): Compaction {
-  const isMissing = readCopies(files, join(dir, COMPACTION)).isMissing
+  const isMissing = readCopies(files, join(dir, COMPACTION_CHECKPOINT)).isMissing
   try {
     mendCompactionCheckpoint(files, dir)
     const checkpoint = finishSwap(files, dir)
@@ -61,10 +63,11 @@ export function compactionOf(files: FileSystem, dir: string, isThinned: boolean)
 }
 
 export const compactionFaults = (files: FileSystem, dir: string): readonly string[] =>
-  readCopies(files, join(dir, COMPACTION)).faults
+  readCopies(files, join(dir, COMPACTION_CHECKPOINT)).faults
 
 export function forgetCompaction(files: FileSystem, dir: string): void {
-  for (const path of copiesOf(join(dir, COMPACTION))) if (files.exists(path)) files.unlink(path)
+  for (const path of copiesOf(join(dir, COMPACTION_CHECKPOINT)))
+    if (files.exists(path)) files.unlink(path)
 }
 
 export interface Unreplayed {
@@ -89,7 +92,7 @@ export function epochsOf(
   files: FileSystem,
   dir: string,
 ): { file: LeaderEpochs['file']; entries: readonly EpochStart[] } {
-  return new LeaderEpochs(files, join(dir, EPOCHS))
+  return new LeaderEpochs(files, join(dir, LEADER_EPOCHS))
 }
 
 /** Snapshots of the producers that cannot be read. */

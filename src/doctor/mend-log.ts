@@ -2,8 +2,10 @@ import { basename, join } from 'node:path'
 import { rebuildIndexes } from '../storage/closed-segment.ts'
 import { writeCompactionCheckpoint } from '../storage/compaction/swap.ts'
 import type { FileSystem } from '../storage/fs.ts'
+import { LEADER_EPOCHS } from '../storage/leader-epochs.ts'
 import type { OverlayFs } from '../storage/overlay-fs.ts'
 import { fileName } from '../storage/segment.ts'
+import { UNREPLAYED } from '../storage/unreplayed.ts'
 import type { SafePoint } from '../storage/worker-checkpoint.ts'
 import { emptyBatch } from './empty-batch.ts'
 import { EpochCheck } from './epoch-check.ts'
@@ -11,10 +13,8 @@ import { IndexCheck } from './index-check.ts'
 import {
   badSnapshotsIn,
   compactionOf,
-  EPOCHS,
   epochsOf,
   forgetCompaction,
-  UNREPLAYED,
   unreplayedOf,
 } from './log-files.ts'
 import {
@@ -24,7 +24,6 @@ import {
   segmentsIn,
   surveyLog,
 } from './log-survey.ts'
-
 import { walkSegment } from './segment-walk.ts'
 
 /** A partition's log that is to come online again. */
@@ -63,7 +62,7 @@ export function mendLog(files: OverlayFs, log: LogToMend): void {
     epochs.visit(base, batch)
     indexes.of(base).visit(batch)
   })
-  if (file === 'damaged' || epochs.isFileWrong) files.unlink(join(dir, EPOCHS))
+  if (file === 'damaged' || epochs.isFileWrong) files.unlink(join(dir, LEADER_EPOCHS))
   else if (!epochs.isMaxWrong) for (const one of epochs.wrong) patchEpoch(files, dir, one)
   for (const segment of survey.segments) {
     patch(files, segment)

@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import type { Steps } from './command-runner.ts'
 import type { FileSystem } from './fs.ts'
 import { type Journalled, keyOf } from './journalled.ts'
-import { topicIdOf } from './partition-metadata.ts'
+import { PARTITION_METADATA, topicIdOf } from './partition-metadata.ts'
 import { DELETED, removeContent } from './removal.ts'
 import { parseFileName } from './segment.ts'
 import { addUnreplayed } from './unreplayed.ts'
@@ -60,7 +60,7 @@ function isPartition(files: FileSystem, dir: string): boolean {
   try {
     return files
       .readdir(dir)
-      .some(name => name === 'partition.metadata' || parseFileName(name, 'log') !== null)
+      .some(name => name === PARTITION_METADATA || parseFileName(name, 'log') !== null)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return false
     throw error

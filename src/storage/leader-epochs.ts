@@ -6,6 +6,8 @@ export interface EpochStart {
   readonly startOffset: number
 }
 
+export const LEADER_EPOCHS = 'leader-epoch-checkpoint'
+
 /**
  * Which leader epoch began at which offset (KIP-101; LeaderEpochFileCache.java), kept in `leader-epoch-checkpoint`.
  * Epochs and offsets only rise. The batches themselves carry their epoch, so what began after the file was last written is

@@ -2,7 +2,9 @@ import { join } from 'node:path'
 import { CorruptLog } from './corrupt-log.ts'
 import { type FileSystem, readFile, writeFlushed } from './fs.ts'
 
-const metadataPath = (dir: string): string => join(dir, 'partition.metadata')
+/** The file that says whose folder a partition's is. */
+export const PARTITION_METADATA = 'partition.metadata'
+const metadataPath = (dir: string): string => join(dir, PARTITION_METADATA)
 
 /** The topic id that the folder says it belongs to, if it says one. */
 export function topicIdOf(files: FileSystem, dir: string): string | undefined {

@@ -6,7 +6,7 @@ import { CLEANED, finishSwap, mendCompactionCheckpoint } from './compaction/swap
 import { CorruptLog, damaged } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
 import type { JournalledEntry } from './journalled.ts'
-import { LeaderEpochs } from './leader-epochs.ts'
+import { LEADER_EPOCHS, LeaderEpochs } from './leader-epochs.ts'
 import {
   learn,
   learnBatch,
@@ -67,7 +67,7 @@ export function recover(files: FileSystem, input: RecoveryInput): Recovered {
   refuseMissing(input, bases, cleaned)
   const known = { ...input, bases, cleaned }
   const durable = replay(files, known, [...unreplayed, ...input.journal])
-  const epochs = new LeaderEpochs(files, join(input.dir, 'leader-epoch-checkpoint'))
+  const epochs = new LeaderEpochs(files, join(input.dir, LEADER_EPOCHS))
   const opened = openSegments(files, known, durable, epochs, notes)
   const { nextOffset } = opened
   const start = Math.max(input.logStartOffset, opened.segments[0]!.baseOffset)

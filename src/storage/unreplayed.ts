@@ -11,7 +11,8 @@ import { EntryReader, Journalled, JournalledEntry } from './journalled.ts'
  * or failed before its segment was flushed. The journal itself is used again; the next start that opens the partition
  * replays them from here. Four bytes of CRC-32C (little-endian), then the entries.
  */
-const unreplayedPath = (dir: string): string => join(dir, 'unreplayed')
+export const UNREPLAYED = 'unreplayed'
+const unreplayedPath = (dir: string): string => join(dir, UNREPLAYED)
 
 /** Adds entries, oldest first; durable on return. */
 export function addUnreplayed(

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { COPIES } from '../metadata/copies.ts'
 import type { FileSystem } from '../storage/fs.ts'
 import { journalPath } from '../storage/journal.ts'
+import { PARTITION_METADATA } from '../storage/partition-metadata.ts'
 
 export const META = 'meta.properties'
 export const JOURNALS = 'journal'
@@ -26,7 +27,7 @@ export function dataIn(files: FileSystem, dir: string): string[] {
 /** By name and by content: a folder of somebody else's may have such a name. */
 function isPartition(files: FileSystem, path: string): boolean {
   if (!/-\d+$/.test(path)) return false
-  return namesIn(files, path).some(name => name === 'partition.metadata' || name.endsWith('.log'))
+  return namesIn(files, path).some(name => name === PARTITION_METADATA || name.endsWith('.log'))
 }
 
 /** What is in a folder; nothing if it is none. */

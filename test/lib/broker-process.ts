@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from '../../src/client/client.ts'
-import { Recorder } from '../attack/recorder.ts'
+import { Recorder } from './recorder.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** A broker that is not ready by then has failed. */

@@ -8,7 +8,7 @@ import { mendCopies, readCopies, writeCopies } from '../two-copies.ts'
 /** What names the files of a cleaned segment until they are swapped in. */
 export const CLEANED = '.cleaned'
 /** In a partition's folder, twice: what was compacted, and the swap that is under way. */
-const CHECKPOINT = 'compaction-checkpoint'
+export const COMPACTION_CHECKPOINT = 'compaction-checkpoint'
 const VERSION = 2
 /** How the file of a release before it begins. */
 const VERSION_1 = '{"version":1,'
@@ -35,7 +35,7 @@ const NEVER: CompactionCheckpoint = { cleanedOffset: 0, cleaned: {}, swap: null 
 
 /** @throws CorruptLog if it is there and neither copy can be read */
 export function readCompactionCheckpoint(files: FileSystem, dir: string): CompactionCheckpoint {
-  const path = join(dir, CHECKPOINT)
+  const path = join(dir, COMPACTION_CHECKPOINT)
   const copies = readCopies(files, path)
   if (copies.isMissing) return NEVER
   const read = copies.value as (CompactionCheckpoint & { version: number }) | null
@@ -53,7 +53,7 @@ export function writeCompactionCheckpoint(
   dir: string,
   checkpoint: CompactionCheckpoint,
 ): void {
-  const path = join(dir, CHECKPOINT)
+  const path = join(dir, COMPACTION_CHECKPOINT)
   const { revision } = readCopies(files, path)
   writeCopies(files, path, revision + 1, { version: VERSION, ...checkpoint })
 }
@@ -103,7 +103,7 @@ export function finishSwap(files: FileSystem, dir: string): CompactionCheckpoint
  * @returns null if it is not that
  */
 function takeOver(files: FileSystem, dir: string): CompactionCheckpoint | null {
-  const text = oldCheckpoint(files, join(dir, CHECKPOINT))
+  const text = oldCheckpoint(files, join(dir, COMPACTION_CHECKPOINT))
   if (text === null) return null
   const { cleanedOffset, swap } = JSON.parse(text) as Pick<
     CompactionCheckpoint,
@@ -127,7 +127,7 @@ function oldCheckpoint(files: FileSystem, path: string): string | null {
 
 /** @returns what was wrong with one of the copies, for the operator */
 export function mendCompactionCheckpoint(files: FileSystem, dir: string): readonly string[] {
-  const path = join(dir, CHECKPOINT)
+  const path = join(dir, COMPACTION_CHECKPOINT)
   if (oldCheckpoint(files, path) !== null) return []
   const copies = readCopies(files, path)
   mendCopies(files, path, copies)

@@ -11,8 +11,11 @@ export const TURN_MS = 5
 
 type Piece = () => void
 
-/** When the current turn began, in ms of the monotonic clock; -1 until somebody asks. */
-let began = -1
+/**
+ * When the current turn began, or one before it since which no time to speak of has passed, in ms of the monotonic clock. The
+ * end of a turn is seen by an immediate, which costs a look at all sockets: so there is one for turns that may be long only.
+ */
+let began = Number.NEGATIVE_INFINITY
 let isScheduled = false
 /** Those who wait for a turn, first come, first served. */
 const waiting: Piece[] = []
@@ -29,20 +32,24 @@ function begin(now: number): void {
 
 function nextTurn(): void {
   isScheduled = false
-  began = -1
+  began = performance.now()
   const piece = waiting[served]
   if (piece === undefined) return
   if (++served > SERVED_KEPT_MAX || served === waiting.length) {
     waiting.splice(0, served)
     served = 0
   }
-  begin(performance.now())
+  begin(began)
   piece()
 }
 
-/** Whether the work of this turn has had its time: then it goes on in another. `now`: performance.now(), if the caller has it. */
+/**
+ * Whether the work of this turn has had its time: then it goes on in another. A turn is over after TURN_MS, or twice that if nobody
+ * has asked for as long before. `now`: performance.now(), if the caller has it.
+ */
 export function isTurnOver(now: number = performance.now()): boolean {
-  if (began !== -1) return now - began >= TURN_MS
+  if (now - began < TURN_MS) return false
+  if (isScheduled) return true
   begin(now)
   return false
 }
@@ -50,9 +57,7 @@ export function isTurnOver(now: number = performance.now()): boolean {
 /** Calls back in a turn of the event loop that is this piece's own. */
 export function inOwnTurn(piece: Piece): void {
   waiting.push(piece)
-  if (isScheduled) return
-  isScheduled = true
-  setImmediate(nextTurn)
+  if (!isScheduled) begin(performance.now())
 }
 
 /** Waits for a turn of one's own. */

@@ -22,10 +22,11 @@ export interface Reading {
  */
 export class Pace {
   readonly #reading: Reading
-  /** ms of the monotonic clock; -1 before the first piece. */
+  /** ms of the monotonic clock; -1 until a second piece is asked about: most requests have one, and need no clock. */
   #began = -1
+  #isFirst = true
   #entered: Promise<void> | null = null
-  #left: () => void = () => {}
+  #left: (() => void) | null = null
 
   constructor(reading: Reading) {
     this.#reading = reading
@@ -33,6 +34,10 @@ export class Pace {
 
   /** Whether it is time to `rest`. What is short never is, however busy the turn has been with others. */
   get isDue(): boolean {
+    if (this.#isFirst) {
+      this.#isFirst = false
+      return false
+    }
     const now = performance.now()
     if (this.#began === -1) this.#began = now
     return now - this.#began > SHORT_MS && isTurnOver(now)
@@ -63,7 +68,7 @@ export class Pace {
     const entered = this.#entered
     if (entered === null) return
     this.#entered = null
-    this.#left()
+    this.#left?.()
     entered.then(() => longWork.leave())
   }
 }

@@ -207,9 +207,9 @@ export class Connection implements CallConnection {
     } catch (error) {
       this.#fail(error)
     }
+    const isSmall = this.#cpu.stop()
     // Also a frame that is not whole yet takes time to put together.
-    if (!this.#isPaused && !this.#cpu.isSmall && isTurnOver()) this.#waitInLine()
-    this.#cpu.stop()
+    if (!this.#isPaused && !isSmall && isTurnOver()) this.#waitInLine()
   }
 
   #onPartial(bytes: number): void {
@@ -226,8 +226,7 @@ export class Connection implements CallConnection {
   /** Whether the next frame may be taken now. */
   #isWanted(frame: Buffer, start: number, end: number): boolean {
     if (this.#shouldPause()) return false
-    const isSmall = end - start <= SMALL_BYTES && this.#cpu.isSmall
-    if (!isSmall && isTurnOver()) {
+    if (this.#isTooMuch(end - start)) {
       this.#waitInLine()
       return false
     }
@@ -237,6 +236,13 @@ export class Connection implements CallConnection {
       return true
     this.#pause()
     return false
+  }
+
+  /** Whether a frame is more than may be taken in this turn of the event loop. */
+  #isTooMuch(frameBytes: number): boolean {
+    const now = this.#cpu.look()
+    if (frameBytes > SMALL_BYTES) return isTurnOver()
+    return now !== -1 && !this.#cpu.isSmall(now) && isTurnOver(now)
   }
 
   #waitInLine(): void {
@@ -260,7 +266,14 @@ export class Connection implements CallConnection {
       this.#onBadRequest(error)
       return false
     }
-    return !this.#shouldPause()
+    return !this.#mustKeepFrame()
+  }
+
+  /** While somebody reads in the frame nothing more may be cut; all else is asked before the next one (`#isWanted`). */
+  #mustKeepFrame(): boolean {
+    if (this.#holds === 0 && !this.#isDecoding && !this.#isClosing) return false
+    this.#pause()
+    return true
   }
 
   #onBadRequest(error: unknown): void {

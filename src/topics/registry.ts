@@ -106,7 +106,11 @@ export class Registry {
     for (const link of options.workers) {
       link.onCompletion = (ring, at) => {
         const partition = this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]
-        if (partition !== undefined) this.#guard(partition, () => partition.onCompletion(ring, at))
+        try {
+          partition?.onCompletion(ring, at)
+        } catch (error) {
+          this.#giveUp(partition!, error)
+        }
       }
       link.onOffline = event => this.#takeOffline(event.handle, event)
       link.onBadWaiter = err =>
@@ -329,14 +333,17 @@ export class Registry {
     try {
       action()
     } catch (error) {
-      const { handle, worker, name } = partition
-      const failure = failureOf(error)
-      this.#takeOffline(handle, failure)
-      if (worker.isLost) return
-      worker.command('giveUp', { handle, reason: failure.reason }).catch(err => {
-        this.#o.log.error({ err, partition: name }, 'its worker could not be told')
-      })
+      this.#giveUp(partition, error)
     }
+  }
+
+  #giveUp({ handle, worker, name }: Partition, error: unknown): void {
+    const failure = failureOf(error)
+    this.#takeOffline(handle, failure)
+    if (worker.isLost) return
+    worker.command('giveUp', { handle, reason: failure.reason }).catch(err => {
+      this.#o.log.error({ err, partition: name }, 'its worker could not be told')
+    })
   }
 
   #change<T>(run: () => Promise<T>, client = ''): Promise<T> {

@@ -4,19 +4,28 @@ const SMALL_MS = 0.25
 const SMALL_SHARE = 0.01
 /** Requests between two looks at the clock, which costs what a part of a small one does: none takes much over half a ms at once. */
 const REQUESTS_A_LOOK = 8
+/** What one request is charged at most, in ms: what takes longer is as a rule the process that was held up, and not the request. */
+const CHARGED_MS_MAX = SMALL_MS
 
 /**
  * What a connection has used of the event loop lately. One that uses little is served at once, however long the line of
  * those that use much.
  */
 export class CpuShare {
+  readonly #clock: () => number
   #debtMs = 0
-  #since = performance.now()
+  #since: number
   #started = 0
-  /** Requests since the clock was looked at. */
+  /** Since it was started. */
   #requests = 0
 
-  /** Its requests are handled from now on. `now`: ms of the monotonic clock. */
+  /** @param clock ms of a clock that only goes forward */
+  constructor(clock: () => number = () => performance.now()) {
+    this.#clock = clock
+    this.#since = clock()
+  }
+
+  /** Its requests are handled from now on. `now`: what the clock says. */
   start(now: number): void {
     this.#debtMs = Math.max(0, this.#debtMs - (now - this.#since) * SMALL_SHARE)
     this.#since = now
@@ -26,15 +35,16 @@ export class CpuShare {
 
   /** @returns whether what it has used is still little */
   stop(): boolean {
-    this.#debtMs += performance.now() - this.#started
+    const most = Math.max(1, this.#requests) * CHARGED_MS_MAX
+    this.#debtMs += Math.min(this.#clock() - this.#started, most)
     return this.#debtMs < SMALL_MS
   }
 
-  /** Asked before each request: what time it is, in ms of the monotonic clock, or -1 if that need not be known. */
+  /** Asked before each request: what the clock says, or -1 if that need not be known. */
   look(): number {
     const before = this.#requests++
     if (before === 0) return this.#started
-    return before % REQUESTS_A_LOOK === 0 ? performance.now() : -1
+    return before % REQUESTS_A_LOOK === 0 ? this.#clock() : -1
   }
 
   /** While its requests are handled: whether what it uses is still little. */

@@ -190,7 +190,9 @@ export class Submission {
     this.#answered(answer)
   }
 
+  /** The request is kept until it is answered, but not the records: their chunk would be too, and grow old. */
   #answered(answer: PartitionAnswer): void {
+    this.#request.topicData[this.#topic]!.partitionData[this.#partition]!.records = null
     this.answers[this.#topic]!.partitionResponses.push(answer)
     this.#partition++
   }

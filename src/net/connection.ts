@@ -10,6 +10,7 @@ import { AnswerSender } from './answer-sender.ts'
 import { Call, type CallConnection } from './call.ts'
 import { CpuShare } from './cpu-share.ts'
 import { ANSWERED_ELEMENTS_MAX, failedOutcome } from './failed-request.ts'
+import { Receiver } from './receive.ts'
 import {
   type IncomingRequest,
   isInTurn,
@@ -46,6 +47,7 @@ export class Connection implements CallConnection {
   readonly #shared: ConnectionContext
   readonly #listener: string
   readonly #log: Logger
+  readonly #receiver: Receiver
   readonly #cutter: FrameCutter
   readonly #answers: AnswerSender
   readonly #gone = new AbortController()
@@ -59,7 +61,6 @@ export class Connection implements CallConnection {
   #isDecoding = false
   /** A long answer is being encoded: the ones behind it wait. */
   #isEncoding = false
-  #isPaused = false
   #isInLine = false
   #hasEnded = false
   /** Nothing more is taken from it: it is closed when the answers that it is owed are sent. */
@@ -91,11 +92,12 @@ export class Connection implements CallConnection {
       onProblem: problem => this.#refuse(problem),
     })
     socket.setNoDelay(true)
-    socket.on('data', chunk => this.#onData(chunk))
     socket.on('end', () => this.#guard(() => this.#onEnd()))
     socket.on('drain', () => this.#guard(() => this.#onDrain()))
     socket.on('error', error => this.#log.debug({ peer: this.peer, err: error }, 'socket error'))
     socket.on('close', () => this.#guard(() => this.#closed()))
+    this.#receiver = new Receiver(socket, chunk => this.#onData(chunk))
+    this.#receiver.start()
   }
 
   get isIdle(): boolean {
@@ -109,7 +111,7 @@ export class Connection implements CallConnection {
 
   /** Whether it holds memory for a request that does not go on arriving. */
   get isStalled(): boolean {
-    return this.#cutter.isInsideFrame && !this.#isPaused
+    return this.#cutter.isInsideFrame && !this.#receiver.isPaused
   }
 
   /** Ends the connection once the answers under way are sent. */
@@ -180,7 +182,7 @@ export class Connection implements CallConnection {
 
   #endReading(): void {
     this.#isClosing = true
-    this.#socket.pause()
+    this.#receiver.stop()
     this.#gone.abort()
     this.#flush()
   }
@@ -209,7 +211,7 @@ export class Connection implements CallConnection {
     }
     const isSmall = this.#cpu.stop()
     // Also a frame that is not whole yet takes time to put together.
-    if (!this.#isPaused && !isSmall && isTurnOver()) this.#waitInLine()
+    if (!this.#receiver.isPaused && !isSmall && isTurnOver()) this.#waitInLine()
   }
 
   #onPartial(bytes: number): void {
@@ -225,7 +227,7 @@ export class Connection implements CallConnection {
 
   /** Whether the next frame may be taken now. */
   #isWanted(frame: Buffer, start: number, end: number): boolean {
-    if (this.#shouldPause()) return false
+    if (this.#receiver.isPaused || this.#shouldPause()) return false
     if (this.#isTooMuch(end - start)) {
       this.#waitInLine()
       return false
@@ -234,7 +236,7 @@ export class Connection implements CallConnection {
     if (first === undefined) return true
     if (!isAlone(first.handler) && !isInTurn(frame, start, end, this.#shared.broker.apis))
       return true
-    this.#pause()
+    this.#receiver.pause()
     return false
   }
 
@@ -246,7 +248,7 @@ export class Connection implements CallConnection {
   }
 
   #waitInLine(): void {
-    this.#pause()
+    this.#receiver.pause()
     if (this.#isInLine) return
     this.#isInLine = true
     inOwnTurn(() => {
@@ -272,7 +274,7 @@ export class Connection implements CallConnection {
   /** While somebody reads in the frame nothing more may be cut; all else is asked before the next one (`#isWanted`). */
   #mustKeepFrame(): boolean {
     if (this.#holds === 0 && !this.#isDecoding && !this.#isClosing) return false
-    this.#pause()
+    this.#receiver.pause()
     return true
   }
 
@@ -474,24 +476,15 @@ export class Connection implements CallConnection {
       writableLength > UNSENT_BYTES_MAX ||
       unsent.isTooMuch(writableLength) ||
       !requests.mayRead(this)
-    if (mustPause) this.#pause()
+    if (mustPause) this.#receiver.pause()
     return mustPause
   }
 
-  #pause(): void {
-    if (this.#isPaused) return
-    this.#isPaused = true
-    this.#socket.pause()
-  }
-
   #resume(): void {
-    if (!this.#isPaused || this.#socket.destroyed || this.#shouldPause()) return
-    this.#isPaused = false
+    if (!this.#receiver.isPaused || this.#socket.destroyed || this.#shouldPause()) return
     this.#cpu.start(performance.now())
-    this.#cutter.resume()
+    const goesOn = this.#receiver.resume(() => this.#cutter.resume())
     this.#cpu.stop()
-    if (this.#isPaused) return
-    this.#socket.resume()
-    if (this.#isDone()) this.#flush()
+    if (goesOn && this.#isDone()) this.#flush()
   }
 }

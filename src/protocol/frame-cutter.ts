@@ -3,6 +3,9 @@ export type FrameProblem = string
 
 /** A partial frame's buffer starts at this size and grows as bytes arrive: never from the length a client claims. */
 const BUFFER_BYTES_MIN = 16 * 1024
+/** How many times larger it is then; more when there is much already, for each step copies all of it. */
+const GROWTH = 2
+const LARGE_GROWTH = 4
 /** A connection keeps its buffer for the next frame up to this size. */
 const BUFFER_KEPT_BYTES_MAX = 1024 * 1024
 const LENGTH_BYTES = 4
@@ -35,9 +38,6 @@ export class FrameCutter {
   readonly #o: FrameCutterOptions
   /** The beginning of a frame that is not whole yet, its length included. */
   #partial = NO_BYTES
-  /** What came of a large frame when `#partial` was full, as it came: put together when it is whole. */
-  #parts: Buffer[] = []
-  /** Bytes in both. */
   #filled = 0
   /** What is left of a chunk while cutting is stopped. */
   #stopped: Buffer | null = null
@@ -115,7 +115,6 @@ export class FrameCutter {
   /** The frame in the buffer is whole. @returns whether the next one may be cut */
   #handOnPartial(bytes: number): boolean {
     if (!this.#isWanted(this.#partial, LENGTH_BYTES, bytes)) return false
-    if (this.#parts.length > 0) this.#putTogether(bytes)
     const frame = this.#partial
     this.#filled = 0
     const isSmall = frame.length <= BUFFER_KEPT_BYTES_MAX
@@ -169,35 +168,22 @@ export class FrameCutter {
   #append(chunk: Buffer, from: number, to: number): void {
     const had = this.#filled
     const needed = had + to - from
-    const isHeadThere = had >= LENGTH_BYTES
+    if (needed > this.#partial.length) this.#grow(had, needed)
+    chunk.copy(this.#partial, had, from, to)
     this.#filled = needed
-    if (this.#parts.length > 0 || (isHeadThere && needed > BUFFER_KEPT_BYTES_MAX)) {
-      if (to > from) this.#parts.push(chunk.subarray(from, to))
-      this.#o.onPartial?.(needed)
-    } else {
-      if (needed > this.#partial.length) this.#grow(had, needed)
-      chunk.copy(this.#partial, had, from, to)
-    }
   }
 
+  /** Makes room, in steps, so that a frame that is never whole has cost little. */
   #grow(had: number, needed: number): void {
-    const size = Math.min(
-      Math.max(BUFFER_BYTES_MIN, this.#partial.length * 2),
-      BUFFER_KEPT_BYTES_MAX,
-    )
-    const grown = Buffer.allocUnsafeSlow(Math.max(size, needed))
+    const { length } = this.#partial
+    const step = length < BUFFER_KEPT_BYTES_MAX ? GROWTH : LARGE_GROWTH
+    let size = Math.max(BUFFER_BYTES_MIN, length * step, needed)
+    if (had >= LENGTH_BYTES && size > BUFFER_KEPT_BYTES_MAX)
+      size = Math.max(needed, Math.min(size, this.#partialBytes()))
+    const grown = Buffer.allocUnsafeSlow(size)
     this.#partial.copy(grown, 0, 0, had)
     this.#partial = grown
     this.#o.onPartial?.(grown.length)
-  }
-
-  #putTogether(bytes: number): void {
-    const whole = Buffer.allocUnsafeSlow(bytes)
-    let at = bytes - this.#parts.reduce((sum, part) => sum + part.length, 0)
-    this.#partial.copy(whole, 0, 0, at)
-    for (const part of this.#parts) at += part.copy(whole, at)
-    this.#parts = []
-    this.#partial = whole
   }
 }
 

@@ -20,8 +20,8 @@ const BUGS: Record<string, Bug> = {
     edits: [
       {
         file: 'src/turns.ts',
-        from: 'if (began !== -1) return now - began >= TURN_MS',
-        to: 'if (began !== -1) return false',
+        from: 'if (isScheduled) return true',
+        to: 'if (isScheduled) return false',
       },
     ],
     attack: 'one topic 190,000 times in Metadata',

@@ -168,9 +168,10 @@ export class FrameCutter {
   #append(chunk: Buffer, from: number, to: number): void {
     const had = this.#filled
     const needed = had + to - from
+    // Before anybody is told of a larger buffer: it is not one that lies idle.
+    this.#filled = needed
     if (needed > this.#partial.length) this.#grow(had, needed)
     chunk.copy(this.#partial, had, from, to)
-    this.#filled = needed
   }
 
   /** Makes room, in steps, so that a frame that is never whole has cost little. */

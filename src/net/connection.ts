@@ -10,7 +10,7 @@ import { AnswerSender } from './answer-sender.ts'
 import { Call, type CallConnection } from './call.ts'
 import { CpuShare } from './cpu-share.ts'
 import { ANSWERED_ELEMENTS_MAX, failedOutcome } from './failed-request.ts'
-import { Receiver } from './receive.ts'
+import { Receiver } from './receiver.ts'
 import {
   type IncomingRequest,
   isInTurn,

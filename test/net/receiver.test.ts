@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Receiver } from '../../src/net/receive.ts'
+import { Receiver } from '../../src/net/receiver.ts'
 import { Random } from '../lib/random.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)

@@ -7,7 +7,7 @@ import {
 } from '../src/shared/layout.ts'
 import { Ring } from '../src/shared/ring.ts'
 import { sleep, wake } from '../src/shared/signal.ts'
-import { DISK_RESERVE_BYTES, FreeSpace } from '../src/storage/free-space.ts'
+import { DISK_RESERVE_BYTES, FreeSpace, freeBytes } from '../src/storage/free-space.ts'
 import { realFileSystem } from '../src/storage/fs.ts'
 import { PartitionStore } from '../src/storage/partition-store.ts'
 
@@ -31,7 +31,8 @@ export default function run(task: PartitionWorkerTask): void {
   const requests = new Ring(task.memory, 'request')
   const completions = new Ring(task.memory, 'completion')
   const { control } = requests
-  const space = new FreeSpace(task.dataDir)
+  const monotonic = () => performance.now()
+  const space = new FreeSpace(() => freeBytes(task.dataDir), monotonic)
   const store = new PartitionStore({
     files: realFileSystem,
     dataDir: task.dataDir,
@@ -40,7 +41,7 @@ export default function run(task: PartitionWorkerTask): void {
     requests,
     completions,
     now: Date.now,
-    monotonic: () => performance.now(),
+    monotonic,
     journalFileBytes: task.journalFileBytes,
     bypassBytes: task.bypassBytes,
     openLogsMax: task.openLogsMax,

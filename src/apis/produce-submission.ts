@@ -149,27 +149,18 @@ export class Submission {
     if (pace.isDue) return pace.rest()
     const partition = this.#partitionOf(topicData, index)
     const refusal = this.#refusalOf(partition, records)
-    if (refusal !== null) {
-      this.#refuse(index, refusal)
-      return null
-    }
-    if (isCompacted(partition!.config)) return this.#submitKeyed(topicData, index, records!)
-    return this.#submit(partition!, index, records!)
-  }
-
-  /** To a compacted topic, where records must have keys. */
-  #submitKeyed(topicData: TopicData, index: number, records: Buffer): Promise<unknown> | null {
-    const checked = this.#checkKeys(records)
-    if (checked === null) return this.#submit(this.#partitionOf(topicData, index)!, index, records)
-    if (checked instanceof Promise) {
-      return checked.then(keyless => {
-        if (keyless === null) return this.#submitChecked(topicData, index, records)
+    if (refusal instanceof Promise) {
+      return refusal.then(keyless => {
+        if (keyless === null) return this.#submitChecked(topicData, index, records!)
         this.#refuse(index, keyless)
         return undefined
       })
     }
-    this.#refuse(index, checked)
-    return null
+    if (refusal !== null) {
+      this.#refuse(index, refusal)
+      return null
+    }
+    return this.#submit(partition!, index, records!)
   }
 
   /** The partition may have gone while its batch was being looked at. */
@@ -226,11 +217,17 @@ export class Submission {
     return { errorCode, errorMessage: 'the topic or partition does not exist' }
   }
 
-  #refusalOf(partition: Partition | undefined, records: Buffer | null): AppendRefusal | null {
+  #refusalOf(
+    partition: Partition | undefined,
+    records: Buffer | null,
+  ): AppendRefusal | null | Promise<AppendRefusal | null> {
     if (this.#requestRefusal !== null) return this.#requestRefusal
     if (partition === undefined) return this.#missing()
     const { broker, version } = this.#context
-    return appendRefusal(broker, partition, records, this.#request.acks, version, Date.now())
+    const { acks } = this.#request
+    const wrong = appendRefusal(broker, partition, records, acks, version, Date.now())
+    if (wrong !== null || records === null || !isCompacted(partition.config)) return wrong
+    return this.#checkKeys(records)
   }
 
   /** A batch of moderate size is opened here, any other in a task thread. */

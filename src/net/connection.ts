@@ -196,7 +196,7 @@ export class Connection implements CallConnection {
 
   #onDrain(): void {
     this.lastActive = performance.now()
-    this.#shared.unsent.set(this, this.#socket.writableLength)
+    this.#noteUnsent()
     this.#resume()
   }
 
@@ -268,14 +268,14 @@ export class Connection implements CallConnection {
       this.#onBadRequest(error)
       return false
     }
-    return !this.#mustKeepFrame()
+    // All else is asked before the next one (`#isWanted`).
+    if (this.#isFrameKept) this.#receiver.pause()
+    return !this.#isFrameKept
   }
 
-  /** While somebody reads in the frame nothing more may be cut; all else is asked before the next one (`#isWanted`). */
-  #mustKeepFrame(): boolean {
-    if (this.#holds === 0 && !this.#isDecoding && !this.#isClosing) return false
-    this.#receiver.pause()
-    return true
+  /** Nothing more may be cut: somebody still reads in the last frame, or there is to be no other. */
+  get #isFrameKept(): boolean {
+    return this.#holds > 0 || this.#isDecoding || this.#isClosing
   }
 
   #onBadRequest(error: unknown): void {
@@ -468,9 +468,7 @@ export class Connection implements CallConnection {
     const { writableLength } = this.#socket
     const { connectionRequestsMax, connectionRequestBytesMax } = broker.options.limits
     const mustPause =
-      this.#holds > 0 ||
-      this.#isDecoding ||
-      this.#isClosing ||
+      this.#isFrameKept ||
       this.#slots.length >= connectionRequestsMax ||
       (this.#slots.length > 0 && this.#heldBytes > connectionRequestBytesMax) ||
       writableLength > UNSENT_BYTES_MAX ||

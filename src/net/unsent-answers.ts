@@ -36,7 +36,6 @@ export class UnsentAnswers {
 
   /** How much lies unsent for the connection now. */
   set(receiver: Receiver, bytes: number): void {
-    if (bytes <= SMALL_BYTES && this.#receivers.size === 0) return
     const before = this.#receivers.get(receiver) ?? 0
     const counted = bytes > SMALL_BYTES ? bytes : 0
     if (counted === before) return

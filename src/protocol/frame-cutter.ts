@@ -179,8 +179,10 @@ export class FrameCutter {
     const { length } = this.#partial
     const step = length < BUFFER_KEPT_BYTES_MAX ? GROWTH : LARGE_GROWTH
     let size = Math.max(BUFFER_BYTES_MIN, length * step, needed)
-    if (had >= LENGTH_BYTES && size > BUFFER_KEPT_BYTES_MAX)
+    // What is too large to be kept is for this frame only.
+    if (had >= LENGTH_BYTES && size > BUFFER_KEPT_BYTES_MAX) {
       size = Math.max(needed, Math.min(size, this.#partialBytes()))
+    }
     const grown = Buffer.allocUnsafeSlow(size)
     this.#partial.copy(grown, 0, 0, had)
     this.#partial = grown

@@ -18,19 +18,22 @@ export function freeBytes(path: string): number {
 
 /** The same for who asks before each group of appends: as it was within the last LOOK_MS. */
 export class FreeSpace {
-  readonly #path: string
+  readonly #look: () => number
+  readonly #clock: () => number
   #lookedAt = Number.NEGATIVE_INFINITY
   #bytes = 0
 
-  constructor(path: string) {
-    this.#path = path
+  /** @param look free bytes now, @param clock ms of a clock that only goes forward */
+  constructor(look: () => number, clock: () => number) {
+    this.#look = look
+    this.#clock = clock
   }
 
   get bytes(): number {
-    const now = performance.now()
+    const now = this.#clock()
     if (now - this.#lookedAt >= LOOK_MS) {
       this.#lookedAt = now
-      this.#bytes = freeBytes(this.#path)
+      this.#bytes = this.#look()
     }
     return this.#bytes
   }

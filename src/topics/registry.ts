@@ -106,6 +106,7 @@ export class Registry {
     for (const link of options.workers) {
       link.onCompletion = (ring, at) => {
         const partition = this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]
+        // As #guard does, without a function for each append.
         try {
           partition?.onCompletion(ring, at)
         } catch (error) {

@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import type { PartitionToOpen } from '../../src/storage/commands.ts'
+import { FreeSpace } from '../../src/storage/free-space.ts'
 import { Reserve, withReserve } from '../../src/storage/reserve.ts'
 import { plainBatch } from '../lib/batches.ts'
 import { MemoryFs } from '../lib/memory-fs.ts'
@@ -112,6 +113,26 @@ test('the reserve lets through what finds no room, once', () => {
   assert.throws(write, /ENOSPC/)
   reserve.ensure(100_000)
   assert.ok(new Reserve(files, '/d/reserve').release(), 'the next start knows of it')
+})
+
+test('between groups of appends the disk is looked at again after 10 ms, not before', () => {
+  let now = 0
+  let free = 100
+  let looks = 0
+  const space = new FreeSpace(
+    () => {
+      looks++
+      return free
+    },
+    () => now,
+  )
+  assert.is(space.bytes, 100)
+  free = 0
+  now = 9
+  assert.is(space.bytes, 100)
+  assert.is(looks, 1)
+  now = 10
+  assert.is(space.bytes, 0)
 })
 
 test.run()

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 
 /** The buffer that a connection reads into begins with this size, and doubles when a read fills it. */
-const RECEIVE_BYTES_MIN = 8 * 1024
+const RECEIVE_BYTES_MIN = 1024
 const RECEIVE_BYTES_MAX = 64 * 1024
 
 /** What Node's own `onread` option of sockets sets, which sockets of a server cannot be given (lib/net.js, lib/internal/stream_base_commons.js). */

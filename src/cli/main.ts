@@ -14,8 +14,7 @@ function version(): string {
 
 const first = process.argv[2]
 /** Loads while the command line is parsed; null if it is not `start` that is asked for. */
-const starting =
-  first === undefined || first === 'start' || first.startsWith('-') ? import('./start.ts') : null
+const starting = first === 'start' ? import('./start.ts') : null
 
 const collect = (value: string, list: string[]): string[] => [...list, value]
 
@@ -29,10 +28,8 @@ async function build(words: readonly string[]): Promise<Command> {
     .enablePositionalOptions()
     .exitOverride()
   program
-    .command('start', { isDefault: true })
-    .description(
-      'start a broker (by default on 127.0.0.1:9092, with its data in ./data); also without a command',
-    )
+    .command('start')
+    .description('start a broker (by default on 127.0.0.1:9092, with its data in ./data)')
     .option('-c, --config <file>', 'a server.properties file')
     .addOption(
       new Option('-o, --override <key=value>', 'set one option; may be given again')
@@ -66,11 +63,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   // `odradek topic ...` or `odradek help topic`
   const program = await build(process.argv.slice(2, 4))
-  // `start` is what is run without a command, but a command that is spelled wrong is not one for it.
-  const known = ['help', ...program.commands.map(command => command.name())]
-  if (first !== undefined && !first.startsWith('-') && !known.includes(first)) {
-    program.error(`error: unknown command '${first}'`)
-  }
   await program.parseAsync()
 } catch (error) {
   const { explain } = await import('./base/failure.ts')

@@ -1,13 +1,19 @@
-import type { Logger } from 'pino'
 import { BrokerNode } from '../broker.ts'
 import { InvalidOption, ListenError } from '../errors.ts'
 import { MetadataCorrupt } from '../metadata/copies.ts'
+import { SHIPPED } from '../options.ts'
 import { DataDirError } from '../topics/data-dir.ts'
+import { makeLogger } from './logger.ts'
 
 /** A stop that takes longer ends the process: what is not flushed by then is recovered at the next start. */
 const STOP_MS_MAX = 5_000
 
-const DEFAULTS = { listeners: 'PLAINTEXT://127.0.0.1:9092', 'log.dirs': './data' }
+/** `npm start` and `npx odradek`. Not any script: it may well start a broker that is to outlive it. */
+const NPM_RUNS = ['start', 'npx']
+const PARENT = process.ppid
+const PARENT_CHECK_MS = 250
+
+const DEFAULTS = { ...SHIPPED, listeners: 'PLAINTEXT://127.0.0.1:9092', 'log.dirs': './data' }
 
 /** Runs a broker until SIGTERM or SIGINT. Ends the process with code 1 and one line if it cannot start. */
 export async function start(
@@ -36,6 +42,7 @@ export async function start(
       { address, data: broker.dataDir, durability, version, ms, clusterId: broker.clusterId },
       `odradek ${version} is ready on ${address} after ${ms} ms; data in ${broker.dataDir}; ${durability}`,
     )
+    if (process.stdout.isTTY) log.info({}, describeNext(broker))
   } catch (error) {
     const log = await logger
     const isOperators =
@@ -49,18 +56,6 @@ export async function start(
   }
 }
 
-async function makeLogger(): Promise<Logger> {
-  const { default: pino } = await import('pino')
-  const asked = process.env.LOG_LEVEL ?? 'info'
-  const known = asked === 'silent' || asked in pino.levels.values
-  const log = pino({ name: 'odradek', level: known ? asked : 'info', base: undefined })
-  if (!known) {
-    const allowed = [...Object.keys(pino.levels.values), 'silent'].join(', ')
-    log.warn({}, `LOG_LEVEL=${asked} is unknown, info is used; ${allowed} are allowed`)
-  }
-  return log
-}
-
 function describeDurability(broker: BrokerNode): string {
   const { logFlushIntervalMessages } = broker.options.settings
   return Number(logFlushIntervalMessages ?? 1) === 1
@@ -68,22 +63,41 @@ function describeDurability(broker: BrokerNode): string {
     : 'records are acknowledged before they are flushed (log.flush.interval.messages)'
 }
 
+/** For somebody who sits before it. */
+function describeNext(broker: BrokerNode): string {
+  const { host, port } = broker.endpoint(broker.options.listeners[0]!.name)
+  return `next, from another terminal: any Kafka client, or odradek topic list -b ${host}:${port}; Ctrl-C stops`
+}
+
+/** Stops the broker at the first of these, and ends the process. */
 function stopOn(broker: BrokerNode, signals: NodeJS.Signals[], log: typeof broker.log): void {
   let stopping = false
-  for (const signal of signals) {
-    process.on(signal, async () => {
-      if (stopping) return
-      stopping = true
-      log.info({ signal }, 'stopping')
-      setTimeout(() => process.exit(1), STOP_MS_MAX).unref()
-      try {
-        await broker.close()
-        log.info({ signal }, 'stopped')
-        process.exit(0)
-      } catch (err) {
-        log.fatal({ err }, `the stop failed: ${(err as Error).message}`)
-        process.exit(1)
-      }
-    })
+  const stop = async (reason: string): Promise<void> => {
+    if (stopping) return
+    stopping = true
+    log.info({ signal: reason }, `stopping: ${reason}`)
+    setTimeout(() => process.exit(1), STOP_MS_MAX).unref()
+    try {
+      await broker.close()
+      log.info({ signal: reason }, 'stopped')
+      process.exit(0)
+    } catch (err) {
+      log.fatal({ err }, `the stop failed: ${(err as Error).message}`)
+      process.exit(1)
+    }
   }
+  for (const signal of signals) process.on(signal, () => void stop(signal))
+  if (NPM_RUNS.includes(process.env.npm_lifecycle_event ?? '')) {
+    onOrphaned(() => void stop('npm, which started this broker, has ended'))
+  }
+}
+
+/**
+ * npm passes a signal on to the shell that it runs a script in, and no shell passes it on: what tells the script is that it
+ * has lost its parent.
+ */
+function onOrphaned(action: () => void): void {
+  setInterval(() => {
+    if (process.ppid !== PARENT) action()
+  }, PARENT_CHECK_MS).unref()
 }

@@ -4,7 +4,7 @@ import { type Appended, Appender, type AppendRecord } from './embedded/append.ts
 import { checkStart } from './embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from './embedded/read.ts'
 import { type SubscribeOptions, Subscription } from './embedded/subscribe.ts'
-import type { BrokerOptions } from './options.ts'
+import { type BrokerOptions, SHIPPED } from './options.ts'
 
 export type { Appended, AppendRecord, Bytes } from './embedded/append.ts'
 export type { ReadOptions, ReadRecord, UnreadableBatch } from './embedded/read.ts'
@@ -47,7 +47,7 @@ export class Broker implements AsyncDisposable {
     signal?.throwIfAborted()
     const node = await BrokerNode.start(
       {
-        defaults: { listeners: 'PLAINTEXT://127.0.0.1:0', 'log.dirs': './data' },
+        defaults: { ...SHIPPED, listeners: 'PLAINTEXT://127.0.0.1:0', 'log.dirs': './data' },
         code,
         ...(configFile === undefined ? {} : { file: configFile }),
       },

@@ -63,6 +63,12 @@ export interface OptionSources {
   readonly code?: BrokerOptions
 }
 
+/**
+ * What is set in the server.properties that Kafka comes with, though it is not its default: the first generation of a group
+ * need not wait for 3 s. For `defaults`.
+ */
+export const SHIPPED: BrokerOptions = { 'group.initial.rebalance.delay.ms': 0 }
+
 /** The options in force, checked. Frozen. */
 export interface Options {
   /** Every broker config, typed, by camelCase name. */

@@ -1,6 +1,6 @@
 /** The longest time between two looks at the clock while there are deadlines, and the shortest: so late may a deadline be met. */
 const TICK_MS_MAX = 100
-const TICK_MS_MIN = 10
+const TICK_MS_MIN = 5
 /** A step longer than this means that the process or its event loop stood still: only this much of it counts. */
 const STEP_MS_MAX = 200
 /** After such a stop nothing expires for so long: what clients sent meanwhile is read first. */

@@ -6,6 +6,11 @@ import type { GroupSettings } from './group.ts'
 
 /** Topics are matched anew when one is made or deleted, and after this time in any case; ms, as in Kafka. */
 const REGEX_REFRESH_MS = 600_000
+/**
+ * A new group waits for a moment in which nobody joins, in ms, also where group.initial.rebalance.delay.ms is 0: members that
+ * start together are in one generation then, as on Kafka, whose timer takes as long.
+ */
+const QUIET_MS = 5
 
 /** The coordinator as a broker runs it: its settings are the broker's configs. */
 export function makeCoordinator(broker: BrokerContext): GroupCoordinator {
@@ -41,7 +46,7 @@ function settingsFrom({ options, groupConfigs, configs }: BrokerContext) {
   const fixed = {
     sessionTimeoutMsMin: settings.groupMinSessionTimeoutMs,
     sessionTimeoutMsMax: settings.groupMaxSessionTimeoutMs,
-    initialRebalanceDelayMs: settings.groupInitialRebalanceDelayMs,
+    initialRebalanceDelayMs: Math.max(QUIET_MS, settings.groupInitialRebalanceDelayMs),
     sizeMax: settings.groupMaxSize,
     consumerSizeMax: settings.groupConsumerMaxSize,
     consumerAssignors: settings.groupConsumerAssignors,

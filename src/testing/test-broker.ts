@@ -6,7 +6,7 @@ import { checkStart } from '../embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from '../embedded/read.ts'
 import { type SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
 import { InvalidOption } from '../errors.ts'
-import type { BrokerOptions } from '../options.ts'
+import { type BrokerOptions, SHIPPED } from '../options.ts'
 import { reset, seed, type TopicSeed } from './content.ts'
 import type { Fault, FaultOptions } from './faults/fault.ts'
 import { Faults } from './faults/faults.ts'
@@ -15,9 +15,9 @@ import { asRelease, type Release } from './releases.ts'
 import { type GroupWaitOptions, type StableGroup, waitForGroupStable } from './wait-for-group.ts'
 import { type MessageWaitOptions, waitForMessages } from './wait-for-messages.ts'
 
-/** What a test wants otherwise than a server: the first join is answered at once, and a broker is small. */
+/** What a test wants otherwise than a server: a broker is small. */
 const DEFAULTS: BrokerOptions = {
-  'group.initial.rebalance.delay.ms': 0,
+  ...SHIPPED,
   'offsets.topic.num.partitions': 1,
   'odradek.partition.workers': 1,
   'odradek.ring.bytes': 4 * 1024 * 1024,

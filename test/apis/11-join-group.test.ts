@@ -133,6 +133,18 @@ test('the first member of a new group has its assignment within 50 ms', async ()
   await own.close()
 })
 
+test('members that start together are in one generation, also without a delay', async () => {
+  const other = await wire.connect()
+  const ids = [await join(wire, 'together'), await join(wire, 'together')].map(a => a.memberId)
+  const [first, second] = await Promise.all([
+    join(wire, 'together', { memberId: ids[0]! }),
+    join(wire.over(other), 'together', { memberId: ids[1]! }),
+  ])
+  assert.equal([first.generationId, second.generationId], [1, 1])
+  assert.equal([first.members.length + second.members.length], [2])
+  await other.close()
+})
+
 test('a stopped broker expires no session for the time that it did not run', async () => {
   const { memberId, generationId } = await joined(wire, 'blocked', 'topic')
   const { group } = wire.node.groups.entry('blocked')!.entry

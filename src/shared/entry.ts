@@ -40,6 +40,8 @@ export const ENTRY_LAST_DELTA = 19
 export const ENTRY_BASE_OFFSET_F64 = 6
 export const ENTRY_SEGMENT_F64 = 7
 export const ENTRY_APPEND_TIME_F64 = 8
+/** In a completion, where a request has its topic id: at which count of bytes its entry stands in the request ring (`Ring.countAt`). */
+export const ENTRY_COUNT_F64 = 4
 
 /** Unused room at the end of the ring: the next entry starts at its beginning. */
 export const KIND_PAD = 0

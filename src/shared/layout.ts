@@ -17,7 +17,8 @@
  *
  * Heads and tails count bytes since the start and wrap at 2^32; a ring's size is a power of two, so the place in the
  * ring is `count & (size - 1)` and the fill is `(head - tail) >>> 0`. Everything between tail and head belongs to the
- * consumer, everything else to the producer. Entries are described in entry.ts.
+ * consumer, everything else to the producer, which reads there what it has appended (topics/tail.ts). Entries are
+ * described in entry.ts.
  */
 export const CACHE_LINE_WORDS = 16
 export const CONTROL_BYTES = 1024

@@ -25,6 +25,8 @@ export class Ring {
   readonly #mask: number
   /** The producer's unpublished head, the consumer's unreleased position: each end uses its own Ring object. */
   #position = 0
+  /** The same without a wrap. */
+  #count = 0
 
   constructor(memory: SharedMemory, which: 'request' | 'completion') {
     const request = which === 'request'
@@ -65,11 +67,20 @@ export class Ring {
       at = 0
     }
     this.#position = (this.#position + pad + need) | 0
+    this.#count += pad + need
     const word = at >> 2
     this.words[word + ENTRY_BYTES] = need
     this.words[word + ENTRY_KIND] = kind
     this.words[word + ENTRY_PAYLOAD] = payloadBytes
     return at
+  }
+
+  /**
+   * Whether the producer has not written over what stands at this count of bytes. What the consumer has given back stays
+   * there until then: only the producer writes, so it may read what it has written itself, and what the consumer has made of it.
+   */
+  stillHolds(count: number): boolean {
+    return this.#count - count <= this.size
   }
 
   /** Hands everything reserved so far to the consumer. */
@@ -93,9 +104,16 @@ export class Ring {
       const length = this.words[(at >> 2) + ENTRY_BYTES]!
       assert(length >= 8 && length <= this.size - at, 'a ring entry ends inside the ring')
       this.#position = (this.#position + length) | 0
+      this.#count += length
       if (this.words[(at >> 2) + ENTRY_KIND] !== KIND_PAD) return at
     }
     return -1
+  }
+
+  /** Bytes that had passed before the entry at this position, which has not been given back. */
+  countAt(at: number): number {
+    const behind = ((this.#position - at - 1) & this.#mask) + 1
+    return this.#count - behind
   }
 
   get isEmpty(): boolean {

@@ -2,6 +2,7 @@ import {
   ENTRY_APPEND_TIME_F64,
   ENTRY_BASE_OFFSET_F64,
   ENTRY_BATCH_BYTES,
+  ENTRY_COUNT_F64,
   ENTRY_ERROR,
   ENTRY_HANDLE,
   ENTRY_HEADER_BYTES,
@@ -74,6 +75,7 @@ function copyCompletion(from: Ring, at: number, to: Ring, completion: number): v
   to.words[target + ENTRY_POSITION] = from.words[source + ENTRY_POSITION]!
   to.words[target + ENTRY_LAST_DELTA] = from.words[source + ENTRY_LAST_DELTA]!
   to.words[target + ENTRY_BATCH_BYTES] = from.words[source + ENTRY_PAYLOAD]!
+  to.doubles[(completion >> 3) + ENTRY_COUNT_F64] = from.countAt(at)
   for (const double of [ENTRY_BASE_OFFSET_F64, ENTRY_SEGMENT_F64, ENTRY_APPEND_TIME_F64]) {
     to.doubles[(completion >> 3) + double] = from.doubles[(at >> 3) + double]!
   }

@@ -8,6 +8,7 @@ import { fileName } from '../storage/segment.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { Freeing } from './freeing.ts'
 import { SegmentView } from './segment-view.ts'
+import type { Tail, Tails } from './tail.ts'
 
 /** Read positions remembered for consumers that come back where they stopped. */
 const CURSORS_MAX = 64
@@ -39,6 +40,8 @@ export class LogReader {
   /** Counts up whenever segments have been taken away or replaced. */
   changes = 0
   readonly #cursors = new Map<number, Cursor>()
+  readonly #tails: Tails
+  #tail: Tail | null = null
 
   constructor(
     dir: string,
@@ -46,6 +49,7 @@ export class LogReader {
       readonly pool: BufferPool
       readonly open: OpenFiles<SegmentView>
       readonly freeing: Pick<Freeing, 'add'>
+      readonly tails: Tails
     },
     onBadIndex: (base: number) => void,
   ) {
@@ -53,6 +57,7 @@ export class LogReader {
     this.#pool = shared.pool
     this.#open = shared.open
     this.#freeing = shared.freeing
+    this.#tails = shared.tails
     this.#onBadIndex = onBadIndex
   }
 
@@ -82,6 +87,7 @@ export class LogReader {
       if (segment.size > FREED_AT_ONCE_BYTES) this.#freeing.add(segment.path + DELETED)
     }
     this.#cursors.clear()
+    this.#dropTail()
     this.changes++
   }
 
@@ -119,6 +125,21 @@ export class LogReader {
     if (segment.base === segmentBase) segment.note(baseOffset, position, bytes)
   }
 
+  /** From now on what is appended can be read without its file, for as long as somebody does. */
+  keepTail(): void {
+    this.#tail ??= this.#tails.take()
+  }
+
+  /** Where the batch just appended still stands in memory. */
+  noteTail(baseOffset: number, lastOffset: number, count: number, bytes: number): void {
+    if (this.#tail?.note(baseOffset, lastOffset, count, bytes) === false) this.#dropTail()
+  }
+
+  #dropTail(): void {
+    if (this.#tail !== null) this.#tails.giveBack()
+    this.#tail = null
+  }
+
   /**
    * Reads whole batches from the one that holds `offset`, below `endOffset`, at most `maxBytes`; if even the first is
    * larger, that one alone if `atLeastOne`, else nothing.
@@ -130,6 +151,8 @@ export class LogReader {
     maxBytes: number,
     atLeastOne: boolean,
   ): Promise<ReadResult | null> {
+    const atTail = this.#tail?.read(this.#pool, offset, endOffset, maxBytes, atLeastOne)
+    if (atTail !== undefined) return atTail
     let from = this.#cursors.get(offset) ?? (await this.#locate(offset))
     while (from !== null) {
       const result = await this.#readAt(from, offset, endOffset, maxBytes, atLeastOne)
@@ -209,6 +232,7 @@ export class LogReader {
 
   /** Closes the files of segments that nobody reads now. */
   close(): void {
+    this.#dropTail()
     for (const segment of this.#segments) segment.close()
   }
 }

@@ -3,6 +3,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import {
   ENTRY_BASE_OFFSET_F64,
   ENTRY_BATCH_BYTES,
+  ENTRY_COUNT_F64,
   ENTRY_ERROR,
   ENTRY_LAST_DELTA,
   ENTRY_POSITION,
@@ -120,12 +121,14 @@ export class Partition implements AppendTarget {
     const double = at >> 3
     const baseOffset = ring.doubles[double + ENTRY_BASE_OFFSET_F64]!
     const bytes = ring.words[word + ENTRY_BATCH_BYTES]!
+    const lastOffset = baseOffset + ring.words[word + ENTRY_LAST_DELTA]!
     this.reader.appended(ring.doubles[double + ENTRY_SEGMENT_F64]!, baseOffset, position, bytes)
+    this.reader.noteTail(baseOffset, lastOffset, ring.doubles[double + ENTRY_COUNT_F64]!, bytes)
     const lastEpoch = this.#epochs[this.#epochs.length - 1]
     if (lastEpoch === undefined || lastEpoch.epoch < this.leaderEpoch) {
       this.#epochs.push({ epoch: this.leaderEpoch, startOffset: baseOffset })
     }
-    this.logEndOffset = baseOffset + ring.words[word + ENTRY_LAST_DELTA]! + 1
+    this.logEndOffset = lastOffset + 1
     this.highWatermark = this.logEndOffset
     this.appendedBytes += bytes
     this.#wake()
@@ -153,7 +156,9 @@ export class Partition implements AppendTarget {
     this.#wake()
   }
 
+  /** Whoever waits for what comes next is going to read it at once. */
   listen(listener: PartitionListener): void {
+    this.reader.keepTail()
     this.#listeners.add(listener)
   }
 

@@ -362,7 +362,8 @@ export class Registry {
       const handle = this.#byHandle.length
       const worker = this.#o.workers[handle % this.#o.workers.length]!
       const dir = join(this.#o.dataDir, `${topic.name}-${index}`)
-      const shared = { pool: this.pool, open: this.#openSegments, freeing: this.freeing }
+      const { pool, freeing } = this
+      const shared = { pool, open: this.#openSegments, freeing, tails: worker.tails }
       const reader = new LogReader(dir, shared, base => this.#rebuildIndexes(handle, base))
       const partition: Partition = new Partition({
         topic: topic.name,

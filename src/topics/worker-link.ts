@@ -23,6 +23,7 @@ import {
 import { Ring } from '../shared/ring.ts'
 import { listen, wake } from '../shared/signal.ts'
 import type { CommandAnswer, CommandName, Commands, OfflineEvent } from '../storage/commands.ts'
+import { Tails } from './tail.ts'
 
 /** Completions of one worker that may wait for the main thread. */
 const COMPLETION_BYTES = 2 * 1024 * 1024
@@ -70,6 +71,8 @@ export class WorkerLink {
   onBadWaiter: (error: unknown) => void = () => {}
   /** Bytes of all batches submitted so far. */
   appendedBytes = 0
+  /** For the readers of its partitions that keep up. */
+  readonly tails: Tails
   readonly #requests: Ring
   readonly #completions: Ring
   readonly #listener: { stop(): void }
@@ -87,6 +90,7 @@ export class WorkerLink {
   constructor(ringBytes: number) {
     this.memory = createSharedMemory(ringBytes, COMPLETION_BYTES)
     this.#requests = new Ring(this.memory, 'request')
+    this.tails = new Tails(this.#requests)
     this.#completions = new Ring(this.memory, 'completion')
     this.#listener = listen(this.#requests.control, COMPLETION_SLEEP, () => this.#drain())
   }

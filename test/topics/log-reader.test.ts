@@ -12,6 +12,7 @@ import { Segment } from '../../src/storage/segment.ts'
 import { BufferPool } from '../../src/topics/buffer-pool.ts'
 import { LogReader } from '../../src/topics/log-reader.ts'
 import type { SegmentView } from '../../src/topics/segment-view.ts'
+import { Tails } from '../../src/topics/tail.ts'
 import { plainBatch } from '../lib/batches.ts'
 
 const SEED = 20261123
@@ -69,7 +70,11 @@ function writeLog(batches: readonly TestBatch[], viewed: number): TestLog {
   active.close()
   const pool = new BufferPool()
   const badIndexes: number[] = []
-  const shared = { pool, open: new OpenFiles<SegmentView>(1), freeing: { add: () => {} } }
+  const ring = { bytes: Buffer.alloc(0), size: 0, stillHolds: () => false }
+  const shared = {
+    ...{ pool, open: new OpenFiles<SegmentView>(1), freeing: { add: () => {} } },
+    tails: new Tails(ring),
+  }
   const reader = new LogReader(dir, shared, base => badIndexes.push(base))
   reader.replace(viewOf(placed.slice(0, viewed)))
   for (const b of placed.slice(viewed)) {

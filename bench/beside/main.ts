@@ -1,7 +1,7 @@
 /**
- * Groups on two brokers, with the same driver, taking turns:
+ * Groups, and consumers that keep up, on two brokers, with the same driver, taking turns:
  *
- *   node --import tsx bench/groups/beside.ts --ours 127.0.0.1:9392 --ours-pid PID --other 127.0.0.1:29092 --other-pid PID
+ *   node --import tsx bench/beside/main.ts --ours 127.0.0.1:9392 --ours-pid PID --other 127.0.0.1:29092 --other-pid PID
  *
  * Both need group.initial.rebalance.delay.ms=0. Prints the median of every number over the runs, and of its ratio.
  */
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { measureCommits } from './commits.ts'
 import { measureLarge } from './large.ts'
 import { measureMany } from './many.ts'
+import { measureTail } from './tail.ts'
 import type { Target } from './target.ts'
 
 type Measure = (target: Target, run: string) => Promise<Record<string, number>>
@@ -20,6 +21,8 @@ const rows: Readonly<Record<string, Measure>> = {
     measureLarge(target, { members: 500, partitions: 1000 }, 'classic', run),
   'large-consumer': (target, run) =>
     measureLarge(target, { members: 500, partitions: 1000 }, 'consumer', run),
+  'tail-1': (target, run) => measureTail(target, { rate: 1_000, consumers: 1, seconds: 10 }, run),
+  'tail-10': (target, run) => measureTail(target, { rate: 1_000, consumers: 10, seconds: 10 }, run),
 }
 
 const { values, positionals } = parseArgs({

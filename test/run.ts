@@ -8,10 +8,11 @@
  * A file without tests, as one that forgets `.run()`, is a failure, and so is one whose process ends amid it.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildCopy } from './lib/build-copy.ts'
 import type { FileDone } from './lib/test-process.ts'
 
 const TESTS = fileURLToPath(new URL('.', import.meta.url))
@@ -119,6 +120,9 @@ const onResult = ({ file, total, passed, ms, output }: Result): void => {
   )
   if (!isGood) failures.push(file)
 }
+const built = buildCopy(['build:esm'])
+process.env.BUILT_NOW = built
+process.on('exit', () => rmSync(built, { recursive: true }))
 const lanes = Math.min(availableParallelism(), PROCESSES_MAX, files.length)
 await Promise.all(Array.from({ length: lanes }, () => new Lane().run(files, onResult)))
 mkdirSync(dirname(TIMES), { recursive: true })

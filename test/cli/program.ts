@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { BrokerOptions } from '../../src/options.ts'
 import { Wire } from '../apis/wire.ts'
-import { buildCopy } from '../lib/build-copy.ts'
+import { builtNow } from '../lib/build-copy.ts'
 
 /** A command that has not ended by then hangs. */
 const RUN_MS_MAX = 20_000
@@ -21,20 +20,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-let built: string | undefined
-
-/** The program as it is built from the sources now, once for all test files of this process. */
-function build(): string {
-  if (built === undefined) {
-    const root = buildCopy(['build:esm'])
-    process.on('exit', () => rmSync(root, { recursive: true }))
-    built = root
-  }
-  return built
-}
-
 export class Program {
-  readonly #root = build()
+  readonly #root = builtNow()
   /** What every command is given. */
   env: Readonly<Record<string, string>> = {}
 

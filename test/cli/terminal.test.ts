@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { brokerCommand } from '../lib/broker-process.ts'
-import { buildCopy } from '../lib/build-copy.ts'
+import { builtNow } from '../lib/build-copy.ts'
 
 /** What is waited for must have been printed by then. */
 const SAID_MS_MAX = 30_000
@@ -89,13 +89,11 @@ test('the program alone prints its help and makes nothing', async () => {
 })
 
 test('SIGTERM to npm stops the broker that npm start has started', async () => {
-  const dir = buildCopy(['build:esm'])
   const options = [free, newDir()].flatMap(option => ['--override', option])
-  const npm = new Watched('npm', ['start', '--', ...options], dir)
+  const npm = new Watched('npm', ['start', '--', ...options], builtNow())
   await npm.says(/is ready on/)
   npm.child.kill('SIGTERM')
   await npm.says(/"msg":"stopped"/)
-  rmSync(dir, { recursive: true, force: true })
 })
 
 test.run()

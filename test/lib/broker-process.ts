@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from '../../src/client/client.ts'
+import { builtNow } from './build-copy.ts'
 import { Recorder } from './recorder.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -33,7 +34,7 @@ export interface BrokerProcessOptions {
   readonly env?: Readonly<Record<string, string>>
   /** The folder that holds dist/; by default this repository. */
   readonly root?: string
-  /** Whether to run the sources through tsx instead of dist. */
+  /** Whether to run what is built of the sources now, instead of dist. */
   readonly fromSource?: boolean
   /** A program and its arguments that run the broker, such as strace or prlimit. */
   readonly wrapper?: readonly string[]
@@ -50,12 +51,11 @@ export interface Ended {
 
 /** The command line of the broker. */
 export function brokerCommand(options: BrokerProcessOptions): string[] {
-  const { root = ROOT, fromSource = false, wrapper = [], args = [], overrides = [] } = options
-  const entry = fromSource
-    ? ['--import', 'tsx', join(root, 'src/cli/main.ts')]
-    : [join(root, 'dist/src/cli/main.js')]
+  const { fromSource = false, wrapper = [], args = [], overrides = [] } = options
+  const root = options.root ?? (fromSource ? builtNow() : ROOT)
   const flags = overrides.flatMap(override => ['--override', override])
-  return [...wrapper, process.execPath, ...entry, 'start', ...args, ...flags]
+  const program = join(root, 'dist/src/cli/main.js')
+  return [...wrapper, process.execPath, program, 'start', ...args, ...flags]
 }
 
 /** A broker in a process of its own, on a free port of 127.0.0.1. Ended by its pid, at the latest when this process exits. */

@@ -1,10 +1,33 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+let built: string | undefined
+
+/** A folder with dist as the sources are now: made by test/run.ts for all its processes, or here for this one. */
+export function builtNow(): string {
+  if (built !== undefined) return built
+  const given = process.env.BUILT_NOW
+  if (given !== undefined) built = given
+  else {
+    const root = buildCopy(['build:esm'])
+    process.on('exit', () => rmSync(root, { recursive: true }))
+    built = root
+  }
+  return built
+}
 
 /** Replaces `from`, which must be there exactly once, in a source file. */
 export interface Edit {
@@ -21,6 +44,7 @@ export interface Edit {
  */
 export function buildCopy(scripts: readonly string[], edits: readonly Edit[] = []): string {
   const dir = mkdtempSync(join(tmpdir(), 'odradek-build-'))
+  chmodSync(dir, 0o755) // some tests run it as another user
   for (const name of ['src', 'workers', 'package.json', 'tsconfig.json']) {
     cpSync(join(ROOT, name), join(dir, name), { recursive: true })
   }

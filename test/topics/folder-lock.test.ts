@@ -116,11 +116,14 @@ test('the lock file stays: a lock on one that was removed would keep nobody out'
 
 if (process.platform === 'linux') {
   test('a process that was killed and that nobody has waited for holds nothing', async () => {
-    // The shell's child ends and stays a zombie: what the shell has become does not wait for it.
-    const parent = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 30'])
+    // The child ends and stays a zombie: what the shell has become by then does not wait for it.
+    const script = 'cat <&3 & echo $!; exec sleep 30'
+    const parent = spawn('/bin/sh', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore', 'pipe'] })
     try {
-      const [line] = await once(parent.stdout, 'data')
+      const [line] = await once(parent.stdout!, 'data')
       const pid = Number(String(line))
+      while (fs.readFileSync(`/proc/${parent.pid}/comm`, 'utf8') !== 'sleep\n') await turn()
+      parent.stdio[3]!.destroy()
       while (!isDead(pid)) await turn()
       const dir = newDir()
       fs.writeFileSync(join(dir, `.lock-${pid}-${startTimeOf(pid)}-${'0'.repeat(16)}`), '')

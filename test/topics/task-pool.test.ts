@@ -101,11 +101,11 @@ test('close does not wait longer than it says: what still runs is rejected', asy
   assert.instance(await job, TaskPoolClosed)
 })
 
-test('the worker file is that of the sources here, and can be found from any folder', () => {
+test('the worker file is made of the sources here, once, and can be found from any folder', () => {
   const { filename, execArgv } = workerFile('task')
-  assert.match(filename, /^file:.*\/workers\/task\.ts$/)
-  assert.is(execArgv[0], '--import')
-  assert.match(execArgv[1], /file:.*tsx/)
+  assert.match(filename, /^file:\/\/\/.*\/task-[0-9a-f]{64}\.mjs$/)
+  assert.equal(execArgv, [])
+  assert.equal(workerFile('task'), { filename, execArgv })
 })
 
 test.run()

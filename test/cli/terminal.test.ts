@@ -88,6 +88,23 @@ test('the program alone prints its help and makes nothing', async () => {
   assert.match(alone.text, /start \[options\]/)
 })
 
+test('an uncaught error shows a line of source that can be read, and the sources where maps are asked for', async () => {
+  const planted = "data:text/javascript,JSON.parse=()=>{throw new Error('planted')}"
+  const program = join(builtNow(), 'dist/src/cli/main.js')
+  const run = async (...options: string[]): Promise<string> => {
+    const broken = new Watched(process.execPath, [...options, '--import', planted, program])
+    await once(broken.child, 'close')
+    assert.match(broken.text, /Error: planted/)
+    return broken.text
+  }
+  const lines = (await run()).split('\n')
+  assert.ok(
+    lines.every(line => line.length < 200),
+    'no minified line',
+  )
+  assert.match(await run('--enable-source-maps'), /src\/cli\/main\.ts:\d+/)
+})
+
 test('SIGTERM to npm stops the broker that npm start has started', async () => {
   const options = [free, newDir()].flatMap(option => ['--override', option])
   const npm = new Watched('npm', ['start', '--', ...options], builtNow())

@@ -22,7 +22,7 @@ const rows: Readonly<Record<string, Measure>> = {
   'large-consumer': (target, run) =>
     measureLarge(target, { members: 500, partitions: 1000 }, 'consumer', run),
   'tail-1': (target, run) => measureTail(target, { rate: 1_000, consumers: 1, seconds: 10 }, run),
-  'tail-10': (target, run) => measureTail(target, { rate: 1_000, consumers: 10, seconds: 10 }, run),
+  'tail-10': (target, run) => measureTail(target, { rate: 300, consumers: 10, seconds: 10 }, run),
 }
 
 const { values, positionals } = parseArgs({

@@ -72,6 +72,16 @@ export function batchBytesMax(ringBytes: number): number {
   return ringBytes / 2 - ENTRY_HEADER_BYTES
 }
 
+/** Bytes of the smallest ring through which batches of that size pass. */
+export function ringBytesFor(batchBytes: number): number {
+  return 2 ** Math.ceil(Math.log2(2 * (batchBytes + ENTRY_HEADER_BYTES)))
+}
+
+/** The largest batch that can come, if batches may have so many bytes: what is larger than a request is not read. */
+export function batchBytesToCome(messageBytesMax: number, requestBytesMax: number): number {
+  return Math.min(messageBytesMax, requestBytesMax)
+}
+
 /**
  * Derives the bounds from the settings and checks how they relate.
  * @param originOf where an option came from, for the message
@@ -82,16 +92,17 @@ export function deriveLimits(
   originOf: (key: string) => string = () => 'default',
 ): Limits {
   const batchMax = batchBytesMax(settings.ringBytes)
-  if (settings.messageMaxBytes > batchMax) {
+  const { messageMaxBytes, socketRequestMaxBytes } = settings
+  if (batchBytesToCome(messageMaxBytes, socketRequestMaxBytes) > batchMax) {
     const key = 'message.max.bytes'
     const why = `odradek.ring.bytes is ${settings.ringBytes} and must hold two such batches`
     const allowed = `at most ${batchMax}: ${why}`
-    throw new InvalidOption(key, String(settings.messageMaxBytes), originOf(key), allowed)
+    throw new InvalidOption(key, String(messageMaxBytes), originOf(key), allowed)
   }
   const queued = Number(settings.queuedMaxRequestBytes)
   const files = settings.openFiles ?? Math.min(OPEN_FILES_MAX, systemOpenFiles() / 2)
   return Object.freeze({
-    frameBytesMax: settings.socketRequestMaxBytes,
+    frameBytesMax: socketRequestMaxBytes,
     connectionRequestsMax: CONNECTION_REQUESTS_MAX,
     connectionRequestBytesMax: CONNECTION_REQUEST_BYTES_MAX,
     requestBytesMax: queued > 0 ? queued : REQUEST_BYTES_MAX,

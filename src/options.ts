@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { RING_BYTES_MAX } from './configs/broker/engine.ts'
 import {
   type BrokerConfigName,
   type BrokerConfigs,
@@ -32,7 +33,7 @@ import {
 } from './configs/sources.ts'
 import type { BrokerConfigView } from './configs/values.ts'
 import { InvalidOption } from './errors.ts'
-import { deriveLimits, type Limits } from './limits.ts'
+import { batchBytesToCome, deriveLimits, type Limits, ringBytesFor } from './limits.ts'
 
 /** What code may give for a config whose setting is T: the setting itself, or its text. */
 type Loose<T> = T | string | undefined
@@ -117,6 +118,21 @@ function parseSettings(given: GivenOptions): BrokerSettings {
   return Object.freeze(settings) as BrokerSettings
 }
 
+/**
+ * A ring that nobody has set follows message.max.bytes: a file of Kafka's, which knows no ring, is to work as it is. What it
+ * then is counts as given, for whoever asks for it.
+ */
+function withRing(settings: BrokerSettings, given: GivenOptions): BrokerSettings {
+  const key = 'odradek.ring.bytes'
+  const origin = given.get(key)?.origin ?? 'default'
+  const { messageMaxBytes, socketRequestMaxBytes, ringBytes } = settings
+  const wanted = ringBytesFor(batchBytesToCome(messageMaxBytes, socketRequestMaxBytes))
+  if (origin !== 'default' || wanted <= ringBytes) return settings
+  const grown = Math.min(wanted, RING_BYTES_MAX)
+  given.set(key, { text: String(grown), origin: 'message.max.bytes' })
+  return Object.freeze({ ...settings, ringBytes: grown })
+}
+
 /** node.id, or broker.id as it used to be called. */
 function nodeIdOf(settings: BrokerSettings, given: GivenOptions): number {
   if (settings.brokerId < 0) return settings.nodeId
@@ -171,7 +187,7 @@ function checkTopicDefaults(settings: BrokerSettings, given: GivenOptions): void
 export function resolveOptions(sources: OptionSources = {}): Options {
   const warnings: string[] = []
   const found = gather(sources, warnings)
-  const settings = parseSettings(found)
+  const settings = withRing(parseSettings(found), found)
   checkTopicDefaults(settings, found)
   checkPerIp(settings, found)
   const nodeId = nodeIdOf(settings, found)

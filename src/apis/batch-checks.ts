@@ -53,7 +53,9 @@ export function checkBatch(
   if (bytes < records.length) return invalid('a request may hold only one batch for a partition')
   const max = Math.min(Number(config.maxMessageBytes), batchBytesMax)
   if (bytes > max) {
-    const message = `the batch has ${bytes} bytes, max.message.bytes of the topic is ${max}`
+    const bound =
+      max < config.maxMessageBytes ? 'the ring takes' : 'max.message.bytes of the topic is'
+    const message = `the batch has ${bytes} bytes, ${bound} ${max}`
     return refusal(ErrorCode.MESSAGE_TOO_LARGE, message)
   }
   return checkHeader(records, version) ?? checkTimestamps(records, config, now)

@@ -1,4 +1,4 @@
-import { batchBytesMax } from '../limits.ts'
+import { batchBytesMax, batchBytesToCome } from '../limits.ts'
 import {
   type BrokerConfigName,
   brokerConfig,
@@ -101,7 +101,8 @@ export function validateTopicConfigs(
     return `min.compaction.lag.ms (${config.minCompactionLagMs}) must not be above max.compaction.lag.ms (${config.maxCompactionLagMs}).`
   }
   const most = batchBytesMax(brokerValue('odradek.ring.bytes', view))
-  if (config.maxMessageBytes > most) {
+  const requestMax = brokerValue('socket.request.max.bytes', view)
+  if (batchBytesToCome(config.maxMessageBytes, requestMax) > most) {
     return `max.message.bytes (${config.maxMessageBytes}) must be at most ${most}: two batches must fit in a ring of odradek.ring.bytes.`
   }
   return null

@@ -12,6 +12,7 @@ import {
   validateTopicConfigs,
 } from '../../src/configs/values.ts'
 import { BrokerError } from '../../src/errors.ts'
+import { resolveOptions } from '../../src/options.ts'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 
 const { SET, DELETE, APPEND, SUBTRACT } = AlterOperation
@@ -97,6 +98,9 @@ alter('a topic config set is valid only as a whole', () => {
   )
   const larger = { ...nothing, static: { 'odradek.ring.bytes': '67108864' } }
   assert.is(validateTopicConfigs({ 'max.message.bytes': '20000000' }, larger), null)
+  const pasted = { 'message.max.bytes': '200000000' }
+  const { given } = resolveOptions({ code: pasted })
+  assert.is(validateTopicConfigs({}, { ...nothing, static: given }), null)
 })
 
 alter('broker configs can be changed where they say so', () => {

@@ -251,8 +251,8 @@ options('a bad value is refused with its key, itself, its origin and what is all
   bad('log.dirs=/a,/b', 'log.dirs', /exactly one directory/)
   bad('log.dirs=', 'log.dirs', /exactly one directory/)
   bad('log.dir=/a,/b', 'log.dir', /exactly one directory/)
-  bad(
-    'message.max.bytes=20000000',
+  refused(
+    { overrides: ['message.max.bytes=20000000', 'odradek.ring.bytes=33554432'] },
     'message.max.bytes',
     /at most 16777136: odradek\.ring\.bytes is 33554432/,
   )
@@ -339,6 +339,27 @@ options('the limits follow the settings', () => {
   assert.is(limits.batchBytesMax, (1 << 21) - 80)
   assert.is(limits.frameBytesMax, 5000)
   assert.is(limits.ringBytes, 1 << 22)
+})
+
+options('a ring that nobody has set holds two of the largest batches that can come', () => {
+  const ringOf = (...lines: string[]) => {
+    const { settings, limits, given, origins } = resolveOptions({ file: file(...lines) })
+    assert.is(limits.ringBytes, settings.ringBytes)
+    return [settings.ringBytes, given['odradek.ring.bytes'], origins['odradek.ring.bytes']]
+  }
+  const grown = (bytes: number) => [bytes, String(bytes), 'message.max.bytes']
+  assert.equal(ringOf('message.max.bytes=16777136'), [1 << 25, undefined, undefined])
+  assert.equal(ringOf('message.max.bytes=16777137'), grown(1 << 26))
+  // No request is larger than 100 MiB.
+  assert.equal(ringOf('message.max.bytes=200000000'), grown(1 << 28))
+  assert.equal(ringOf('message.max.bytes=2147483647'), grown(1 << 28))
+  const requests = 'socket.request.max.bytes=2147483647'
+  assert.equal(ringOf('message.max.bytes=536870832', requests), grown(1 << 30))
+  refused(
+    { file: file('message.max.bytes=536870833', requests) },
+    'message.max.bytes',
+    /at most 536870832: odradek\.ring\.bytes is 1073741824/,
+  )
 })
 
 options.run()

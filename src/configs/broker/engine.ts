@@ -1,11 +1,14 @@
 import { availableParallelism } from 'node:os'
 import { type Definition, int } from '../definition.ts'
 
+/** What a ring's words can count. */
+export const RING_BYTES_MAX = 1 << 30
+
 const powerOfTwo = (standard: number, min: number, documentation: string): Definition<number> => {
-  const bytes = int(standard, { min, max: 1 << 30 }, documentation)
+  const bytes = int(standard, { min, max: RING_BYTES_MAX }, documentation)
   return {
     ...bytes,
-    allowed: `a power of two from ${min} to ${1 << 30}`,
+    allowed: `a power of two from ${min} to ${RING_BYTES_MAX}`,
     parse(text) {
       const value = bytes.parse(text)
       return value !== undefined && (value & (value - 1)) === 0 ? value : undefined
@@ -23,7 +26,7 @@ export const engine = {
   'odradek.ring.bytes': powerOfTwo(
     33_554_432,
     1_048_576,
-    'Bytes of the ring between the main thread and each partition worker; it must hold two of the largest batches.',
+    'Bytes of the ring between the main thread and each partition worker; it must hold two of the largest batches. Where it is not set it is as large as message.max.bytes (at most socket.request.max.bytes) asks for.',
   ),
   'odradek.open.files': int(
     null,

@@ -6,10 +6,6 @@ import type { Partition } from '../topics/partition.ts'
 import { isInternalTopic } from '../topics/topic-names.ts'
 import { checkBatch, type Refusal } from './batch-checks.ts'
 
-export const ACKS_ALL = -1
-/** One broker is its partitions' only replica. */
-const IN_SYNC_REPLICAS = 1
-
 /** Why a batch is not appended; of records without keys, which. */
 export interface AppendRefusal extends Refusal {
   readonly recordErrors?: KeyRefusal['recordErrors']
@@ -24,7 +20,6 @@ export function appendRefusal(
   broker: BrokerContext,
   partition: Partition,
   records: Buffer | null,
-  acks: number,
   version: number,
   now: number,
 ): AppendRefusal | null {
@@ -38,10 +33,6 @@ export function appendRefusal(
   // In Kafka a client that calls itself __admin_client may: its records would be read at the next start, and not before.
   if (isInternalTopic(partition.topic)) {
     return refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, `only brokers write to ${partition.topic}`)
-  }
-  if (acks === ACKS_ALL && config.minInsyncReplicas > IN_SYNC_REPLICAS) {
-    const message = `min.insync.replicas is ${config.minInsyncReplicas}, in sync is this broker alone`
-    return refusal(ErrorCode.NOT_ENOUGH_REPLICAS, message)
   }
   if (records === null) return refusal(ErrorCode.INVALID_RECORD, 'no records were sent')
   const { batchBytesMax } = broker.options.limits

@@ -224,8 +224,7 @@ export class Submission {
     if (this.#requestRefusal !== null) return this.#requestRefusal
     if (partition === undefined) return this.#missing()
     const { broker, version } = this.#context
-    const { acks } = this.#request
-    const wrong = appendRefusal(broker, partition, records, acks, version, Date.now())
+    const wrong = appendRefusal(broker, partition, records, version, Date.now())
     if (wrong !== null || records === null || !isCompacted(partition.config)) return wrong
     return this.#checkKeys(records)
   }

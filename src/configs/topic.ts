@@ -111,7 +111,7 @@ export const topicConfigs = {
   'min.insync.replicas': int(
     1,
     { min: 1 },
-    'Replicas that must have a record on disk before it is acknowledged to a producer with acks=all.',
+    'Replicas that must have a record on disk before it is acknowledged to a producer with acks=all; as in Kafka no more are asked for than a partition has, which is one here.',
   ),
   preallocate: boolean(
     false,

@@ -1,4 +1,4 @@
-import { ACKS_ALL, appendRefusal, keysRefusal } from '../apis/append-checks.ts'
+import { appendRefusal, keysRefusal } from '../apis/append-checks.ts'
 import type { BrokerContext } from '../broker-context.ts'
 import { brokerValue } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
@@ -117,7 +117,7 @@ export class Appender {
     const now = Date.now()
     const batch = await this.#encode(records, partition, now)
     const refusal =
-      appendRefusal(this.#broker, partition, batch, ACKS_ALL, PRODUCE_VERSION, now) ??
+      appendRefusal(this.#broker, partition, batch, PRODUCE_VERSION, now) ??
       keysRefusal(this.#broker, partition, batch)
     if (refusal !== null) throw new BrokerError(refusal.errorCode, refusal.errorMessage)
     return submit(partition, batch)

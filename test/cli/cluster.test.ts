@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerNode } from '../../src/broker.ts'
+import { startTestBroker } from '../../src/testing/index.ts'
 import { Wire } from '../apis/wire.ts'
 import { addressOf, brokerAndProgram, type Program } from './program.ts'
 
@@ -57,8 +58,29 @@ test('a cluster that is well is healthy, and the doctor finds nothing', async ()
     'open files of broker 1',
     'partitions online',
     'replicas in sync',
+    'acks=all',
     'clock',
   ])
+})
+
+test('health and doctor say to which partitions acks=all is refused, as the release of the broker does', async () => {
+  await using broker = await startTestBroker({ numPartitions: 2 })
+  await broker.seed({ one: [], strict: { configs: { 'min.insync.replicas': '2' } } })
+  const flags = ['-b', broker.bootstrapServers]
+  const bounded =
+    /^ok +acks=all +refused by no partition; min\.insync\.replicas is more than the replicas of strict, and counts as no more$/m
+  assert.match(await cli.ok(['cluster', 'health', ...flags]), bounded)
+  assert.match(await cli.ok(['doctor', ...flags]), bounded)
+  // Before Kafka 3.7 the replicas that there are were no bound.
+  broker.emulate('3.5')
+  const health = await cli.run(['cluster', 'health', ...flags])
+  assert.is(health.code, 1)
+  assert.match(
+    health.stdout,
+    /^fail +acks=all +refused by 2, whose replicas in sync are fewer than min\.insync\.replicas: strict-0, strict-1\n +-> bring their brokers back/m,
+  )
+  const [finding, ...others] = await problems(1, flags)
+  assert.equal([finding!.check, others], ['acks=all', []])
 })
 
 /** A broker that tells clients another address than the one it has. */

@@ -50,7 +50,7 @@ export function findingsText(findings: readonly Finding[]): string {
     .join('\n')
 }
 
-/** At most so many partitions are named in one finding. */
+/** At most so many are named in one finding. */
 const NAMED_MAX = 5
 
 /** Partitions without a leader, and those with fewer replicas in sync than they have. */
@@ -81,7 +81,8 @@ export function partitionFindings(topics: readonly TopicMetadata[]): Finding[] {
   return [online, inSync]
 }
 
-function named(ids: readonly string[]): string {
+/** The first of them, and how many more there are. */
+export function named(ids: readonly string[]): string {
   const more = ids.length - NAMED_MAX
   return `${ids.slice(0, NAMED_MAX).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }

@@ -5,6 +5,7 @@ import { CliError, EXIT, expectNone } from '../base/failure.ts'
 import { type ClusterFlags, clusterCommand, examples } from '../base/options.ts'
 import { plural, print, table } from '../base/output.ts'
 import { type Finding, fail, findingsText, ok, partitionFindings } from './health.ts'
+import { minIsrFinding } from './min-isr.ts'
 
 export function define(parent: Command): void {
   const infoCommand = clusterCommand(parent, 'info', 'cluster id, controller and brokers')
@@ -14,7 +15,7 @@ export function define(parent: Command): void {
   const healthCommand = clusterCommand(
     parent,
     'health',
-    'whether all brokers answer and all partitions are served; ends with 1 if not',
+    'whether all brokers answer and all partitions are served and written; ends with 1 if not',
   )
     .option('--json', 'print JSON')
     .action(health)
@@ -51,7 +52,8 @@ async function health(flags: ClusterFlags): Promise<void> {
   await using cluster = await Cluster.connect(flags)
   const { brokers, topics } = await cluster.metadata(null)
   const answers = await Promise.all(brokers.map(broker => answering(cluster, broker)))
-  const findings = [...answers, ...partitionFindings(topics)]
+  const acks = await minIsrFinding(cluster, topics)
+  const findings = [...answers, ...partitionFindings(topics), acks]
   print(flags.json, findings, () => findingsText(findings))
   const bad = findings.filter(finding => finding.verdict !== 'ok').length
   if (bad > 0) throw new CliError(`${bad} of ${findings.length} checks are not well`, EXIT.failed)

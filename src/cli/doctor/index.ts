@@ -16,6 +16,7 @@ import {
   skip,
   warn,
 } from '../cluster/health.ts'
+import { minIsrFinding } from '../cluster/min-isr.ts'
 import { diskFinding, limitFinding, logDirsOf } from './disk.ts'
 import type { FolderFlags } from './folder.ts'
 import { isHere, isLoopback, type Probe, probe } from './probe.ts'
@@ -92,7 +93,8 @@ async function examineCluster(flags: ClusterFlags, bootstrapIsLocal: boolean): P
   for (const broker of brokers) {
     findings.push(...(await examineBroker(cluster, broker, clusterId, bootstrapIsLocal)))
   }
-  findings.push(...partitionFindings(topics), await clockFinding(cluster, topics))
+  findings.push(...partitionFindings(topics), await minIsrFinding(cluster, topics))
+  findings.push(await clockFinding(cluster, topics))
   return findings
 }
 

@@ -42,7 +42,7 @@ export class Broker implements AsyncDisposable {
    * @throws TypeError for what are no options, InvalidOption, DataDirError, ListenError, or an Error that says what of the data is damaged
    */
   static async start(options: StartOptions = {}): Promise<Broker> {
-    checkStart(options)
+    checkStart(options, ['configFile', 'logger', 'signal'])
     const { configFile, logger, signal, ...code } = options
     signal?.throwIfAborted()
     const node = await BrokerNode.start(

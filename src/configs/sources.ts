@@ -17,13 +17,22 @@ const SLIP_EDITS_MAX = 3
 const SCRIPT_VARIABLES =
   /^KAFKA_(HEAP_OPTS|OPTS|CMD_OPTS|GC_LOG_OPTS|GC_LOG_ENABLED|JVM_PERFORMANCE_OPTS|MODE|HOME|VERSION|CLUSTER_ID|DEBUG|DEBUG_OPTS|JAVA_DEBUG_.*|DEBUG_SUSPEND_FLAG|LOG4J_.*|JMX_.*|TOOLS_.*)$/
 
+/** What bitnami's image puts before Kafka's names; Kafka's own image, whose rule holds here, does not know it. */
+const BITNAMI_PREFIX = 'KAFKA_CFG_'
+
 let aliases: Map<string, string> | undefined
 
-/** The Kafka name that stands behind an alias. */
-function nameOfAlias(alias: string): string | undefined {
-  aliases ??= new Map(Object.keys(brokerConfigs()).map(name => [camelCase(name), name]))
-  return alias === 'dataDir' ? 'log.dirs' : aliases.get(alias)
+/** The names that code has for configs, with Kafka's. */
+function byAlias(): Map<string, string> {
+  if (aliases === undefined) {
+    aliases = new Map(Object.keys(brokerConfigs()).map(name => [camelCase(name), name]))
+    aliases.set('dataDir', 'log.dirs')
+  }
+  return aliases
 }
+
+/** The Kafka name that stands behind what code calls a config; as it is if there is none. */
+const nameInCode = (key: string): string => (isKnown(key) ? key : (byAlias().get(key) ?? key))
 
 export const isKnown = (name: string): boolean =>
   Object.hasOwn(readConfigs, name) || Object.hasOwn(brokerConfigs(), name)
@@ -47,18 +56,20 @@ function editDistance(a: string, b: string): number {
   return row[b.length]!
 }
 
-/** The known name nearest to a wrong one, if it is near. */
-function nearest(wrong: string): string | undefined {
+/** The one of these names that is nearest to a wrong one, if it is near. */
+export function nearest(wrong: string, names: Iterable<string>): string | undefined {
   const most = Math.min(SLIP_EDITS_MAX, Math.floor(wrong.length / 4))
   let best: string | undefined
   let bestDistance = most + 1
-  for (const name of Object.keys(brokerConfigs())) {
+  for (const name of names) {
     if (Math.abs(name.length - wrong.length) >= bestDistance) continue
     const distance = editDistance(wrong, name)
     if (distance < bestDistance) [best, bestDistance] = [name, distance]
   }
   return best
 }
+
+const nearestConfig = (wrong: string) => nearest(wrong, Object.keys(brokerConfigs()))
 
 function unknownWarning(name: string, origin: string): string {
   if (isOneOf(unlistedPrefixes, name)) {
@@ -67,7 +78,7 @@ function unknownWarning(name: string, origin: string): string {
   if (isOneOf(gonePrefixes, name)) {
     return `Option ${name} (from ${origin}) is of older versions of Kafka; it has no effect.`
   }
-  const near = nearest(name)
+  const near = nearestConfig(name)
   const hint = near === undefined ? '' : ` Did you mean ${near}?`
   return `Unknown option ${name} (from ${origin}) has no effect.${hint}`
 }
@@ -123,9 +134,14 @@ export function fromEnvironment(
     if (text === undefined) continue
     const given = { text, origin: `environment ${variable}` }
     if (variable === 'CLUSTER_ID') found.set('odradek.cluster.id', given)
+    if (variable.startsWith(BITNAMI_PREFIX)) {
+      const own = `KAFKA_${variable.slice(BITNAMI_PREFIX.length)}`
+      warnings.push(`${variable} is a name of bitnami's image and has no effect: call it ${own}.`)
+      continue
+    }
     if (!variable.startsWith('KAFKA_') || SCRIPT_VARIABLES.test(variable)) continue
     const name = nameFromVariable(variable)
-    if (isKnown(name) || isUnderstood(name) || nearest(name) !== undefined) {
+    if (isKnown(name) || isUnderstood(name) || nearestConfig(name) !== undefined) {
       take(found, name, given, warnings)
     }
   }
@@ -144,16 +160,34 @@ export function fromOverrides(overrides: readonly string[], warnings: string[]):
   return found
 }
 
+/**
+ * Null, or a sentence about a name in code that is no config's, with the nearest that is, or of these that the caller takes besides.
+ * Kafka's names that have no effect here are understood: they are warned of, like anywhere else.
+ */
+export function wrongNameInCode(key: string, besides: readonly string[]): string | null {
+  const name = nameInCode(key)
+  if (besides.includes(key) || isKnown(name) || isUnderstood(name)) return null
+  const near = nearest(key, [...besides, ...byAlias().keys(), ...byAlias().values()])
+  return `${key} is no option${near === undefined ? '' : `: did you mean ${near}?`}`
+}
+
 /** What code may give for an option. */
 export type OptionValue = string | number | bigint | boolean | readonly string[] | null | undefined
 
 const SINGLE = ['string', 'number', 'bigint', 'boolean']
 
+/** What an OptionValue is, in words that fit after "must be". */
+export const OPTION_VALUES = 'a text, a number, true or false, or an array of texts'
+
 /** For programs that no compiler checks; holes in an array are none. */
-function isOptionValue(value: unknown): boolean {
+export function isOptionValue(value: unknown): boolean {
   if (!Array.isArray(value)) return SINGLE.includes(typeof value)
   return Array.from(value as unknown[]).every(one => SINGLE.includes(typeof one))
 }
+
+/** As it would stand in a file. */
+export const textOfValue = (value: NonNullable<OptionValue>): string =>
+  Array.isArray(value) ? value.join(',') : String(value)
 
 const kindOf = (value: unknown): string =>
   Array.isArray(value) ? 'an array of other things' : `of type ${typeof value}`
@@ -169,12 +203,11 @@ export function fromCode(
   const found: GivenOptions = new Map()
   for (const [key, value] of Object.entries(options)) {
     if (value === undefined || value === null) continue
-    const name = isKnown(key) ? key : (nameOfAlias(key) ?? key)
+    const name = nameInCode(key)
     if (!isOptionValue(value)) {
-      const allowed = 'a text, a number, true or false, or an array of texts'
-      throw new InvalidOption(name, `what is ${kindOf(value)}`, origin, allowed)
+      throw new InvalidOption(name, `what is ${kindOf(value)}`, origin, OPTION_VALUES)
     }
-    const text = Array.isArray(value) ? value.join(',') : String(value)
+    const text = textOfValue(value)
     if (found.has(name))
       throw new InvalidOption(name, text, origin, `given once, not also as ${key}`)
     take(found, name, { text, origin }, warnings)

@@ -2,6 +2,7 @@
  * What code may pass to an embedded broker, for programs that no compiler checks: every refusal is a TypeError that names the argument
  * and says what is allowed, before anything is done.
  */
+import { wrongNameInCode } from '../configs/sources.ts'
 import type { AppendRecord } from './append.ts'
 import type { ReadOptions, ReadRecord } from './read.ts'
 import type { SubscribeOptions } from './subscribe.ts'
@@ -36,8 +37,13 @@ function expectOptional(value: unknown, check: Check, name: string, allowed: str
   expect(value === undefined || check(value), name, allowed)
 }
 
-export function checkStart(options: unknown): void {
+/** @param own what the caller takes besides configs of brokers */
+export function checkStart(options: unknown, own: readonly string[]): void {
   expect(isObject(options), 'options', 'an object: broker options by their names')
+  for (const [key, value] of Object.entries(options as object)) {
+    const wrong = value === undefined ? null : wrongNameInCode(key, own)
+    if (wrong !== null) throw new TypeError(wrong)
+  }
   const { configFile, logger, signal } = options as Record<string, unknown>
   expectOptional(configFile, isName, 'configFile', 'the path of a file')
   const isLogger = (value: unknown): boolean =>

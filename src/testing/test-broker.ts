@@ -67,7 +67,7 @@ export class TestBroker implements AsyncDisposable {
 
   /** @throws InvalidOption */
   static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
-    checkStart(options)
+    checkStart(options, ['emulate', 'logger', 'signal'])
     const { logger, signal, emulate = null, ...given } = options
     signal?.throwIfAborted()
     for (const key of OWN) {

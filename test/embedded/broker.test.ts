@@ -9,6 +9,7 @@ import {
   BrokerError,
   DataDirError,
   type ReadRecord,
+  type StartOptions,
 } from '../../src/index.ts'
 import { type ErrorName, errorName } from '../../src/protocol/error-codes.ts'
 import { startTestBroker } from '../../src/testing/index.ts'
@@ -233,10 +234,25 @@ test('a start is given options by their names, and nothing else', async () => {
       /num\.partitions=what is of type object .*must be a text/,
     ],
     [{ dataDir: newDir(), listeners: new Array(1) }, /listeners=what is an array of other things/],
+    [{ numPartition: 3 }, /^TypeError: numPartition is no option: did you mean numPartitions\?$/],
+    [{ 'num.partition': 3 }, /^TypeError: num\.partition is no option: .* num\.partitions\?$/],
+    [{ datadir: './data' }, /^TypeError: datadir is no option: did you mean dataDir\?$/],
+    [{ loger: console }, /^TypeError: loger is no option: did you mean logger\?$/],
+    [{ emulate: '3.7' }, /^TypeError: emulate is no option$/],
   ]
   for (const [options, message] of starts) {
     assert.match(String(await errorOf(Broker.start(options as never))), message)
   }
+})
+
+test('a name that Kafka has had is understood in a start, though it has no effect', async () => {
+  const dataDir = newDir()
+  const broker = await Broker.start({
+    dataDir,
+    'zookeeper.connect': 'a:1',
+    numPartitions: undefined,
+  } as StartOptions)
+  await broker.close()
 })
 
 test('an append passes the checks of Produce: keys, sizes, times, the topics of brokers', async () => {

@@ -224,6 +224,18 @@ options(
   },
 )
 
+options("a name of bitnami's image is said to have no effect, with the one that has", () => {
+  const { warnings, given } = fromEnv({
+    KAFKA_CFG_NUM_PARTITIONS: '3',
+    KAFKA_CFG_SASL_PASSWORD: 'hunter2',
+  })
+  assert.equal(given, {})
+  assert.equal(warnings, [
+    "KAFKA_CFG_NUM_PARTITIONS is a name of bitnami's image and has no effect: call it KAFKA_NUM_PARTITIONS.",
+    "KAFKA_CFG_SASL_PASSWORD is a name of bitnami's image and has no effect: call it KAFKA_SASL_PASSWORD.",
+  ])
+})
+
 options('CLUSTER_ID names the cluster, as in the image', () => {
   assert.is(
     fromEnv({ CLUSTER_ID: '4L6g3nShT-eMCtK--X86sw' }).settings.clusterId,

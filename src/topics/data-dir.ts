@@ -1,5 +1,5 @@
 import * as fs from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { assert } from '../assert.ts'
 import { LocalMetadataStore } from '../metadata/local.ts'
 import { type FileSystem, realFileSystem } from '../storage/fs.ts'
@@ -242,12 +242,30 @@ function checkNotKafkas(files: FileSystem, dir: string): void {
 
 /** @returns its real path */
 function makeFolder(path: string): string {
+  const refuse = (why: string) => new DataDirError(`The data folder ${path} cannot be made: ${why}`)
   try {
-    fs.mkdirSync(path, { recursive: true })
+    makeMissing(path)
+    const real = fs.realpathSync(path)
+    if (fs.statSync(real).isDirectory()) return real
   } catch (error) {
-    throw new DataDirError(`The data folder ${path} cannot be made: ${(error as Error).message}`)
+    const { code, message } = error as NodeJS.ErrnoException
+    throw refuse(code === 'ENOENT' ? `${message}: the file system there takes no folders` : message)
   }
-  return fs.realpathSync(path)
+  throw refuse('it is a file')
+}
+
+/** One after the other: where a file system says ENOENT to a new folder, as /proc does, Node's own recursion does not end. */
+function makeMissing(path: string): void {
+  const missing: string[] = []
+  for (let dir = resolve(path); !fs.existsSync(dir); dir = dirname(dir)) missing.push(dir)
+  for (const dir of missing.reverse()) {
+    try {
+      fs.mkdirSync(dir)
+    } catch (error) {
+      // Another broker was faster.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  }
 }
 
 const HELD_BY_CALLER: FolderLock = { doubt: null, hold: () => {}, release: () => {} }

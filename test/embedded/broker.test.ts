@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -253,6 +253,24 @@ test('a name that Kafka has had is understood in a start, though it has no effec
     numPartitions: undefined,
   } as StartOptions)
   await broker.close()
+})
+
+test('a data folder that cannot be made is refused at once, with the reason', async () => {
+  const file = join(newDir(), 'file')
+  writeFileSync(file, '')
+  const refused: [string, RegExp][] = [
+    [
+      '/proc/odradek/data',
+      /cannot be made: ENOENT.*'\/proc\/odradek': the file system there takes no folders/,
+    ],
+    [file, /file cannot be made: it is a file$/],
+    [join(file, 'data'), /data cannot be made: ENOTDIR/],
+  ]
+  for (const [dataDir, message] of refused) {
+    const error = await errorOf(Broker.start({ dataDir }))
+    assert.instance(error, DataDirError)
+    assert.match(String(error), message)
+  }
 })
 
 test('an append passes the checks of Produce: keys, sizes, times, the topics of brokers', async () => {

@@ -34,7 +34,7 @@ export class Broker implements AsyncDisposable {
 
   private constructor(node: BrokerNode) {
     this.#node = node
-    this.#appender = new Appender(node)
+    this.#appender = new Appender(node, this.#closed.signal)
   }
 
   /**
@@ -83,10 +83,9 @@ export class Broker implements AsyncDisposable {
    * Appends records without a socket. Resolves when they are as durable as the topic asks: by default, flushed. Makes the
    * topic if it is missing and auto.create.topics.enable allows it.
    * @returns where each record is, in the order given
-   * @throws TypeError for what is no record, BrokerError with Kafka's error code, Error if the broker is closed
+   * @throws TypeError for what is no record, BrokerError with Kafka's error code, Error if the broker is closed: what was under way then may be there or not
    */
   async append(topic: string, records: readonly AppendRecord[]): Promise<Appended[]> {
-    if (this.#closed.signal.aborted) throw new Error('The broker is closed.')
     return this.#appender.append(topic, records)
   }
 

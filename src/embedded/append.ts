@@ -34,20 +34,43 @@ export interface Appended {
   readonly offset: number
 }
 
+const CLOSED = 'The broker is closed.'
+
+/** Whether an append would have failed also in a broker that goes on. */
+const isOfRecords = (error: unknown): boolean =>
+  error instanceof TypeError ||
+  (error instanceof BrokerError && error.errorCode !== ErrorCode.KAFKA_STORAGE_ERROR)
+
 const bytesOf = (value: Bytes | null | undefined): Uint8Array | null =>
   typeof value === 'string' ? Buffer.from(value) : (value ?? null)
 
 /** Appends from inside the process: no socket, the same checks, ring, journal and durability as Produce. */
 export class Appender {
   readonly #broker: BrokerContext
+  readonly #closed: AbortSignal
   readonly #turns = new Map<string, number>()
 
-  constructor(broker: BrokerContext) {
+  /** @param closed aborted when the broker begins to stop */
+  constructor(broker: BrokerContext, closed: AbortSignal) {
     this.#broker = broker
+    this.#closed = closed
   }
 
-  /** @throws TypeError for what is no record, BrokerError; of several partitions some may have been appended then */
+  /**
+   * What is under way when the broker stops is done, or ends like what comes after it.
+   * @throws TypeError for what is no record, BrokerError, Error if the broker is closed; of several partitions some may have been appended then
+   */
   async append(topicName: string, records: readonly AppendRecord[]): Promise<Appended[]> {
+    if (this.#closed.aborted) throw new Error(CLOSED)
+    try {
+      return await this.#append(topicName, records)
+    } catch (error) {
+      if (!this.#closed.aborted || isOfRecords(error)) throw error
+      throw new Error(CLOSED, { cause: error })
+    }
+  }
+
+  async #append(topicName: string, records: readonly AppendRecord[]): Promise<Appended[]> {
     checkTopicName(topicName)
     checkRecords(records)
     if (records.length === 0) return []

@@ -95,8 +95,8 @@ export class TestBroker implements AsyncDisposable {
     }
     this.#node = await BrokerNode.start({ defaults: DEFAULTS, code }, this.#logger)
     this.#port = this.#node.endpoint('PLAINTEXT').port
-    this.#appender = new Appender(this.#node)
     this.#stopped = new AbortController()
+    this.#appender = new Appender(this.#node, this.#stopped.signal)
     this.#apis = this.#node.apis
     this.#serve()
   }

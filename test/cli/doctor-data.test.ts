@@ -27,7 +27,7 @@ async function written(name: string, isCrash = false): Promise<string> {
   const dir = join(root, name)
   const broker = await start(dir)
   await broker.registry.create('t', 1, { 'segment.bytes': String(SEGMENT_BYTES) })
-  const appender = new Appender(broker)
+  const appender = new Appender(broker, AbortSignal.any([]))
   for (let i = 0; i < RECORDS; i++) {
     await appender.append('t', [{ key: String(i), value: 'v'.repeat(VALUE_BYTES) }])
   }
@@ -141,7 +141,9 @@ test('a log that has lost its end is read up to where it goes on, and goes on th
   await cli.ok(['doctor', '--data', dir, '--repair', '--yes'])
   assert.is((await keysIn(dir)).length, RECORDS - 1)
   const broker = await start(dir)
-  const [appended] = await new Appender(broker).append('t', [{ key: 'next', value: '' }])
+  const [appended] = await new Appender(broker, AbortSignal.any([])).append('t', [
+    { key: 'next', value: '' },
+  ])
   await broker.close()
   assert.is(Number(appended!.offset), RECORDS)
   assert.equal((await keysIn(dir)).slice(-2), [String(RECORDS - 2), 'next'])

@@ -23,7 +23,7 @@ const start = (dataDir: string): Promise<BrokerNode> => {
 async function filled(dir: string, isCrash: boolean): Promise<void> {
   const broker = await start(dir)
   await broker.registry.create('t', PARTITIONS, {})
-  const appender = new Appender(broker)
+  const appender = new Appender(broker, AbortSignal.any([]))
   for (let i = 0; i < RECORDS; i++) await appender.append('t', [{ value: String(i) }])
   if (!isCrash) return broker.close()
   await broker.kill()
@@ -78,7 +78,7 @@ test('of several segments: each that is missing takes its partition offline, if 
   const base = join(root, 'segments')
   const broker = await start(base)
   await broker.registry.create('t', 1, { 'segment.bytes': String(SEGMENT_BYTES) })
-  const appender = new Appender(broker)
+  const appender = new Appender(broker, AbortSignal.any([]))
   const value = 'v'.repeat(SEGMENT_BYTES / 3)
   for (let i = 0; i < RECORDS; i++) await appender.append('t', [{ value }])
   await broker.close()

@@ -32,7 +32,7 @@ const peakMiB = (): number =>
 async function fill(dir: string, workers: number): Promise<void> {
   const broker = await start(dir, workers)
   await broker.registry.create('t', workers * PARTITIONS_A_WORKER, {})
-  const appender = new Appender(broker)
+  const appender = new Appender(broker, AbortSignal.any([]))
   const value = 'v'.repeat(VALUE_BYTES)
   let left = (workers * JOURNALLED_BYTES_A_WORKER) / VALUE_BYTES
   let partition = 0

@@ -273,6 +273,30 @@ test('a data folder that cannot be made is refused at once, with the reason', as
   }
 })
 
+test('an append that is under way when the broker closes is done, or ends as closed', async () => {
+  for (let round = 0; round < 5; round++) {
+    const dataDir = newDir()
+    const broker = await Broker.start({ dataDir })
+    await broker.append('t', [{ value: 'first' }])
+    const appends = Array.from({ length: 50 }, (_, i) => {
+      if (i === round * 10) void broker.close()
+      return errorOf(
+        broker.append(i % 2 === 0 ? 't' : `new-${i}`, [{ value: Buffer.alloc(10_000) }]),
+      )
+    })
+    const errors = (await Promise.all(appends)).filter(error => error !== null)
+    for (const error of errors) assert.is(String(error), 'Error: The broker is closed.')
+    await broker.close()
+    await using again = await Broker.start({ dataDir })
+    let kept = 0
+    for (const name of ['t', ...appends.map((_, i) => `new-${i}`)]) {
+      const records = await readAll(again, name).catch(() => [])
+      kept += records.length
+    }
+    assert.ok(kept >= 1 + appends.length - errors.length, 'what was done is there')
+  }
+})
+
 test('an append passes the checks of Produce: keys, sizes, times, the topics of brokers', async () => {
   await using broker = await startTestBroker()
   await broker.seed({

@@ -26,7 +26,7 @@ async function crashed(): Promise<string> {
   const dir = join(root, String(folders++))
   const broker = await start(dir)
   await broker.registry.create('t', 1, {})
-  const appender = new Appender(broker)
+  const appender = new Appender(broker, AbortSignal.any([]))
   for (let i = 0; i < RECORDS; i++) await appender.append('t', [{ value: String(i) }])
   await broker.kill()
   fs.truncateSync(join(dir, 't-0', '00000000000000000000.log'))
@@ -121,7 +121,7 @@ test('worker counts that change between crashes leave no journal missed', async 
     const code = { dataDir: dir, listeners, 'odradek.partition.workers': workers }
     const broker = await BrokerNode.start({ code })
     assert.is(await expectedJournals(broker), workers)
-    await new Appender(broker).append('t', [{ value: String(i) }])
+    await new Appender(broker, AbortSignal.any([])).append('t', [{ value: String(i) }])
     const topic = broker.registry.topic('t')!
     assert.is(
       topic.partitions.reduce((sum, { highWatermark }) => sum + highWatermark, 0),

@@ -28,7 +28,7 @@ const partitionsIn = (dir: string): string[] =>
 async function killedAmidDeletion(dir: string): Promise<void> {
   const broker = await start(dir)
   const topic = await broker.registry.create('gone', 3, {})
-  await new Appender(broker).append('gone', [{ value: 'x' }])
+  await new Appender(broker, AbortSignal.any([])).append('gone', [{ value: 'x' }])
   for (const name of partitionsIn(dir)) {
     fs.cpSync(join(dir, name), join(dir, `kept ${name}`), { recursive: true })
   }
@@ -55,13 +55,13 @@ test('so does the topic that takes its name, and starts empty', async () => {
   const broker = await start(dir)
   await broker.registry.delete(await broker.registry.create('t', 1, {}))
   const topic = await broker.registry.create('t', 1, {})
-  await new Appender(broker).append('t', [{ value: 'old' }])
+  await new Appender(broker, AbortSignal.any([])).append('t', [{ value: 'old' }])
   fs.cpSync(join(dir, 't-0'), join(dir, 'kept'), { recursive: true })
   await broker.registry.delete(topic)
   fs.renameSync(join(dir, 'kept'), join(dir, 't-0'))
   await broker.registry.create('t', 1, {})
   assert.equal(partitionsIn(dir), ['t-0'])
-  await new Appender(broker).append('t', [{ value: 'new' }])
+  await new Appender(broker, AbortSignal.any([])).append('t', [{ value: 'new' }])
   const values: string[] = []
   for await (const { value } of read(broker, 't', { until: 'end' }, new AbortController().signal)) {
     values.push(String(value))
@@ -102,7 +102,7 @@ test('what only the journal holds of a topic that nobody knows goes aside with i
   const dir = newDir()
   const broker = await start(dir)
   await broker.registry.create('t', 1, {})
-  await new Appender(broker).append('t', [{ value: 'precious' }])
+  await new Appender(broker, AbortSignal.any([])).append('t', [{ value: 'precious' }])
   const { revision } = (await broker.store.get('topics/t'))!
   // As if the metadata were from a backup.
   await broker.store.compareAndSet('topics/t', revision, null)

@@ -1,9 +1,12 @@
 import type { BrokerNode } from '../broker.ts'
+import type { ConfigValues } from '../configs/definition.ts'
 import { ALL_BROKERS } from '../configs/dynamic.ts'
+import { isOptionValue, OPTION_VALUES, type OptionValue, textOfValue } from '../configs/sources.ts'
 import { brokerValue, validateTopicConfigs } from '../configs/values.ts'
 import type { Appended, Appender, AppendRecord } from '../embedded/append.ts'
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
+import type { Topic } from '../topics/registry.ts'
 
 /** A topic to be made and filled: its records, or these with what the topic is to be like. */
 export type TopicSeed =
@@ -11,8 +14,8 @@ export type TopicSeed =
   | {
       /** num.partitions by default. */
       readonly partitions?: number
-      /** Kafka's topic configs. */
-      readonly configs?: Readonly<Record<string, string>>
+      /** Kafka's topic configs, as text or as what it stands for: `{ 'retention.ms': 1000 }`. */
+      readonly configs?: Readonly<Record<string, OptionValue>>
       readonly records?: readonly AppendRecord[]
     }
 
@@ -25,28 +28,60 @@ export async function seed<Name extends string>(
   const entries = Object.entries(topics) as [Name, TopicSeed][]
   const done = entries.map(async ([name, given]) => {
     const { partitions, configs, records = [] } = 'length' in given ? { records: given } : given
-    const isPlain = partitions === undefined && configs === undefined
-    if (!isPlain || node.registry.topic(name) === undefined) {
-      await create(node, name, partitions, configs)
-    }
+    await make(node, name, { partitions, configs: configs && topicConfigTexts(configs) })
     return [name, await appender.append(name, records)]
   })
   return Object.fromEntries(await Promise.all(done))
 }
 
-async function create(
+/** As text, as tools give them. @throws TypeError */
+function topicConfigTexts(configs: Readonly<Record<string, OptionValue>>): ConfigValues {
+  const texts: Record<string, string> = {}
+  for (const [name, value] of Object.entries(configs)) {
+    if (value === undefined || value === null) continue
+    if (!isOptionValue(value)) throw new TypeError(`configs.${name} must be ${OPTION_VALUES}`)
+    texts[name] = textOfValue(value)
+  }
+  return texts
+}
+
+/**
+ * A client that asks for a topic gets one (auto.create.topics.enable), be it in the moment between a reset and a seed. So what is
+ * there as such a client would have made it, and empty, is no obstacle.
+ */
+function isAutoCreated(node: BrokerNode, { configs, partitions }: Topic): boolean {
+  const count = brokerValue('num.partitions', node.configs.view)
+  const isPlain = Object.keys(configs).length === 0 && partitions.length === count
+  return isPlain && partitions.every(({ logEndOffset }) => logEndOffset === 0)
+}
+
+/** A topic that is told to be like this is made so; one of which nothing is told may be there already. */
+async function make(
   node: BrokerNode,
   name: string,
-  partitions = brokerValue('num.partitions', node.configs.view),
-  configs: Readonly<Record<string, string>> = {},
+  told: { readonly partitions?: number; readonly configs?: ConfigValues },
 ): Promise<void> {
-  const problem = validateTopicConfigs(configs, node.configs.view)
+  const { registry, configs: broker } = node
+  const isAnyGood = told.partitions === undefined && told.configs === undefined
+  const standard = brokerValue('num.partitions', broker.view)
+  const { partitions = standard, configs = {} } = told
+  const known = registry.topic(name)
+  if (known !== undefined) {
+    const isStandard = partitions === standard && Object.keys(configs).length === 0
+    if (isAnyGood || (isStandard && isAutoCreated(node, known))) return
+  }
+  const problem = validateTopicConfigs(configs, broker.view)
   if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
   if (!Number.isInteger(partitions) || partitions < 1) {
     const message = `Topic '${name}' needs at least 1 partition, not ${partitions}.`
     throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
   }
-  await node.registry.create(name, partitions, configs)
+  try {
+    await registry.create(name, partitions, configs, '', topic => isAutoCreated(node, topic))
+  } catch (error) {
+    // A producer was faster.
+    if (!isAnyGood || registry.topic(name) === undefined) throw error
+  }
 }
 
 /** Takes away all topics, groups and configs that were set while running. */

@@ -178,10 +178,18 @@ export class Registry {
 
   /**
    * Creates a topic; it can be written when this resolves. `configs` are checked by the caller. `client` is who asks: clients
-   * that ask for much wait for others in between.
+   * that ask for much wait for others in between. A topic of that name goes first if `replaces` says so of it in its turn.
    */
-  create(name: string, partitions: number, configs: ConfigValues, client = ''): Promise<Topic> {
+  create(
+    name: string,
+    partitions: number,
+    configs: ConfigValues,
+    client = '',
+    replaces: (topic: Topic) => boolean = () => false,
+  ): Promise<Topic> {
     return this.#change(async () => {
+      const known = this.#byName.get(name)
+      if (known !== undefined && replaces(known)) await this.#remove(known)
       this.checkNewName(name)
       this.#checkRoom()
       const { brokerEpoch, store } = this.#o
@@ -225,37 +233,39 @@ export class Registry {
    * after, and what cannot be removed goes with the next start, which the metadata tells.
    */
   delete(topic: Topic): Promise<void> {
-    return this.#change(async () => {
-      const buried = this.#tombstones.changesFor(topic)
-      await this.#update(topic, null, buried)
-      this.#tombstones.applied(buried)
-      this.#byName.delete(topic.name)
-      this.#byId.delete(topic.id)
-      this.#collisions.delete(collisionKey(topic.name))
-      for (const partition of topic.partitions) {
-        partition.markDeleted()
-        this.#byHandle[partition.handle] = undefined
-      }
-      this.#revision++
-      guarded(this.#o.log, 'a listener of deletions failed', { topic: topic.name }, () =>
-        this.onDeleted(topic),
-      )
-      const handles = topic.partitions.map(({ handle }) => handle)
-      const left: string[] = []
-      await this.exclusive.run(handles, () =>
-        eachWorker(topic.partitions, async (worker, own) => {
-          const { doomed, failed } = await worker.command('delete', { handles: own })
-          for (const folder of doomed) this.freeing.add(folder)
-          left.push(...failed)
-        }),
-      )
-      for (const reason of left) {
-        this.#o.log.error({ topic: topic.name, reason }, 'not removed: the next start does it')
-      }
-      const isLost = topic.partitions.some(({ worker }) => worker.isLost)
-      if (left.length === 0 && !isLost) this.#tombstones.finish(topic.id)
-      this.#o.log.info({ topic: topic.name, id: topic.id }, 'topic deleted')
-    })
+    return this.#change(() => this.#remove(topic))
+  }
+
+  async #remove(topic: Topic): Promise<void> {
+    const buried = this.#tombstones.changesFor(topic)
+    await this.#update(topic, null, buried)
+    this.#tombstones.applied(buried)
+    this.#byName.delete(topic.name)
+    this.#byId.delete(topic.id)
+    this.#collisions.delete(collisionKey(topic.name))
+    for (const partition of topic.partitions) {
+      partition.markDeleted()
+      this.#byHandle[partition.handle] = undefined
+    }
+    this.#revision++
+    guarded(this.#o.log, 'a listener of deletions failed', { topic: topic.name }, () =>
+      this.onDeleted(topic),
+    )
+    const handles = topic.partitions.map(({ handle }) => handle)
+    const left: string[] = []
+    await this.exclusive.run(handles, () =>
+      eachWorker(topic.partitions, async (worker, own) => {
+        const { doomed, failed } = await worker.command('delete', { handles: own })
+        for (const folder of doomed) this.freeing.add(folder)
+        left.push(...failed)
+      }),
+    )
+    for (const reason of left) {
+      this.#o.log.error({ topic: topic.name, reason }, 'not removed: the next start does it')
+    }
+    const isLost = topic.partitions.some(({ worker }) => worker.isLost)
+    if (left.length === 0 && !isLost) this.#tombstones.finish(topic.id)
+    this.#o.log.info({ topic: topic.name, id: topic.id }, 'topic deleted')
   }
 
   /** Raises the number of partitions to `count`. @throws BrokerError INVALID_PARTITIONS if it has that many */

@@ -302,7 +302,7 @@ test('an append passes the checks of Produce: keys, sizes, times, the topics of 
   await broker.seed({
     compacted: { configs: { 'cleanup.policy': 'compact' } },
     replicated: { configs: { 'min.insync.replicas': '2' } },
-    small: { configs: { 'max.message.bytes': '1000' } },
+    small: { configs: { 'max.message.bytes': 1000 } },
     timed: { configs: { 'message.timestamp.before.max.ms': '1000' } },
   })
   const refused: [string, AppendRecord, ErrorName][] = [

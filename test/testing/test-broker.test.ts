@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { Client } from '../../src/client/client.ts'
 import { ALL_BROKERS } from '../../src/configs/dynamic.ts'
 import { InvalidOption } from '../../src/errors.ts'
+import { metadataApi } from '../../src/protocol/messages/03-metadata.ts'
 import { incrementalAlterConfigsApi } from '../../src/protocol/messages/44-incremental-alter-configs.ts'
 import { startTestBroker, type TestBroker } from '../../src/testing/test-broker.ts'
 import { addressOf } from './fault-requests.ts'
@@ -126,6 +127,68 @@ test('reset leaves an empty broker at the same address, connections as they are'
   assert.is((await valuesOf(broker, 'a')).at(-1), 'new')
   const answer = await setDynamicConfig(client)
   assert.is(answer, 0, 'the connection from before is still served')
+})
+
+test('seed makes a topic anew that a client has asked into being, if nobody has written to it', async () => {
+  await using broker = await startTestBroker({ numPartitions: 2 })
+  await using client = await Client.connect(addressOf(broker))
+  const ask = async (...names: string[]) => {
+    const topics = names.map(name => ({ name }))
+    const answer = await client.send(metadataApi, 12, { topics, allowAutoTopicCreation: true })
+    return answer.topics.map(({ topicId, partitions }) => ({ topicId, count: partitions.length }))
+  }
+  const names = ['fewer', 'more', 'set', 'alike', 'untold']
+  const made = await ask(...names)
+  const placed = await broker.seed({
+    fewer: { partitions: 1, records: [{ value: 'a', partition: 0 }] },
+    more: { partitions: 3, records: [{ value: 'a', partition: 2 }] },
+    set: { configs: { 'cleanup.policy': ['compact', 'delete'], 'retention.ms': 1000 } },
+    alike: { partitions: 2, records: [{ value: 'a', partition: 1 }] },
+    untold: [{ value: 'a', partition: 1 }],
+  })
+  assert.equal(placed.more, [{ partition: 2, offset: 0 }])
+  const found = await ask(...names)
+  assert.equal(
+    found.map(({ count }) => count),
+    [1, 3, 2, 2, 2],
+  )
+  const isSame = found.map(({ topicId }, i) => topicId === made[i]!.topicId)
+  assert.equal(isSame, [false, false, false, true, true])
+  // Not what somebody has written to or made otherwise.
+  for (const name of names) {
+    const error = await errorOf(broker.seed({ [name]: { partitions: 4 } }))
+    assert.match(String(error), `Topic '${name}' already exists`)
+  }
+  const wrong = await errorOf(broker.seed({ t: { configs: { 'retention.ms': {} as never } } }))
+  assert.match(String(wrong), /^TypeError: configs\.retention\.ms must be a text, a number/)
+})
+
+test('reset and seed work while a consumer runs, which goes on with what was seeded', async () => {
+  await using broker = await startTestBroker()
+  let wake = (): void => {}
+  const seen = new Set<string>()
+  const consumer = clientOf(broker).consumer({ groupId: 'g', ...QUICK })
+  await broker.seed({ orders: { partitions: 1 } })
+  await consumer.connect()
+  await consumer.subscribe({ topics: ['orders'], fromBeginning: true })
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      seen.add(String(message.value))
+      wake()
+    },
+  })
+  await broker.waitForGroupStable('g')
+  for (let round = 0; round < 3; round++) {
+    await broker.reset()
+    const value = String(round)
+    await broker.seed({ orders: { partitions: 3, records: [{ value, partition: 0 }] } })
+    while (!seen.has(value)) {
+      await new Promise<void>(resolve => {
+        wake = resolve
+      })
+    }
+  }
+  await consumer.disconnect()
 })
 
 /** @returns the error code */

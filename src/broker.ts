@@ -208,6 +208,12 @@ export class BrokerNode implements BrokerContext {
     this.#bound.push(`${listener.name}://${address === '' ? '0.0.0.0' : address}:${port}`)
   }
 
+  /** From now on it does not keep the process alive, but for what is under way: as `unref` of Node's own servers. */
+  unref(): void {
+    this.#server.unref()
+    this.#workers.unref()
+  }
+
   get apis(): ApiTable {
     return this.#server.apis
   }

@@ -21,6 +21,11 @@ export type StartOptions = BrokerOptions & {
   readonly logger?: Logger
   /** Stops the start, or closes the broker, when aborted. */
   readonly signal?: AbortSignal
+  /**
+   * Lets the process end though `close` was not called, once nothing else keeps it: then it ends as by a crash, with all that was
+   * acknowledged on disk. Appends under way are waited for; whoever only waits for records is not. Default: false.
+   */
+  readonly unref?: boolean
 }
 
 /**
@@ -42,8 +47,8 @@ export class Broker implements AsyncDisposable {
    * @throws TypeError for what are no options, InvalidOption, DataDirError, ListenError, or an Error that says what of the data is damaged
    */
   static async start(options: StartOptions = {}): Promise<Broker> {
-    checkStart(options, ['configFile', 'logger', 'signal'])
-    const { configFile, logger, signal, ...code } = options
+    checkStart(options, ['configFile', 'logger', 'signal', 'unref'])
+    const { configFile, logger, signal, unref, ...code } = options
     signal?.throwIfAborted()
     const node = await BrokerNode.start(
       {
@@ -53,6 +58,7 @@ export class Broker implements AsyncDisposable {
       },
       logger,
     )
+    if (unref) node.unref()
     const broker = new Broker(node)
     if (signal?.aborted) {
       await broker.close()

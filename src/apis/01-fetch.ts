@@ -376,7 +376,7 @@ function waitForBytes(
         if (missing <= 0 || partition.offline !== null || partition.isDeleted) finish()
       },
     }
-    const timer = setTimeout(finish, ms)
+    const timer = setTimeout(finish, ms).unref()
     gone.addEventListener('abort', finish)
     for (const partition of seen.keys()) {
       partition.listen(listener)

@@ -44,13 +44,14 @@ export function checkStart(options: unknown, own: readonly string[]): void {
     const wrong = value === undefined ? null : wrongNameInCode(key, own)
     if (wrong !== null) throw new TypeError(wrong)
   }
-  const { configFile, logger, signal } = options as Record<string, unknown>
+  const { configFile, logger, signal, unref } = options as Record<string, unknown>
   expectOptional(configFile, isName, 'configFile', 'the path of a file')
   const isLogger = (value: unknown): boolean =>
     isObject(value) &&
     ['debug', 'info', 'warn', 'error'].every(level => isFunction((value as never)[level]))
   expectOptional(logger, isLogger, 'logger', 'an object with debug, info, warn and error, as pino')
   expectOptional(signal, isSignal, 'signal', 'an AbortSignal')
+  expectOptional(unref, value => typeof value === 'boolean', 'unref', 'true or false')
 }
 
 export function checkTopicName(topic: unknown): void {

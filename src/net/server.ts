@@ -35,6 +35,7 @@ export class NetServer {
   readonly #sweep: NodeJS.Timeout
   #sweeps = 0
   #onEmpty: (() => void) | null = null
+  #isUnref = false
 
   constructor(broker: BrokerContext) {
     this.#broker = broker
@@ -75,6 +76,12 @@ export class NetServer {
     return typeof address === 'object' && address !== null ? address.port : port
   }
 
+  /** Neither listeners nor connections keep the process alive. */
+  unref(): void {
+    this.#isUnref = true
+    for (const server of this.#servers.values()) server.unref()
+  }
+
   /** What nobody expected costs the connection. */
   #guard(socket: Socket, action: () => void): void {
     guarded(this.#broker.log, 'a connection could not be taken', {}, () => {
@@ -88,6 +95,7 @@ export class NetServer {
   }
 
   #accept(socket: Socket, listener: string): void {
+    if (this.#isUnref) socket.unref()
     const ip = plainAddress(socket.remoteAddress ?? 'unknown')
     const fromThere = this.#perIp.get(ip) ?? 0
     const refusal = this.#bounds.refusal(ip, this.#connections.size + this.#held.size, fromThere)
@@ -123,7 +131,7 @@ export class NetServer {
       socket.off('error', ignore)
       this.#held.delete(socket)
       this.#guard(socket, serve)
-    }, ms)
+    }, ms).unref()
     socket.on('error', ignore) // it is closed then
     socket.on('close', leave)
     this.#held.add(socket)

@@ -30,14 +30,14 @@ export function sleep(
 }
 
 /**
- * Calls `onWake` on this thread's event loop whenever the word is woken, until stopped. The poll covers a missed wake-up
- * and does not keep the process alive.
+ * Calls `onWake` on this thread's event loop whenever the word is woken, until stopped. The poll covers a missed wake-up,
+ * and keeps the process alive only between `ref` and `unref`: waiting for the word itself does not.
  */
 export function listen(
   control: Int32Array,
   word: number,
   onWake: () => void,
-): { stop(): void; check(): void } {
+): { stop(): void; check(): void; ref(): void; unref(): void } {
   let stopped = false
   const arm = (): void => {
     while (!stopped) {
@@ -61,5 +61,7 @@ export function listen(
       wake(control, word)
     },
     check: onWake,
+    ref: () => void poll.ref(),
+    unref: () => void poll.unref(),
   }
 }

@@ -10,7 +10,7 @@ import { type BrokerOptions, SHIPPED } from '../options.ts'
 import { reset, seed, type TopicSeed } from './content.ts'
 import type { Fault, FaultOptions } from './faults/fault.ts'
 import { Faults } from './faults/faults.ts'
-import { makeFolder, removeFolder } from './folders.ts'
+import { makeFolder } from './folders.ts'
 import { asRelease, type Release } from './releases.ts'
 import { type GroupWaitOptions, type StableGroup, waitForGroupStable } from './wait-for-group.ts'
 import { type MessageWaitOptions, waitForMessages } from './wait-for-messages.ts'
@@ -38,6 +38,8 @@ export type TestBrokerOptions = Omit<
   readonly emulate?: Release
   /** Stops the start, or closes the broker, when aborted. */
   readonly signal?: AbortSignal
+  /** Lets the process end though `close` was not called; the folder is removed then, too. Default: false. */
+  readonly unref?: boolean
 }
 
 /**
@@ -46,6 +48,7 @@ export type TestBrokerOptions = Omit<
  */
 export class TestBroker implements AsyncDisposable {
   readonly #options: BrokerOptions
+  readonly #isUnref: boolean
   readonly #logger: Logger | undefined
   readonly #folder = makeFolder()
   #node!: BrokerNode
@@ -59,23 +62,29 @@ export class TestBroker implements AsyncDisposable {
   #restarting: Promise<void> | null = null
   #closing: Promise<void> | null = null
 
-  private constructor(options: BrokerOptions, release: Release | null, logger?: Logger) {
+  private constructor(
+    options: BrokerOptions,
+    isUnref: boolean,
+    release: Release | null,
+    logger?: Logger,
+  ) {
     this.#options = options
+    this.#isUnref = isUnref
     this.#release = release
     this.#logger = logger
   }
 
   /** @throws InvalidOption */
   static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
-    checkStart(options, ['emulate', 'logger', 'signal'])
-    const { logger, signal, emulate = null, ...given } = options
+    checkStart(options, ['emulate', 'logger', 'signal', 'unref'])
+    const { logger, signal, emulate = null, unref = false, ...given } = options
     signal?.throwIfAborted()
     for (const key of OWN) {
       const value = (given as BrokerOptions)[key]
       if (value === undefined) continue
       throw new InvalidOption(key, String(value), 'code', 'left out: a test broker has its own')
     }
-    const broker = new TestBroker(given, emulate, logger)
+    const broker = new TestBroker(given, unref, emulate, logger)
     try {
       await broker.#start()
       signal?.throwIfAborted()
@@ -90,10 +99,11 @@ export class TestBroker implements AsyncDisposable {
   async #start(): Promise<void> {
     const code = {
       ...this.#options,
-      dataDir: this.#folder,
+      dataDir: this.dataDir,
       listeners: `PLAINTEXT://127.0.0.1:${this.#port}`,
     }
     this.#node = await BrokerNode.start({ defaults: DEFAULTS, code }, this.#logger)
+    if (this.#isUnref) this.#node.unref()
     this.#port = this.#node.endpoint('PLAINTEXT').port
     this.#stopped = new AbortController()
     this.#appender = new Appender(this.#node, this.#stopped.signal)
@@ -117,7 +127,7 @@ export class TestBroker implements AsyncDisposable {
 
   /** Absolute path of the data folder, which is removed by `close`. */
   get dataDir(): string {
-    return this.#folder
+    return this.#folder.dataDir
   }
 
   /** As `append` of the embedded broker: resolves when the records are flushed. @throws BrokerError */
@@ -219,7 +229,7 @@ export class TestBroker implements AsyncDisposable {
     try {
       await this.#node?.close()
     } finally {
-      removeFolder(this.#folder)
+      this.#folder.remove()
     }
   }
 

@@ -75,12 +75,15 @@ export class WorkerLink {
   readonly tails: Tails
   readonly #requests: Ring
   readonly #completions: Ring
-  readonly #listener: { stop(): void }
+  readonly #listener: ReturnType<typeof listen>
   readonly #waiters: (AppendWaiter | null)[] = [null]
   readonly #slots: number[] = [0]
   readonly #freeTokens: number[] = []
   readonly #commands = new Map<number, PendingCommand>()
   #nextCommand = 1
+  /** Appends and commands that somebody waits for. */
+  #owed = 0
+  #isUnref = false
   /** Of the message that is being received. */
   readonly #parts: Buffer[] = []
   #spaceWaiters: (() => void)[] = []
@@ -126,6 +129,7 @@ export class WorkerLink {
     const token = this.#freeTokens.pop() ?? this.#waiters.length
     this.#waiters[token] = waiter
     this.#slots[token] = slot
+    this.#owe()
     return token
   }
 
@@ -164,6 +168,7 @@ export class WorkerLink {
       this.#publishSoon()
       const answer = new Promise<unknown>((resolve, reject) => {
         this.#commands.set(token, { resolve, reject })
+        this.#owe()
       })
       return (await answer) as Commands[N]['response']
     }
@@ -197,6 +202,7 @@ export class WorkerLink {
     const slot = this.#slots[token]!
     this.#waiters[token] = null
     this.#freeTokens.push(token)
+    this.#settle()
     try {
       waiter.onAppended(slot, ring, at)
     } catch (error) {
@@ -230,9 +236,24 @@ export class WorkerLink {
     const pending = this.#commands.get(token)
     assert(pending !== undefined, 'an answer has a command')
     this.#commands.delete(token)
+    this.#settle()
     const answer = JSON.parse(json) as CommandAnswer
     if ('error' in answer) pending.reject(new CommandFailed(answer.error, answer.kind))
     else pending.resolve(answer.response)
+  }
+
+  /** From now on the process lives only while somebody waits for what this worker does. Its thread is unref'd by the caller. */
+  unref(): void {
+    this.#isUnref = true
+    if (this.#owed > 0) this.#listener.ref()
+  }
+
+  #owe(): void {
+    if (this.#owed++ === 0 && this.#isUnref) this.#listener.ref()
+  }
+
+  #settle(): void {
+    if (--this.#owed === 0 && this.#isUnref) this.#listener.unref()
   }
 
   /** The thread is gone: whatever it had not answered has an unknown outcome, which its waiters are told. */

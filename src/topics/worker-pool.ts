@@ -1,5 +1,6 @@
 import { Piscina } from 'piscina'
 import type { PartitionWorkerTask } from '../../workers/partition.ts'
+import { assert } from '../assert.ts'
 import { workerFile } from './worker-file.ts'
 import { WorkerLink } from './worker-link.ts'
 
@@ -22,6 +23,23 @@ export interface WorkerPoolOptions {
   readonly onLost: (worker: WorkerLink, error: Error) => void
 }
 
+/** As Node's own handles have it. */
+interface Handle {
+  unref(): void
+}
+
+/**
+ * Piscina keeps the process alive while a thread has a task, and these never end. The handle hangs on the worker that it tells of,
+ * under a symbol that it does not export: package.json names the one version of which that is known.
+ */
+function handleOf(worker: object): Handle {
+  const handle = Object.getOwnPropertySymbols(worker)
+    .map(symbol => (worker as Record<symbol, unknown>)[symbol] as Partial<Handle> | undefined)
+    .find(value => typeof value?.unref === 'function')
+  assert(handle !== undefined, 'a worker of Piscina has its handle')
+  return handle as Handle
+}
+
 /**
  * The partition worker threads: one never-ending Piscina task each. The threads start with the object, the tasks with
  * `run`: what else there is to do at a start goes on meanwhile.
@@ -31,6 +49,8 @@ export class WorkerPool {
   readonly #o: WorkerPoolOptions
   readonly #pool: Piscina
   #tasks: Promise<void>[] = []
+  /** What keeps the process alive while the threads have tasks. */
+  readonly #handles: Handle[] = []
   #closing = false
 
   constructor(options: WorkerPoolOptions) {
@@ -43,6 +63,7 @@ export class WorkerPool {
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled',
     })
+    this.#pool.on('workerCreate', worker => this.#handles.push(handleOf(worker)))
     this.links = Array.from({ length: count }, () => new WorkerLink(options.ringBytes))
   }
 
@@ -68,6 +89,12 @@ export class WorkerPool {
     })
   }
 
+  /** The threads do not keep the process alive any more; an append or a command under way still does. */
+  unref(): void {
+    for (const handle of this.#handles) handle.unref()
+    for (const link of this.links) link.unref()
+  }
+
   /** Runs a command on every worker. */
   all<T>(run: (link: WorkerLink, worker: number) => Promise<T>): Promise<T[]> {
     return Promise.all(this.links.map(run))
@@ -89,8 +116,8 @@ export class WorkerPool {
       () => false,
     )
     const clean = await Promise.race([closed, timeout])
-    clearTimeout(timer)
     if (clean) await Promise.all(this.#tasks)
+    clearTimeout(timer)
     await this.#pool.destroy()
     await Promise.all(this.#tasks)
     return clean

@@ -234,6 +234,7 @@ test('a start is given options by their names, and nothing else', async () => {
       /num\.partitions=what is of type object .*must be a text/,
     ],
     [{ dataDir: newDir(), listeners: new Array(1) }, /listeners=what is an array of other things/],
+    [{ unref: 1 }, /^TypeError: unref must be true or false/],
     [{ numPartition: 3 }, /^TypeError: numPartition is no option: did you mean numPartitions\?$/],
     [{ 'num.partition': 3 }, /^TypeError: num\.partition is no option: .* num\.partitions\?$/],
     [{ datadir: './data' }, /^TypeError: datadir is no option: did you mean dataDir\?$/],
@@ -301,7 +302,7 @@ test('an append passes the checks of Produce: keys, sizes, times, the topics of 
   await using broker = await startTestBroker()
   await broker.seed({
     compacted: { configs: { 'cleanup.policy': 'compact' } },
-    replicated: { configs: { 'min.insync.replicas': '2' } },
+    replicated: { configs: { 'min.insync.replicas': 2 } },
     small: { configs: { 'max.message.bytes': 1000 } },
     timed: { configs: { 'message.timestamp.before.max.ms': '1000' } },
   })

@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import type { ApiTable } from './apis/handler.ts'
 import type { BrokerContext, Endpoint } from './broker-context.ts'
 import { DynamicConfigs } from './configs/dynamic.ts'
@@ -6,6 +5,7 @@ import { NamedConfigs } from './configs/named.ts'
 import { brokerValue } from './configs/values.ts'
 import type { GroupCoordinator } from './groups/coordinator.ts'
 import { every } from './guarded.ts'
+import type { Logger } from './logger.ts'
 import type { MetadataStore } from './metadata/store.ts'
 import type { NetServer } from './net/server.ts'
 import type { OptionSources } from './options.ts'
@@ -161,7 +161,7 @@ export class BrokerNode implements BrokerContext {
       const parts = { options, log, dataDir, workers, ...kept }
       const broker = new BrokerNode({ ...parts, brokerEpoch, tasks, code })
       lost = (worker, error) => {
-        log.fatal({ err: error }, 'a partition worker has died: its partitions are offline')
+        log.error({ err: error }, 'a partition worker has died: its partitions are offline')
         broker.registry.loseWorker(worker, `its worker has died: ${error.message}`)
       }
       await dataDir.expectNoMoreThan(settings.partitionWorkers)

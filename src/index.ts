@@ -1,23 +1,24 @@
-import type { Logger } from 'pino'
 import { BrokerNode } from './broker.ts'
 import { type Appended, Appender, type AppendRecord } from './embedded/append.ts'
 import { checkStart } from './embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from './embedded/read.ts'
 import { type SubscribeOptions, Subscription } from './embedded/subscribe.ts'
+import type { Logger } from './logger.ts'
 import { type BrokerOptions, SHIPPED } from './options.ts'
 
 export type { Appended, AppendRecord, Bytes } from './embedded/append.ts'
 export type { ReadOptions, ReadRecord, UnreadableBatch } from './embedded/read.ts'
 export type { SubscribeOptions, Subscription } from './embedded/subscribe.ts'
 export { BrokerError, InvalidOption, ListenError } from './errors.ts'
+export type { Logger } from './logger.ts'
 export type { BrokerOptions } from './options.ts'
-export { DataDirError } from './topics/data-dir.ts'
+export { DataDirError } from './topics/identity.ts'
 
 /** Options of an embedded broker: any of Kafka's server.properties names or its camelCase alias, and these. */
 export type StartOptions = BrokerOptions & {
   /** A server.properties file, over which the other options go. */
   readonly configFile?: string
-  /** Shaped like pino; silent by default. */
+  /** pino, console, or anything of their shape; silent by default. */
   readonly logger?: Logger
   /** Stops the start, or closes the broker, when aborted. */
   readonly signal?: AbortSignal

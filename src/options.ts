@@ -70,7 +70,10 @@ export interface OptionSources {
  */
 export const SHIPPED: BrokerOptions = { 'group.initial.rebalance.delay.ms': 0 }
 
-/** The options in force, checked. Frozen. */
+/**
+ * The options in force, checked. Frozen.
+ * @internal
+ */
 export interface Options {
   /** Every broker config, typed, by camelCase name. */
   readonly settings: BrokerSettings
@@ -183,6 +186,7 @@ function checkTopicDefaults(settings: BrokerSettings, given: GivenOptions): void
 /**
  * Reads and checks the broker's options.
  * @throws InvalidOption at the first value that cannot be used
+ * @internal
  */
 export function resolveOptions(sources: OptionSources = {}): Options {
   const warnings: string[] = []
@@ -210,7 +214,10 @@ export function resolveOptions(sources: OptionSources = {}): Options {
   })
 }
 
-/** The options as the static layer under what AlterConfigs set. */
+/**
+ * The options as the static layer under what AlterConfigs set.
+ * @internal
+ */
 export function brokerConfigView(
   options: Options,
   dynamicBroker: ConfigValues = {},

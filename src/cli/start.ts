@@ -69,8 +69,10 @@ function describeNext(broker: BrokerNode): string {
   return `next, from another terminal: any Kafka client, or odradek topic list -b ${host}:${port}; Ctrl-C stops`
 }
 
+type ProgramLogger = Awaited<ReturnType<typeof makeLogger>>
+
 /** Stops the broker at the first of these, and ends the process. */
-function stopOn(broker: BrokerNode, signals: NodeJS.Signals[], log: typeof broker.log): void {
+function stopOn(broker: BrokerNode, signals: NodeJS.Signals[], log: ProgramLogger): void {
   let stopping = false
   const stop = async (reason: string): Promise<void> => {
     if (stopping) return

@@ -44,7 +44,10 @@ const isOfRecords = (error: unknown): boolean =>
 const bytesOf = (value: Bytes | null | undefined): Uint8Array | null =>
   typeof value === 'string' ? Buffer.from(value) : (value ?? null)
 
-/** Appends from inside the process: no socket, the same checks, ring, journal and durability as Produce. */
+/**
+ * Appends from inside the process: no socket, the same checks, ring, journal and durability as Produce.
+ * @internal
+ */
 export class Appender {
   readonly #broker: BrokerContext
   readonly #closed: AbortSignal

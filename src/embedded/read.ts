@@ -48,7 +48,10 @@ export interface ReadRecord {
   readonly headers: Readonly<Record<string, Buffer | null>>
 }
 
-/** How far a partition has been read, and up to where it is to be. */
+/**
+ * How far a partition has been read, and up to where it is to be.
+ * @internal
+ */
 export interface Position {
   readonly partition: Partition
   offset: number
@@ -61,6 +64,7 @@ export interface Position {
 /**
  * Reads a topic from inside the process: offsets in order within a partition, partitions in turn.
  * @throws TypeError at once for what is no topic or no options
+ * @internal
  */
 export function read(
   broker: BrokerContext,
@@ -118,7 +122,10 @@ function positionsOf(broker: BrokerContext, name: string, options: ReadOptions):
   })
 }
 
-/** The next records of a partition that are there, if any; moves its position behind them. @throws BrokerError */
+/**
+ * The next records of a partition that are there, if any; moves its position behind them. @throws BrokerError
+ * @internal
+ */
 export async function readSome(broker: BrokerContext, position: Position): Promise<ReadRecord[]> {
   const { partition } = position
   tellUnreadable(broker, position)
@@ -220,7 +227,10 @@ function tellUnreadable(broker: BrokerContext, position: Position): void {
   position.onUnreadable?.(unreadable)
 }
 
-/** Resolves when a partition has more than was read, or reading is to stop. */
+/**
+ * Resolves when a partition has more than was read, or reading is to stop.
+ * @internal
+ */
 export function somethingNew(positions: readonly Position[], stop: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     const finish = (): void => {

@@ -63,6 +63,7 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   #closing: Promise<void> | null = null
   #failure: unknown = null
 
+  /** @internal */
   constructor(broker: BrokerContext, options: SubscribeOptions, closed: AbortSignal) {
     checkSubscribe(options)
     this.#broker = broker

@@ -19,7 +19,10 @@ export type TopicSeed =
       readonly records?: readonly AppendRecord[]
     }
 
-/** Makes the topics and appends their records, flushed when it resolves. @returns where each record is, by topic */
+/**
+ * Makes the topics and appends their records, flushed when it resolves. @returns where each record is, by topic
+ * @internal
+ */
 export async function seed<Name extends string>(
   node: BrokerNode,
   appender: Appender,
@@ -84,7 +87,10 @@ async function make(
   }
 }
 
-/** Takes away all topics, groups and configs that were set while running. */
+/**
+ * Takes away all topics, groups and configs that were set while running.
+ * @internal
+ */
 export async function reset(node: BrokerNode): Promise<void> {
   const { registry, configs, groupConfigs, clientMetrics } = node
   await Promise.all([...registry.topics].map(topic => registry.delete(topic)))

@@ -17,7 +17,10 @@ export class WaitTimeout extends Error {
   override readonly name = 'WaitTimeout'
 }
 
-/** The end of one wait: its time, the caller's signal, or that of the broker. */
+/**
+ * The end of one wait: its time, the caller's signal, or that of the broker.
+ * @internal
+ */
 export class Deadline {
   readonly timeout: number
   /** Aborted at the end, whichever comes first. */

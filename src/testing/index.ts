@@ -3,6 +3,7 @@ export type { ReadOptions, ReadRecord, UnreadableBatch } from '../embedded/read.
 export type { SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
 // Not only for convenience: in CommonJS each entry of the package has classes of its own, and `instanceof` needs these.
 export { BrokerError, InvalidOption, ListenError } from '../errors.ts'
+export type { Logger } from '../logger.ts'
 export type { BrokerOptions } from '../options.ts'
 export type { ErrorName } from '../protocol/error-codes.ts'
 export type { TopicSeed } from './content.ts'

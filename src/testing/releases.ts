@@ -53,7 +53,10 @@ export type ApiName = keyof typeof advertised
 
 export const apiNames = Object.keys(advertised) as ApiName[]
 
-/** The API table as a broker of that release would have it. Versions that are too old for us are left out, and APIs that we do not have. */
+/**
+ * The API table as a broker of that release would have it. Versions that are too old for us are left out, and APIs that we do not have.
+ * @internal
+ */
 export function asRelease(apis: ApiTable, release: Release): ApiTable {
   const column = releases.indexOf(release)
   if (column < 0) {

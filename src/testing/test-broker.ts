@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import type { ApiTable } from '../apis/handler.ts'
 import { BrokerNode } from '../broker.ts'
 import { type Appended, Appender, type AppendRecord } from '../embedded/append.ts'
@@ -6,6 +5,7 @@ import { checkStart } from '../embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from '../embedded/read.ts'
 import { type SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
 import { InvalidOption } from '../errors.ts'
+import type { Logger } from '../logger.ts'
 import { type BrokerOptions, SHIPPED } from '../options.ts'
 import { reset, seed, type TopicSeed } from './content.ts'
 import type { Fault, FaultOptions } from './faults/fault.ts'
@@ -32,7 +32,7 @@ export type TestBrokerOptions = Omit<
   BrokerOptions,
   (typeof OWN)[number] | 'log.dirs' | 'logDirs'
 > & {
-  /** Shaped like pino; silent by default. */
+  /** pino, console, or anything of their shape; silent by default. */
   readonly logger?: Logger
   /** As the method of this name, from the start on. */
   readonly emulate?: Release

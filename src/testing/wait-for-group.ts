@@ -23,7 +23,10 @@ export interface StableGroup {
   readonly members: readonly GroupMember[]
 }
 
-/** Resolves when every member of the group has its partitions. @throws WaitTimeout */
+/**
+ * Resolves when every member of the group has its partitions. @throws WaitTimeout
+ * @internal
+ */
 export async function waitForGroupStable(
   node: BrokerNode,
   groupId: string,

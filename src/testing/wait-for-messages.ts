@@ -17,6 +17,7 @@ export interface MessageWaitOptions extends WaitOptions {
 /**
  * Resolves with the first records of the topic as soon as there are so many. The topic may come into being meanwhile.
  * @throws WaitTimeout, or BrokerError if the topic is deleted
+ * @internal
  */
 export async function waitForMessages(
   node: BrokerNode,

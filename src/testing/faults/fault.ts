@@ -28,7 +28,10 @@ export interface Fault extends Disposable {
   remove(): void
 }
 
-/** A fault, checked, with how often it may still strike. */
+/**
+ * A fault, checked, with how often it may still strike.
+ * @internal
+ */
 export interface Armed {
   readonly api: ApiName
   readonly topic: string | undefined
@@ -40,7 +43,10 @@ export interface Armed {
   hits: number
 }
 
-/** @throws RangeError that says what is allowed */
+/**
+ * @throws RangeError that says what is allowed
+ * @internal
+ */
 export function arm(options: FaultOptions): Armed {
   const { api, topic, partition, error, delay = 0, drop = false, times = 1 } = options
   if (!apiNames.includes(api)) refuse(`There is no API '${api}'; there is ${apiNames.join(', ')}.`)

@@ -75,6 +75,14 @@ test('any option of a broker can be given, but not its address or folder', async
   }
 })
 
+test('a batch may be as large as message.max.bytes says, whatever ring a test broker has by itself', async () => {
+  await using broker = await startTestBroker({ messageMaxBytes: 8_000_000 })
+  const value = Buffer.alloc(7_999_000, 'x')
+  await produce(clientOf(broker), 'large', [String(value)])
+  await broker.append('large', [{ value }])
+  assert.equal(await valuesOf(broker, 'large'), [String(value), String(value)])
+})
+
 test('an aborted signal stops the start, and closes a broker that runs', async () => {
   const reason = new Error('enough')
   assert.is(await errorOf(startTestBroker({ signal: AbortSignal.abort(reason) })), reason)

@@ -1,5 +1,5 @@
 /**
- * Groups, and consumers that keep up, on two brokers, with the same driver, taking turns:
+ * Groups, consumers that keep up, and Kafka's own perf tools, on two brokers, with the same driver, taking turns:
  *
  *   node --import tsx bench/beside/main.ts --ours 127.0.0.1:9392 --ours-pid PID --other 127.0.0.1:29092 --other-pid PID
  *
@@ -7,6 +7,7 @@
  */
 import { parseArgs } from 'node:util'
 import { measureCommits } from './commits.ts'
+import { measureTools } from './kafka-tools.ts'
 import { measureLarge } from './large.ts'
 import { measureMany } from './many.ts'
 import { measureTail } from './tail.ts'
@@ -21,6 +22,8 @@ const rows: Readonly<Record<string, Measure>> = {
     measureLarge(target, { members: 500, partitions: 1000 }, 'classic', run),
   'large-consumer': (target, run) =>
     measureLarge(target, { members: 500, partitions: 1000 }, 'consumer', run),
+  'tools-100': (target, run) => measureTools(target, { records: 2_000_000, valueBytes: 100 }, run),
+  'tools-1k': (target, run) => measureTools(target, { records: 300_000, valueBytes: 1_024 }, run),
   'tail-1': (target, run) => measureTail(target, { rate: 1_000, consumers: 1, seconds: 10 }, run),
   'tail-10': (target, run) => measureTail(target, { rate: 300, consumers: 10, seconds: 10 }, run),
 }

@@ -32,6 +32,15 @@ export class Program {
     })
   }
 
+  /** The same on a terminal of its own: what is written to its stdin is typed, its stdout is what the terminal shows. */
+  spawnOnTerminal(args: readonly string[]) {
+    const words = [process.execPath, join(this.#root, 'dist/src/cli/main.js'), ...args]
+    return spawn('script', ['-qec', words.map(word => `'${word}'`).join(' '), '/dev/null'], {
+      env: { ...process.env, NO_COLOR: '', ODRADEK_BOOTSTRAP: '', ...this.env },
+      timeout: RUN_MS_MAX,
+    })
+  }
+
   async run(args: readonly string[], { input = '', env = {} }: RunOptions = {}): Promise<Ended> {
     const child = this.spawn(args, env)
     const out: Buffer[] = []

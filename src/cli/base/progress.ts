@@ -2,6 +2,15 @@ import { duration } from './time.ts'
 
 /** Often enough to be seen moving. */
 const REDRAW_MS = 500
+const CLEAR_LINE = '\r\x1b[K'
+
+/** Whether the last line on stderr is a progress that is not ended. */
+let isDrawn = false
+
+/** Says on stderr what is worth a line but no failure. */
+export function note(line: string): void {
+  process.stderr.write(`${isDrawn ? CLEAR_LINE : ''}odradek: ${line}\n`)
+}
 
 export interface Done {
   readonly records: number
@@ -27,13 +36,14 @@ export function progressLine({ records, bytes, share }: Done, elapsedMs: number)
 
 /**
  * Redraws one line on stderr while long work goes on, if that is a terminal. The last line stays.
- * `isOn` says whether it is wanted: not when the work itself prints to the same terminal.
+ * `isOn` says whether it is wanted: not when the work itself prints to the same terminal, or reads what is typed there.
  */
 export function showProgress(done: () => Done, isOn = true): Disposable {
   if (!process.stderr.isTTY || !isOn) return { [Symbol.dispose]: () => {} }
   const start = performance.now()
   const draw = (): void => {
-    process.stderr.write(`\r\x1b[K${progressLine(done(), performance.now() - start)}`)
+    process.stderr.write(`${CLEAR_LINE}${progressLine(done(), performance.now() - start)}`)
+    isDrawn = true
   }
   const timer = setInterval(draw, REDRAW_MS)
   timer.unref()
@@ -42,6 +52,7 @@ export function showProgress(done: () => Done, isOn = true): Disposable {
       clearInterval(timer)
       draw()
       process.stderr.write('\n')
+      isDrawn = false
     },
   }
 }

@@ -8,7 +8,7 @@ import type { Range } from '../base/fetch.ts'
 import { committedOffsets } from '../base/offsets.ts'
 import { type ClusterFlags, clusterCommand, examples, integer } from '../base/options.ts'
 import { Writing } from '../base/output.ts'
-import { type Done, showProgress } from '../base/progress.ts'
+import { type Done, note, showProgress } from '../base/progress.ts'
 import { parseTime } from '../base/time.ts'
 import { Consumer, type Sink } from './consumer.ts'
 import { type Format, jsonFormat, lineFormat, parseFormat } from './format.ts'
@@ -152,10 +152,6 @@ async function storedOffsets(
     note(`group ${group} has committed nothing for ${name}${which}: from the beginning`)
   }
   return stored
-}
-
-const note = (line: string): void => {
-  process.stderr.write(`odradek: ${line}\n`)
 }
 
 function printer(

@@ -16,7 +16,7 @@ import {
   repeated,
 } from '../base/options.ts'
 import { plural } from '../base/output.ts'
-import { type Done, showProgress } from '../base/progress.ts'
+import { type Done, note, showProgress } from '../base/progress.ts'
 import {
   type Input,
   lines,
@@ -110,10 +110,14 @@ async function produce(
   const onStream = (stream: Input['stream']): void => {
     current = stream
   }
+  const isTyped = files.length === 0 && process.stdin.isTTY
+  if (isTyped) note(`each line is a record of ${topicName}; ctrl-d on an empty one ends`)
   try {
-    using _progress = showProgress(progressOf(inputs, count, producer))
+    // What somebody types on the same terminal would be torn apart by it.
+    using _progress = showProgress(progressOf(inputs, count, producer), !isTyped)
     for (const input of inputs) await readInput(input, flags, count, out, onStream)
     await producer.close()
+    if (isTyped) note(`${plural(producer.acknowledged, 'record')} acknowledged`)
   } catch (error) {
     if (!(error instanceof CliError || error instanceof ClientError)) throw error
     // What was read before a line that is wrong is still sent; if it is the broker that failed, this fails the same way.

@@ -1,5 +1,21 @@
 import type { Command } from 'commander'
 
+/** What every command has that talks to a cluster. All take a value. */
+const CLUSTER_OPTION = /^(-b|--bootstrap|--timeout)(=|$)|^-b./
+
+/** `odradek -b HOST topic list`, as people type who know other tools: such options are handed on to the command. */
+export function commandFirst(words: readonly string[]): string[] {
+  let at = 0
+  while (CLUSTER_OPTION.test(words[at] ?? '')) {
+    at += /^(-b|--\w+)$/.test(words[at]!) ? 2 : 1
+  }
+  const behind = words.slice(at)
+  if (behind.length === 0) return [...words]
+  const options = behind.findIndex(word => word.startsWith('-'))
+  const end = options < 0 ? behind.length : options
+  return [...behind.slice(0, end), ...words.slice(0, at), ...behind.slice(end)]
+}
+
 export interface CommandGroup {
   readonly name: string
   readonly description: string

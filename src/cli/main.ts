@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { groups } from './commands.ts'
+import { commandFirst, groups } from './commands.ts'
 
 /** package.json is two folders up in the sources and three in dist. */
 function version(): string {
@@ -61,9 +61,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 try {
+  const words = commandFirst(process.argv.slice(2))
   // `odradek topic ...` or `odradek help topic`
-  const program = await build(process.argv.slice(2, 4))
-  await program.parseAsync()
+  const program = await build(words.slice(0, 2))
+  await program.parseAsync(words, { from: 'user' })
 } catch (error) {
   const { explain } = await import('./base/failure.ts')
   process.exitCode = explain(error)

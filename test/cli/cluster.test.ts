@@ -136,7 +136,7 @@ test('the doctor tells a name, a port and a program that are wrong', async () =>
   await once(web.listen(0, '127.0.0.1'), 'listening')
   const address = `127.0.0.1:${(web.address() as AddressInfo).port}`
   const [program] = await problems(3, ['-b', address])
-  assert.match(program!.advice!, /does not speak Kafka/)
+  assert.match(program!.found, /it is an HTTP server/)
   web.close()
 })
 

@@ -7,11 +7,14 @@ import { findCoordinatorApi } from '../../protocol/messages/10-find-coordinator.
 import type { Api } from '../../protocol/schema.ts'
 import { CliError, EXIT, expectNone } from './failure.ts'
 import type { Address, ClusterFlags } from './options.ts'
+import { otherServer } from './other-server.ts'
 
 /** Between two tries of what a cluster is not ready for yet. */
 const RETRY_MS = 100
 /** Requests under way on a connection, as in Kafka. */
 const IN_FLIGHT_MAX = 5
+/** A broker that has not said its versions by then may be something else. */
+const SILENT_MS = 1_000
 /** FindCoordinator's last version for one key. */
 const ONE_KEY_VERSION_MAX = 3
 
@@ -22,28 +25,27 @@ export type BrokerMetadata = MetadataResponse['brokers'][number]
 /** A cluster as its clients see it: one connection to each broker that is needed, opened at first use. */
 export class Cluster implements AsyncDisposable {
   readonly timeoutMs: number
-  readonly #bootstrap: Client
+  readonly #addresses: readonly Address[]
+  #bootstrap: Client
   readonly #byNode = new Map<number, Promise<Client>>()
   #brokers: readonly BrokerMetadata[] = []
 
-  private constructor(bootstrap: Client, timeoutMs: number) {
+  private constructor(addresses: readonly Address[], bootstrap: Client, timeoutMs: number) {
+    this.#addresses = addresses
     this.#bootstrap = bootstrap
     this.timeoutMs = timeoutMs
   }
 
   /** By the first of the addresses that answers. @throws CliError with exit code 3 if none does */
   static async connect({ bootstrap, timeout }: ClusterFlags): Promise<Cluster> {
-    const problems: string[] = []
-    for (const address of bootstrap) {
-      try {
-        return new Cluster(await open(address, timeout), timeout)
-      } catch (error) {
-        if (!(error instanceof CliError)) throw error
-        problems.push(error.message)
-      }
-    }
-    const advice = 'is the broker running? odradek doctor looks further'
-    throw new CliError(`${problems.join('; ')}: ${advice}`, EXIT.noConnection)
+    return new Cluster(bootstrap, await openAny(bootstrap, timeout), timeout)
+  }
+
+  /** Connects anew when connections have failed: to the first that answers of the addresses given and those that brokers had. */
+  async renew(): Promise<void> {
+    await this.#close()
+    this.#byNode.clear()
+    this.#bootstrap = await openAny([...this.#addresses, ...this.#brokers], this.timeoutMs)
   }
 
   /** Any broker: the one that the program has connected to. */
@@ -148,16 +150,39 @@ export class Cluster implements AsyncDisposable {
     for (;;) {
       const result = await attempt()
       if (result !== undefined) return result
-      if (performance.now() > deadline) throw new CliError(problem())
+      if (performance.now() > deadline) {
+        throw new CliError(problem(), EXIT.failed, { isPassing: true })
+      }
       await delay(RETRY_MS)
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#close()
+  }
+
+  async #close(): Promise<void> {
     const opened = await Promise.allSettled(this.#byNode.values())
     const clients = opened.flatMap(o => (o.status === 'fulfilled' ? [o.value] : []))
     await Promise.all([this.#bootstrap, ...clients].map(client => client.close()))
   }
+}
+
+/** The first of the addresses that answers. */
+async function openAny(addresses: readonly Address[], timeoutMs: number): Promise<Client> {
+  const problems: CliError[] = []
+  for (const address of addresses) {
+    try {
+      return await open(address, timeoutMs)
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error
+      problems.push(error)
+    }
+  }
+  const isPassing = problems.some(problem => problem.isPassing)
+  const advice = isPassing ? ': is the broker running? odradek doctor looks further' : ''
+  const said = [...new Set(problems.map(problem => problem.message))].join('; ')
+  throw new CliError(`${said}${advice}`, EXIT.noConnection, { isPassing })
 }
 
 /** Connects and learns which versions the broker has. @throws CliError with exit code 3 */
@@ -171,7 +196,7 @@ export async function open(
     const limits = { connectTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs, maxInFlight }
     const client = await Client.connect({ host, port, clientId: 'odradek', ...limits })
     try {
-      await client.apiVersions()
+      await greet(client, { host, port })
       return client
     } catch (error) {
       await client.close()
@@ -181,8 +206,26 @@ export async function open(
     if (!(cause instanceof ClientError)) throw cause
     throw new CliError(`cannot connect to ${what}${connectReason(cause)}`, EXIT.noConnection, {
       cause,
+      isPassing: true,
     })
   }
+}
+
+/** Learns which versions the broker has. One answers that at once: whoever does not is looked at. @throws CliError for another kind of server */
+async function greet(client: Client, address: Address): Promise<void> {
+  const asked = client.apiVersions()
+  const answered = asked.then(
+    () => true,
+    () => false,
+  )
+  const isSilent = delay(SILENT_MS, false, { ref: false })
+  if (!(await Promise.race([answered, isSilent]))) {
+    const kind = await otherServer(address)
+    if (kind !== null) {
+      throw new CliError(`${address.host}:${address.port} ${kind}`, EXIT.noConnection)
+    }
+  }
+  await asked
 }
 
 /** A name with several addresses fails with several errors, and then Node gives no message. */

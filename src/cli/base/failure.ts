@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander'
 import { ClientError } from '../../client/client.ts'
-import { errorName } from '../../protocol/error-codes.ts'
+import { errorInfo, errorName } from '../../protocol/error-codes.ts'
 
 /** What the program ends with. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, noConnection: 3 } as const
@@ -12,11 +12,24 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cannot connect.`
 export class CliError extends Error {
   override readonly name = 'CliError'
   readonly exitCode: number
+  /** Whether it may be over in a while, as when a leader moves: whoever has time tries again. */
+  readonly isPassing: boolean
 
-  constructor(message: string, exitCode: number = EXIT.failed, options?: ErrorOptions) {
+  constructor(
+    message: string,
+    exitCode: number = EXIT.failed,
+    { isPassing = false, ...options }: ErrorOptions & { readonly isPassing?: boolean } = {},
+  ) {
     super(message, options)
     this.exitCode = exitCode
+    this.isPassing = isPassing
   }
+}
+
+/** Whether it may be over in a while: a broker that restarts, a leader that moves. */
+export function isPassing(error: unknown): error is CliError | ClientError {
+  if (error instanceof CliError) return error.isPassing
+  return error instanceof ClientError && ['DISCONNECTED', 'TIMED_OUT'].includes(error.code)
 }
 
 export function usage(message: string): CliError {
@@ -27,7 +40,9 @@ export function usage(message: string): CliError {
 export function expectNone(errorCode: number, what: string, message?: string | null): void {
   if (errorCode === 0) return
   const name = errorName(errorCode)
-  throw new CliError(`${what}: ${message ? `${message} (${name})` : name}`)
+  throw new CliError(`${what}: ${message ? `${message} (${name})` : name}`, EXIT.failed, {
+    isPassing: errorInfo(errorCode)?.retriable ?? false,
+  })
 }
 
 /** Says on stderr what went wrong, and gives the code to end with. */

@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os'
 import { Client, ClientError, type ClientErrorCode } from '../../client/client.ts'
 import { connectReason } from '../base/cluster.ts'
 import type { Address } from '../base/options.ts'
+import { otherServer } from '../base/other-server.ts'
 
 /** What happened on the way to an address: what was found, and what to do if it is not good. */
 export type Probe =
@@ -26,7 +27,9 @@ export async function probe({ host, port }: Address, timeoutMs: number): Promise
     await client.apiVersions()
   } catch (error) {
     await client.close()
-    return { client: null, ...mute(error) }
+    const kind = await otherServer({ host, port })
+    if (kind === null) return { client: null, ...mute(error) }
+    return { client: null, found: `no Kafka broker: it ${kind}`, advice: OTHER_PORT }
   }
   const answeredMs = performance.now() - started - connectedMs
   const times = `connected in ${connectedMs.toFixed(1)} ms, answered in ${answeredMs.toFixed(1)} ms`
@@ -66,7 +69,8 @@ const ANSWER_ADVICE: Partial<Record<ClientErrorCode, string>> = {
   TIMED_OUT:
     'it accepts connections but does not answer: is the broker overloaded, or is that another program?',
 }
-const NO_KAFKA = 'what listens there does not speak Kafka: a TLS listener, or another program?'
+const NO_KAFKA = 'what listens there does not speak Kafka: is it another program?'
+const OTHER_PORT = 'give the address of a PLAINTEXT listener of a broker'
 
 function mute(error: unknown): Problem {
   const { code, message } = asClientError(error)

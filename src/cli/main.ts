@@ -57,7 +57,8 @@ Options have Kafka's names and come from the file, then the environment, then --
 /** A reader that has seen enough (`| head`) is no failure. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
-  process.exit(0)
+  // Whoever has something to finish does so as for a signal.
+  if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(0)
 })
 
 try {

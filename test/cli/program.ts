@@ -41,6 +41,22 @@ export class Program {
     })
   }
 
+  /** A command that goes on, and what it has said so far. */
+  running(...args: string[]) {
+    const child = this.spawn(args)
+    const said = { out: '', err: '' }
+    child.stdout.on('data', chunk => (said.out += chunk))
+    child.stderr.on('data', chunk => (said.err += chunk))
+    const says = async (stream: 'out' | 'err', what: RegExp): Promise<void> => {
+      while (!what.test(said[stream])) {
+        const more = once(child[stream === 'out' ? 'stdout' : 'stderr'], 'data')
+        await Promise.race([more, once(child, 'close')])
+        assert.is(child.exitCode ?? child.signalCode, null, JSON.stringify(said))
+      }
+    }
+    return { child, said, says }
+  }
+
   async run(args: readonly string[], { input = '', env = {} }: RunOptions = {}): Promise<Ended> {
     const child = this.spawn(args, env)
     const out: Buffer[] = []

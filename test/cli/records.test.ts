@@ -94,6 +94,7 @@ test('what consume prints as JSON, produce makes the same records of, bytes that
     partition: 0,
     offset: 1,
     timestamp: 1235,
+    time: '1970-01-01T00:00:01.235Z',
     key: { base64: '/wAK/g==' },
     value: null,
     headers: [{ key: 'h', value: { base64: '/wAK/g==' } }],
@@ -102,12 +103,50 @@ test('what consume prints as JSON, produce makes the same records of, bytes that
 
 test('a JSON line may hold its value as JSON, and headers as an object', async () => {
   await wire.createTopic('json')
-  await produce('json', '{"key":"k","value":{"a":[1,{}]},"headers":{"h":"1"}}', '--json')
-  const [found] = await objects('json')
+  const time = '2026-11-26T01:00:00.000Z'
+  const input = `{"key":"k","value":{"a":[1,{}]},"headers":{"h":"1"}}\n{"time":"${time}"}`
+  await produce('json', input, '--json')
+  const [found, second] = await objects('json')
   assert.is(found.value, '{"a":[1,{}]}')
+  assert.equal([second.timestamp, second.time], [Date.parse(time), time])
+  const bad = ['topic', 'produce', 'json', '--json']
+  await cli.fails(1, /line 1: time must be a time such as/, bad, { input: '{"time":"noon"}' })
   assert.equal(found.headers, [{ key: 'h', value: '1' }])
   const pretty = '{\n  "a": [\n    1,\n    {}\n  ]\n}\n'
-  assert.is(await consume('json', '--pretty'), pretty)
+  assert.is(await consume('json', '--pretty', '-c', '1'), pretty)
+})
+
+test('keys and values may be printed in hex and base64, and times as ISO times', async () => {
+  await wire.createTopic('bytes')
+  const value = Buffer.from([0xff, 0x00, 0x0a])
+  await wire.append('bytes', [{ timestamp: 1, key: Buffer.from('k'), value }])
+  const found = await consume('bytes', '-f', '%k{hex} %k{base64} %s{hex} %s{base64} %T{iso}\n')
+  assert.is(found, '6b aw== ff000a /wAK 1970-01-01T00:00:00.001Z\n')
+  await cli.fails(2, /%s\{hax\} is none of %t %p/, ['topic', 'consume', 'x', '-f', '%s{hax}'])
+})
+
+test('several topics are read, by their names and by patterns, and only the partitions asked for', async () => {
+  for (const name of ['multi-a', 'multi-b', 'other-c']) {
+    await wire.createTopic(name, 3)
+    for (const p of [0, 1, 2]) await produce(name, `${name}/${p}\n`, '-p', String(p))
+  }
+  const lines = async (topic: string, ...args: string[]): Promise<string[]> =>
+    (await consume(topic, ...args)).trim().split('\n').sort()
+  assert.equal(await lines('multi-a', 'other-c', '-p', '1'), ['multi-a/1', 'other-c/1'])
+  assert.equal(await lines('^multi-', '-t', 'other-c', '-p', '0,2'), [
+    ...['multi-a/0', 'multi-a/2', 'multi-b/0', 'multi-b/2', 'other-c/0', 'other-c/2'],
+  ])
+  assert.equal(await lines('^other-.$', '-p', '0-1'), ['other-c/0', 'other-c/1'])
+})
+
+test('a range of offsets is read up to, and without, its end, and then it ends without -e', async () => {
+  await wire.createTopic('span')
+  await produce('span', '0\n1\n2\n3\n4\n')
+  const span = (offset: string) => cli.ok(['topic', 'consume', 'span', '-o', offset])
+  assert.is(await span('1:3'), '1\n2\n')
+  assert.is(await span(':2'), '0\n1\n')
+  assert.is(await span('-2:end'), '3\n4\n')
+  await cli.fails(2, /FROM:TO/, ['topic', 'consume', 'span', '-o', '1:soon'])
 })
 
 test('pretty printing keeps every digit, and what is no JSON as it is', async () => {
@@ -309,9 +348,9 @@ test('wrong usage is said with what is allowed', async () => {
     '-o',
     'soon',
   )
-  await wrong(/the last N, or stored/, 'consume', 'x', '-o', 'soon')
+  await wrong(/another, or stored/, 'consume', 'x', '-o', 'soon')
   await wrong(/-o stored are offsets .* add --group/, 'consume', 'x', '-o', 'stored')
-  await wrong(/--group goes with -o stored only/, 'consume', 'x', '--group', 'g')
+  await wrong(/only -o beginning, end or stored/, 'consume', 'x', '--group', 'g', '-o', '5')
   await wrong(/%q is none of %t %p/, 'consume', 'x', '-f', '%q')
   await wrong(
     /'yesterday' is invalid. It must be how long ago/,
@@ -333,6 +372,9 @@ test('wrong usage is said with what is allowed', async () => {
   )
   await wrong(/Allowed choices are none, gzip, snappy, lz4, zstd/, 'produce', 'x', '-z', 'rar')
   await cli.fails(1, /topic nowhere does not exist/, ['topic', 'consume', 'nowhere'])
+  await wrong(/numbers such as 0 or 0,2,5-7/, 'consume', 'x', '-p', '2-1')
+  await wrong(/\^\(: It is no regular expression of RE2/, 'consume', '^(')
+  await cli.fails(1, /no topic matches \^nowhere/, ['topic', 'consume', '^nowhere'])
   await cli.fails(1, /has no partition 7/, ['topic', 'consume', 'pipe', '-p', '7'])
   await cli.fails(1, /\/no\/file cannot be read/, ['topic', 'produce', 'x', '/no/file'])
 })

@@ -70,16 +70,14 @@ export class Cluster implements AsyncDisposable {
     return topic
   }
 
-  /** A topic that exists and whose partitions, all or the one asked for, have leaders. */
-  async topic(name: string, partition?: number): Promise<TopicMetadata> {
+  /** A topic that exists and whose partitions, all or those asked for, have leaders. */
+  async topic(name: string, only?: readonly number[]): Promise<TopicMetadata> {
     let problem = ''
     return this.until(
       async () => {
         const topic = await this.topicAsItIs(name)
-        checkPartition(topic, partition)
-        const wanted = topic.partitions.filter(
-          p => (partition ?? p.partitionIndex) === p.partitionIndex,
-        )
+        checkPartitions(topic, only)
+        const wanted = topic.partitions.filter(p => only?.includes(p.partitionIndex) ?? true)
         const missing = wanted.find(p => p.leaderId < 0)
         if (missing !== undefined) problem = `partition ${missing.partitionIndex} has no leader`
         const isReady = topic.errorCode === ErrorCode.NONE && missing === undefined
@@ -94,20 +92,22 @@ export class Cluster implements AsyncDisposable {
   async broker(nodeId: number): Promise<Client> {
     let client = this.#byNode.get(nodeId)
     if (client === undefined) {
-      client = this.#openBroker(nodeId)
+      client = this.#openBroker(nodeId, this.timeoutMs)
       this.#byNode.set(nodeId, client)
     }
     return client
   }
 
-  async #openBroker(nodeId: number): Promise<Client> {
+  /** @param requestMs how long a request may take */
+  async #openBroker(nodeId: number, requestMs: number): Promise<Client> {
     if (this.#brokers.length === 0) await this.metadata([])
     const address = this.#brokers.find(broker => broker.nodeId === nodeId)
     if (address === undefined) {
       const ids = this.#brokers.map(broker => broker.nodeId).join(', ')
       throw new CliError(`broker ${nodeId} is not in the cluster, which has ${ids || 'none'}`)
     }
-    return open(address, this.timeoutMs, `broker ${nodeId} at its advertised address `)
+    const what = `broker ${nodeId} at its advertised address `
+    return open(address, this.timeoutMs, what, IN_FLIGHT_MAX, requestMs)
   }
 
   async controller(): Promise<Client> {
@@ -117,8 +117,17 @@ export class Cluster implements AsyncDisposable {
 
   /** The broker that keeps a group. */
   async coordinator(group: string): Promise<Client> {
+    return this.broker(await this.#coordinatorId(group))
+  }
+
+  /** Another connection to it, for requests that may take long. The caller closes it. */
+  async openCoordinator(group: string, requestMs: number): Promise<Client> {
+    return this.#openBroker(await this.#coordinatorId(group), requestMs)
+  }
+
+  #coordinatorId(group: string): Promise<number> {
     let problem = ''
-    const id = await this.until(
+    return this.until(
       async () => {
         const request = { key: group, keyType: 0 }
         const found = await this.send(this.any, findCoordinatorApi, request, ONE_KEY_VERSION_MAX)
@@ -131,7 +140,6 @@ export class Cluster implements AsyncDisposable {
       },
       () => `group ${group}: it has no coordinator (${problem})`,
     )
-    return this.broker(id)
   }
 
   /** In the highest version that both sides have and that is not above `versionMax`. */
@@ -191,9 +199,10 @@ export async function open(
   timeoutMs: number,
   what = '',
   maxInFlight = IN_FLIGHT_MAX,
+  requestTimeoutMs = timeoutMs,
 ): Promise<Client> {
   try {
-    const limits = { connectTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs, maxInFlight }
+    const limits = { connectTimeoutMs: timeoutMs, requestTimeoutMs, maxInFlight }
     const client = await Client.connect({ host, port, clientId: 'odradek', ...limits })
     try {
       await greet(client, { host, port })
@@ -240,12 +249,13 @@ function checkTopic({ errorCode }: TopicMetadata, name: string): void {
   if (errorCode !== ErrorCode.LEADER_NOT_AVAILABLE) expectNone(errorCode, `topic ${name}`)
 }
 
-function checkPartition(topic: TopicMetadata, partition: number | undefined): void {
+function checkPartitions(topic: TopicMetadata, only: readonly number[] = []): void {
   const { name, errorCode, partitions } = topic
-  if (partition === undefined || errorCode !== ErrorCode.NONE) return
-  if (partitions.some(p => p.partitionIndex === partition)) return
+  if (errorCode !== ErrorCode.NONE) return
+  const missing = only.find(index => !partitions.some(p => p.partitionIndex === index))
+  if (missing === undefined) return
   const last = partitions.length - 1
-  throw new CliError(`topic ${name} has no partition ${partition}: it has 0 to ${last}`)
+  throw new CliError(`topic ${name} has no partition ${missing}: it has 0 to ${last}`)
 }
 
 export function noTopic(name: string): CliError {

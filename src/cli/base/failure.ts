@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander'
-import { ClientError } from '../../client/client.ts'
+import { ClientError, type ClientErrorCode } from '../../client/client.ts'
 import { errorInfo, errorName } from '../../protocol/error-codes.ts'
 
 /** What the program ends with. */
@@ -26,10 +26,13 @@ export class CliError extends Error {
   }
 }
 
+/** CLOSED: by this side, to connect anew. */
+const PASSING: readonly ClientErrorCode[] = ['DISCONNECTED', 'TIMED_OUT', 'CLOSED']
+
 /** Whether it may be over in a while: a broker that restarts, a leader that moves. */
 export function isPassing(error: unknown): error is CliError | ClientError {
   if (error instanceof CliError) return error.isPassing
-  return error instanceof ClientError && ['DISCONNECTED', 'TIMED_OUT'].includes(error.code)
+  return error instanceof ClientError && PASSING.includes(error.code)
 }
 
 export function usage(message: string): CliError {

@@ -11,8 +11,9 @@ const NAMES_VERSION_MAX = 12
 
 /** What is to be read of a partition. */
 export interface Range {
+  readonly topic: string
   readonly partition: number
-  readonly leaderId: number
+  leaderId: number
   /** The next one to read. */
   offset: number
   /** The first one not to read; infinite to go on as records come. */
@@ -27,37 +28,50 @@ export interface FetchBytes {
 
 type PartitionData = FetchResponse['responses'][number]['partitions'][number]
 
+/** A range, and the offset from which it is asked for: that of the range, or beyond what of it is in hand already. */
+export interface Ask {
+  readonly range: Range
+  readonly from: number
+}
+
 /**
- * One fetch of what comes next in these ranges of a topic, which one broker leads.
+ * One fetch of these ranges, which one broker leads.
  * @param turn a broker fills its answer in the order of the request: each range is to be the first one in turn
  * @returns the answers for the ranges that are in it, errors of single partitions as they are
  */
 export async function fetchNext(
   cluster: Cluster,
   client: Client,
-  topic: string,
-  ranges: readonly Range[],
+  asks: readonly Ask[],
   turn: number,
   { maxBytes, partitionMaxBytes }: FetchBytes,
 ): Promise<{ range: Range; data: PartitionData }[]> {
-  const first = turn % ranges.length
-  const partitions = [...ranges.slice(first), ...ranges.slice(0, first)].map(
-    ({ partition, offset }) => ({ partition, fetchOffset: offset, partitionMaxBytes }),
-  )
+  const first = turn % asks.length
+  const topics = new Map<string, Map<number, Ask>>()
+  for (const ask of [...asks.slice(first), ...asks.slice(0, first)]) {
+    const { topic, partition } = ask.range
+    if (!topics.has(topic)) topics.set(topic, new Map())
+    topics.get(topic)!.set(partition, ask)
+  }
   const request = {
     maxWaitMs: Math.min(WAIT_MS_MAX, Math.floor(cluster.timeoutMs / 2)),
     minBytes: 1,
     maxBytes,
-    topics: [{ topic, partitions }],
+    topics: [...topics].map(([topic, ofTopic]) => ({
+      topic,
+      partitions: [...ofTopic].map(([partition, { from }]) => {
+        return { partition, fetchOffset: from, partitionMaxBytes }
+      }),
+    })),
   }
   const answer = await cluster.send(client, fetchApi, request, NAMES_VERSION_MAX)
-  expectNone(answer.errorCode, `fetch of ${topic}`)
-  return answer.responses
-    .flatMap(response => response.partitions)
-    .flatMap(data => {
-      const range = ranges.find(r => r.partition === data.partitionIndex)
-      return range === undefined ? [] : [{ range, data }]
-    })
+  expectNone(answer.errorCode, `fetch of ${[...topics.keys()].join(', ')}`)
+  return answer.responses.flatMap(({ topic, partitions }) =>
+    partitions.flatMap(data => {
+      const ask = topics.get(topic)?.get(data.partitionIndex)
+      return ask === undefined ? [] : [{ range: ask.range, data }]
+    }),
+  )
 }
 
 /** The whole batches of an answer. Kafka cuts it where its bytes end: the rest of that batch comes with the next one. */

@@ -51,6 +51,23 @@ function byLeader(topic: TopicMetadata): Map<number, number[]> {
   return leaders
 }
 
+/** OffsetCommit's last version for names; later ones want ids. */
+export const COMMIT_NAMES_VERSION_MAX = 9
+
+/** What OffsetCommit takes. */
+export function commitTopics(offsets: readonly Committed[]) {
+  return [...new Set(offsets.map(({ topic }) => topic))].map(name => ({
+    name,
+    partitions: offsets
+      .filter(({ topic }) => topic === name)
+      .map(({ partition, offset }) => ({
+        partitionIndex: partition,
+        committedOffset: offset,
+        committedMetadata: '',
+      })),
+  }))
+}
+
 export interface Committed {
   readonly topic: string
   readonly partition: number

@@ -21,6 +21,8 @@ export const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 const PORT_DEFAULT = 9092
 const BOOTSTRAP_DEFAULT = '127.0.0.1:9092'
 const TIMEOUT_MS_DEFAULT = 10_000
+/** Kafka's delivery.timeout.ms. */
+const WAIT_MS_DEFAULT = 120_000
 
 /** HOST:PORT, [IPV6]:PORT or HOST, and several of them with commas between. */
 export function parseBootstrap(text: string): Address[] {
@@ -42,6 +44,32 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: stri
     const bound = max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`
     throw new InvalidArgumentError(`It must be a whole number, ${bound}.`)
   }
+}
+
+/** More than any topic has. */
+const PARTITIONS_MAX = 1_000_000
+const NUMBERS = /^\d{1,7}(-\d{1,7})?$/
+
+/** 0,2,5-7 and the like. */
+export function parsePartitions(text: string): number[] {
+  const found = new Set<number>()
+  for (const part of text.split(',')) {
+    const [first, last = first] = part.split('-').map(Number)
+    const isGood = NUMBERS.test(part) && first! <= last! && last! < PARTITIONS_MAX
+    if (!isGood) throw new InvalidArgumentError('It must be numbers such as 0 or 0,2,5-7.')
+    for (let i = first!; i <= last!; i++) found.add(i)
+  }
+  return [...found]
+}
+
+/** How long commands that go on over failures wait for the cluster. */
+export function waitOption(): Option {
+  return new Option(
+    '--wait <time>',
+    'how long to try again when a broker is away or a leader moves',
+  )
+    .argParser(parseDuration)
+    .default(WAIT_MS_DEFAULT, '2m')
 }
 
 /** For options that may be given again. */

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 
-/** Bytes gathered for stdout before they are written. */
-const CHUNK_BYTES = 64 * 1024
+/** Bytes gathered for stdout before they are written, and the room for them. */
+const FULL_BYTES = 64 * 1024
+const CHUNK_BYTES = 2 * FULL_BYTES
 
 export type Cell = string | number | null
 
@@ -38,23 +39,34 @@ export const plural = (count: number, noun: string): string =>
 
 /** Gathers small pieces for stdout, and waits when it does not keep up. */
 export class Writing {
-  #pieces: (string | Buffer)[] = []
+  #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   #bytes = 0
 
-  /** Pieces of one call stay together. */
-  async write(pieces: readonly (string | Buffer)[]): Promise<void> {
-    for (const piece of pieces) {
-      this.#pieces.push(piece)
-      this.#bytes += piece.length
-    }
-    if (this.#bytes >= CHUNK_BYTES) await this.flush()
+  /** Whether it is to be flushed before more is written. */
+  get isFull(): boolean {
+    return this.#bytes >= FULL_BYTES
+  }
+
+  write(piece: string | Buffer): void {
+    // UTF-8 takes at most three bytes for each of a string's units.
+    const room = typeof piece === 'string' ? piece.length * 3 : piece.length
+    if (this.#bytes + room > this.#chunk.length) this.#grow(this.#bytes + room)
+    if (typeof piece !== 'string') this.#chunk.set(piece, this.#bytes)
+    this.#bytes += typeof piece === 'string' ? this.#chunk.write(piece, this.#bytes) : room
+  }
+
+  #grow(bytes: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * this.#chunk.length))
+    this.#chunk.copy(grown, 0, 0, this.#bytes)
+    this.#chunk = grown
   }
 
   async flush(): Promise<void> {
-    if (this.#pieces.length === 0) return
-    const bytes = Buffer.concat(this.#pieces.map(p => (typeof p === 'string' ? Buffer.from(p) : p)))
-    this.#pieces = []
+    if (this.#bytes === 0) return
+    const written = this.#chunk.subarray(0, this.#bytes)
+    // The stream may hold on to what it was given.
+    this.#chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
     this.#bytes = 0
-    if (!process.stdout.write(bytes)) await once(process.stdout, 'drain')
+    if (!process.stdout.write(written)) await once(process.stdout, 'drain')
   }
 }

@@ -12,6 +12,9 @@ const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 /** A timer of Node holds no more. */
 const DURATION_MS_MAX = 2 ** 31 - 1
 
+/** A Date holds no more. */
+const DATE_MS_MAX = 8.64e15
+
 function durationOf(text: string): number | null {
   const match = DURATION.exec(text)
   return match === null ? null : Math.round(Number(match[1]) * UNIT_MS[match[2]!]!)
@@ -34,9 +37,14 @@ export function parseTime(text: string): number {
   )
 }
 
-/** Date.parse takes a lot more than ISO dates, such as "1". */
-function isoTime(text: string): number {
+/** ms since 1970, or NaN. Date.parse takes a lot more than ISO dates, such as "1". */
+export function isoTime(text: string): number {
   return /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$/.test(text) ? Date.parse(text) : Number.NaN
+}
+
+/** ms since 1970 as an ISO time; null if a Date cannot hold it, or it is -1 for none. */
+export function isoOf(ms: number): string | null {
+  return ms < 0 || ms > DATE_MS_MAX ? null : new Date(ms).toISOString()
 }
 
 /** 1h 5m, 12s: for people. */

@@ -45,7 +45,7 @@ export async function benchConsume(
     const own = ranges.filter((_, at) => at % count === i)
     return [...toLeaders].map(([leader, client]) => {
       const ofLeader = own.filter(range => range.leaderId === leader)
-      return drain(cluster, client, topic.name!, ofLeader, load.fetchBytes, tally, isOver)
+      return drain(cluster, client, ofLeader, load.fetchBytes, tally, isOver)
     })
   })
   await sideBySide(lanes, stop)
@@ -54,21 +54,22 @@ export async function benchConsume(
 async function drain(
   cluster: Cluster,
   client: Client,
-  topic: string,
   ranges: readonly Range[],
   partitionMaxBytes: number,
   tally: Tally,
   isOver: () => boolean,
 ): Promise<void> {
   for (let turn = 0; !isOver(); turn++) {
-    const open = ranges.filter(range => range.offset < range.end)
+    const open = ranges
+      .filter(range => range.offset < range.end)
+      .map(range => ({ range, from: range.offset }))
     if (open.length === 0) return
     const sentMs = performance.now()
     const bytes = { maxBytes: FETCH_BYTES_MAX, partitionMaxBytes }
-    const answers = await fetchNext(cluster, client, topic, open, turn, bytes)
+    const answers = await fetchNext(cluster, client, open, turn, bytes)
     const passed = { records: 0, bytes: 0 }
     for (const { range, data } of answers) {
-      expectNone(data.errorCode, `${topic} partition ${data.partitionIndex}`)
+      expectNone(data.errorCode, `${range.topic} partition ${range.partition}`)
       if (data.records !== null) pass(range, data.records, passed)
     }
     if (passed.bytes > 0) tally.add(passed.records, passed.bytes, sentMs)

@@ -2,20 +2,18 @@ import { type Command, Option } from 'commander'
 import { offsetCommitApi } from '../../protocol/messages/08-offset-commit.ts'
 import { Cluster } from '../base/cluster.ts'
 import { CliError, expectNone, usage } from '../base/failure.ts'
-import { committedOffsets } from '../base/offsets.ts'
-import { type ClusterFlags, clusterCommand, examples, integer } from '../base/options.ts'
+import { COMMIT_NAMES_VERSION_MAX, commitTopics, committedOffsets } from '../base/offsets.ts'
+import { type ClusterFlags, clusterCommand, examples, parsePartitions } from '../base/options.ts'
 import { plural, print, table } from '../base/output.ts'
 import { parseTime } from '../base/time.ts'
 import { parseStart, rangesOf, type Start } from '../topic/ranges.ts'
 import { findGroup, membershipOf, noGroup } from './groups.ts'
 
-/** OffsetCommit's last version for names; later ones want ids. */
-const NAMES_VERSION_MAX = 9
 /** Commits of somebody who is no member. */
 const NO_MEMBER = { memberId: '', generationIdOrMemberEpoch: -1 }
 
 interface SeekFlags extends ClusterFlags {
-  readonly partition?: number
+  readonly partition?: readonly number[]
   readonly offset?: Start
   readonly from?: number
   readonly execute?: boolean
@@ -27,7 +25,7 @@ export function defineSeek(group: Command): void {
     'seek <group> [topics...]',
     'move the committed offsets of a group without members; shows what would change, and does it only with --execute',
   )
-    .option('-p, --partition <number>', 'only this one of each topic', integer(0))
+    .option('-p, --partition <numbers>', 'only these of each topic: 0,2,5-7', parsePartitions)
     .addOption(
       new Option(
         '-o, --offset <offset>',
@@ -110,19 +108,10 @@ async function plan(
 }
 
 async function commit(cluster: Cluster, group: string, moves: readonly Move[]): Promise<void> {
-  const topics = [...new Set(moves.map(move => move.topic))].map(name => ({
-    name,
-    partitions: moves
-      .filter(move => move.topic === name)
-      .map(({ partition, to }) => ({
-        partitionIndex: partition,
-        committedOffset: to,
-        committedMetadata: '',
-      })),
-  }))
+  const topics = commitTopics(moves.map(move => ({ ...move, offset: move.to })))
   const request = { groupId: group, ...NO_MEMBER, topics }
   const client = await cluster.coordinator(group)
-  const answer = await cluster.send(client, offsetCommitApi, request, NAMES_VERSION_MAX)
+  const answer = await cluster.send(client, offsetCommitApi, request, COMMIT_NAMES_VERSION_MAX)
   for (const { name, partitions } of answer.topics) {
     for (const { partitionIndex, errorCode } of partitions) {
       expectNone(errorCode, `offset of group ${group} in ${name} partition ${partitionIndex}`)

@@ -1,23 +1,33 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
-import { RE2JS, RE2JSSyntaxException } from 're2js'
-import type { BatchRecord } from '../../protocol/records.ts'
-import { Cluster, type TopicMetadata } from '../base/cluster.ts'
+import { type Command, Option } from 'commander'
+import type { RE2JS } from 're2js'
+import { Cluster } from '../base/cluster.ts'
 import { parseDelimiter } from '../base/escapes.ts'
 import { usage } from '../base/failure.ts'
-import type { Range } from '../base/fetch.ts'
 import { committedOffsets } from '../base/offsets.ts'
-import { type ClusterFlags, clusterCommand, examples, integer } from '../base/options.ts'
-import { Writing } from '../base/output.ts'
-import { type Done, note, showProgress } from '../base/progress.ts'
+import {
+  type ClusterFlags,
+  collect,
+  examples,
+  integer,
+  parsePartitions,
+  repeated,
+  waitOption,
+  withCluster,
+} from '../base/options.ts'
+import { Patience } from '../base/patience.ts'
+import { note, showProgress } from '../base/progress.ts'
 import { parseTime } from '../base/time.ts'
-import { Consumer, type Sink } from './consumer.ts'
+import { namesOf, PATTERN_HELP, parseRegex } from '../base/topic-names.ts'
+import { Consumer } from './consumer.ts'
 import { type Format, jsonFormat, lineFormat, parseFormat } from './format.ts'
-import { parseStart, rangesOf, type Start, type Stored } from './ranges.ts'
+import { consumeAsMember } from './group-consume.ts'
+import { printer, progressOf } from './printing.ts'
+import { parseSpan, rangesOf, type Span } from './ranges.ts'
 
 interface ConsumeFlags extends ClusterFlags {
-  readonly topic?: string
-  readonly partition?: number
-  readonly offset: Start | 'stored'
+  readonly topic: readonly string[]
+  readonly partition?: readonly number[]
+  readonly offset?: Span | 'stored'
   readonly group?: string
   readonly from?: number
   readonly to?: number
@@ -27,27 +37,24 @@ interface ConsumeFlags extends ClusterFlags {
   readonly keyDelimiter?: string
   readonly format?: Format
   readonly pretty?: boolean
+  readonly wait: number
 }
 
-export function defineConsume(topic: Command): void {
-  const command = clusterCommand(
-    topic,
-    'consume [topic]',
-    'print records, and go on as they come; as no member of a group, so nothing is committed',
-  )
-    .option('-t, --topic <topic>', 'the topic')
-    .option('-p, --partition <number>', 'only this one', integer(0))
+export function define(consume: Command): void {
+  const command = withCluster(consume)
+    .description(`print records, and go on as they come; ${PATTERN_HELP}`)
+    .argument('[topics...]')
+    .addOption(repeated('-t, --topic <topic>', 'a topic, as the arguments', collect))
+    .option('-p, --partition <numbers>', 'only these of each topic: 0,2,5-7', parsePartitions)
     .addOption(
       new Option(
         '-o, --offset <offset>',
-        'beginning, end, an offset, -N for the last N of each partition, or stored: what --group has committed',
-      )
-        .argParser(parseOffset)
-        .default('beginning'),
+        'beginning, end, an offset, -N for the last N of each partition, FROM:TO of these, or stored: what --group has committed (default: beginning)',
+      ).argParser(parseOffset),
     )
     .option(
       '--group <group>',
-      'of -o stored; it is only read, not joined, and nothing is committed',
+      'share the partitions with the other members of the group, from what it has committed (else -o beginning or end), and commit what is printed; with -o stored the group is only looked at',
     )
     .addOption(
       new Option('--from <time>', 'from the first record at or after it: 1h (ago), or an ISO time')
@@ -66,7 +73,7 @@ export function defineConsume(topic: Command): void {
     .addOption(
       new Option(
         '-f, --format <format>',
-        '%t topic %p partition %o offset %k key %s value %h headers %T time %K %S their lengths, and \\n \\t',
+        '%t topic %p partition %o offset %k key %s value %h headers %T time %K %S their lengths, %k{hex} %s{base64} %T{iso}, and \\n \\t',
       )
         .argParser(parseFormat)
         .conflicts('keyDelimiter'),
@@ -80,70 +87,89 @@ export function defineConsume(topic: Command): void {
         'keyDelimiter',
       ]),
     )
-    .action(consume)
+    .addOption(waitOption())
+    .action(run)
   examples(
     command,
     'odradek topic consume orders -e',
     'odradek topic consume orders -o -10 -c 10 --pretty',
-    "odradek topic consume orders --from 1h --grep '(?i)refused' --json",
+    "odradek topic consume orders '^log-' --from 1h --grep '(?i)refused' --json",
+    'odradek topic consume orders -p 0,2 -o 100:200',
+    'odradek topic consume orders --group billing',
     'odradek topic consume orders -o stored --group billing -e',
-    "odradek topic consume orders -f '%p %o %T %k=%s\\n'",
+    "odradek topic consume orders -f '%p %o %T{iso} %k=%s{hex}\\n'",
   )
 }
 
-function parseOffset(text: string): Start | 'stored' {
-  return text === 'stored' ? text : parseStart(text, ', or stored')
+function parseOffset(text: string): Span | 'stored' {
+  return text === 'stored' ? text : parseSpan(text, ', or stored')
 }
 
-function parseRegex(text: string): RE2JS {
-  try {
-    return RE2JS.compile(text)
-  } catch (error) {
-    if (!(error instanceof RE2JSSyntaxException)) throw error
-    throw new InvalidArgumentError(`It is no regular expression of RE2: ${error.message}.`)
+async function run(args: readonly string[], flags: ConsumeFlags): Promise<void> {
+  const asked = [...flags.topic, ...args]
+  check(asked, flags)
+  await using cluster = await Cluster.connect(flags)
+  const { offset, group, from, to, exit = false } = flags
+  const patience = new Patience(cluster, flags.wait)
+  const count = { records: 0, bytes: 0 }
+  const sink = printer({ ...flags, format: formatOf(flags) }, count)
+  if (group !== undefined && offset !== 'stored') {
+    const start = offset?.start === 'end' ? 'end' : 'beginning'
+    await consumeAsMember(cluster, patience, sink, { group, asked, start, exitAtEnd: exit })
+    return
   }
+  const span: Span = offset === undefined || offset === 'stored' ? { start: 'beginning' } : offset
+  const stored = offset === 'stored' ? await committedOffsets(cluster, group!) : null
+  const names = await namesOf(cluster, asked)
+  const ofTopics = names.map(async name => {
+    const topic = await cluster.topic(name, flags.partition)
+    return rangesOf(cluster, topic, {
+      ...span,
+      exitAtEnd: exit,
+      ...(from === undefined ? {} : { from }),
+      ...(to === undefined ? {} : { to }),
+      ...(stored === null ? {} : { stored: storedOf(stored, topic, group!) }),
+    })
+  })
+  const ranges = (await Promise.all(ofTopics)).flat()
+  // Records on the same terminal would be torn apart by it.
+  using _progress = showProgress(progressOf(ranges, count), !process.stdout.isTTY)
+  await new Consumer(cluster, patience, sink).run(ranges)
 }
 
-async function consume(name: string | undefined, flags: ConsumeFlags): Promise<void> {
-  const topicName = flags.topic ?? name
-  if (topicName === undefined) throw usage('topic consume: which topic? give its name')
-  if (flags.topic !== undefined && name !== undefined) {
-    throw usage(`topic consume: one topic only, not ${flags.topic} and ${name}`)
-  }
+/** @throws CliError for what does not go together */
+function check(asked: readonly string[], flags: ConsumeFlags): void {
+  const { offset, group } = flags
+  if (asked.length === 0) throw usage('topic consume: which topic? give its name')
   if ((flags.to ?? 0) > Date.now()) {
     throw usage('topic consume: --to is in the future; leave it out to go on as records come')
   }
-  if (flags.offset === 'stored' && flags.group === undefined) {
+  if (offset === 'stored' && group === undefined) {
     throw usage('topic consume: -o stored are offsets that a group has committed; add --group')
   }
-  if (flags.offset !== 'stored' && flags.group !== undefined) {
-    throw usage('topic consume: --group goes with -o stored only; no group is joined')
-  }
-  await using cluster = await Cluster.connect(flags)
-  const topic = await cluster.topic(topicName, flags.partition)
-  const { offset, group = '', from, to, exit = false } = flags
-  const start = offset === 'stored' ? await storedOffsets(cluster, topic, group) : offset
-  const ranges = await rangesOf(cluster, topic, {
-    start,
-    exitAtEnd: exit,
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
-  })
-  const count = { records: 0, bytes: 0 }
-  const sink = printer(topicName, flags, count)
-  // Records on the same terminal would be torn apart by it.
-  using _progress = showProgress(progressOf(ranges, count), !process.stdout.isTTY)
-  await new Consumer(cluster, topic, sink).run(ranges)
+  if (group === undefined || offset === 'stored') return
+  const isPlain = offset === undefined || (typeof offset.start !== 'number' && !offset.stop)
+  if (isPlain && !flags.partition && flags.from === undefined && flags.to === undefined) return
+  throw usage(
+    'topic consume: with --group the group says which partitions and offsets; only -o beginning, end or stored go with it',
+  )
 }
 
+function formatOf(flags: ConsumeFlags): Format {
+  if (flags.json) return jsonFormat
+  return flags.format ?? lineFormat(flags.keyDelimiter, flags.pretty ?? false)
+}
+
+type Topic = Awaited<ReturnType<Cluster['topic']>>
+
 /** What a group has committed for a topic; says so if that is nothing for some partitions. */
-async function storedOffsets(
-  cluster: Cluster,
-  { name, partitions }: TopicMetadata,
+function storedOf(
+  committed: Awaited<ReturnType<typeof committedOffsets>>,
+  { name, partitions }: Topic,
   group: string,
-): Promise<Stored> {
+): Map<number, number> {
   const stored = new Map<number, number>()
-  for (const { topic, partition, offset } of await committedOffsets(cluster, group)) {
+  for (const { topic, partition, offset } of committed) {
     if (topic === name && offset >= 0) stored.set(partition, offset)
   }
   const without = partitions.map(p => p.partitionIndex).filter(index => !stored.has(index))
@@ -152,47 +178,4 @@ async function storedOffsets(
     note(`group ${group} has committed nothing for ${name}${which}: from the beginning`)
   }
   return stored
-}
-
-function printer(
-  topic: string,
-  flags: ConsumeFlags,
-  count: { records: number; bytes: number },
-): Sink {
-  const format: Format = flags.json
-    ? jsonFormat
-    : (flags.format ?? lineFormat(flags.keyDelimiter, flags.pretty ?? false))
-  const countMax = flags.count ?? Number.POSITIVE_INFINITY
-  const writing = new Writing()
-  let printed = 0
-  return {
-    async take(partition, record) {
-      count.records++
-      count.bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0)
-      if (flags.grep !== undefined && !matches(flags.grep, record)) return true
-      const isLast = ++printed >= countMax
-      // Of two partitions that are read side by side, one may come while the other's last one is written.
-      if (printed > countMax) return false
-      await writing.write(format({ topic, partition, record }))
-      return !isLast
-    },
-    flush: () => writing.flush(),
-    note,
-  }
-}
-
-function matches(regex: RE2JS, { key, value }: BatchRecord): boolean {
-  return [key, value].some(bytes => bytes !== null && regex.matcher(bytes.toString()).find())
-}
-
-function progressOf(
-  ranges: readonly Range[],
-  count: { records: number; bytes: number },
-): () => Done {
-  const starts = ranges.map(range => range.offset)
-  const total = ranges.reduce((sum, range, i) => sum + range.end - starts[i]!, 0)
-  return () => {
-    const read = ranges.reduce((sum, range, i) => sum + range.offset - starts[i]!, 0)
-    return { ...count, share: Number.isFinite(total) && total > 0 ? read / total : null }
-  }
 }

@@ -1,65 +1,76 @@
 import { InvalidArgumentError } from 'commander'
 import type { BatchRecord } from '../../protocol/records.ts'
 import { parseEscapes } from '../base/escapes.ts'
+import type { Range } from '../base/fetch.ts'
 import { prettyJson, toJson } from '../base/json-bytes.ts'
+import type { Writing } from '../base/output.ts'
+import { isoOf } from '../base/time.ts'
 
-/** A record and the partition that it is in. */
-export interface Consumed {
-  readonly topic: string
-  readonly partition: number
-  readonly record: BatchRecord
-}
+/** Writes what is printed for a record of a partition. */
+export type Format = (writing: Writing, from: Range, record: BatchRecord) => void
 
-/** What is printed for a record, in pieces. */
-export type Format = (consumed: Consumed) => readonly (string | Buffer)[]
+type Piece = (from: Range, record: BatchRecord) => string | Buffer
 
 const headersOf = ({ headers }: BatchRecord): string =>
   headers.map(({ key, value }) => `${key}=${value === null ? '' : value.toString()}`).join(',')
 
 /** kcat's letters. Keys and values are written as their bytes; null as nothing. */
-const LETTERS: Readonly<Record<string, (consumed: Consumed) => string | Buffer>> = {
-  t: ({ topic }) => topic,
-  p: ({ partition }) => String(partition),
-  o: ({ record }) => String(record.offset),
-  k: ({ record }) => record.key ?? '',
-  s: ({ record }) => record.value ?? '',
-  h: ({ record }) => headersOf(record),
-  T: ({ record }) => String(record.timestamp),
-  K: ({ record }) => String(record.key?.length ?? -1),
-  S: ({ record }) => String(record.value?.length ?? -1),
-  '%': () => '%',
+const LETTERS: Readonly<Record<string, Piece>> = {
+  '%t': ({ topic }) => topic,
+  '%p': ({ partition }) => String(partition),
+  '%o': (_, { offset }) => String(offset),
+  '%k': (_, { key }) => key ?? '',
+  '%s': (_, { value }) => value ?? '',
+  '%h': (_, record) => headersOf(record),
+  '%T': (_, { timestamp }) => String(timestamp),
+  '%K': (_, { key }) => String(key?.length ?? -1),
+  '%S': (_, { value }) => String(value?.length ?? -1),
+  '%%': () => '%',
+  '%k{hex}': (_, { key }) => key?.toString('hex') ?? '',
+  '%k{base64}': (_, { key }) => key?.toString('base64') ?? '',
+  '%s{hex}': (_, { value }) => value?.toString('hex') ?? '',
+  '%s{base64}': (_, { value }) => value?.toString('base64') ?? '',
+  '%T{iso}': (_, { timestamp }) => isoOf(timestamp) ?? String(timestamp),
 }
+
+/** A letter, with what is in braces behind those that take it. */
+const LETTER = /(%(?:[ksT]\{[^}]*\}?|.)?)/s
 
 /** @throws InvalidArgumentError for a letter that there is not */
 export function parseFormat(text: string): Format {
   const parts = parseEscapes(text)
-    .split(/(%.?)/s)
+    .split(LETTER)
     .filter(part => part !== '')
-    .map(part => {
+    .map((part): Piece => {
       if (!part.startsWith('%')) return () => part
-      const letter = LETTERS[part.slice(1)]
+      const letter = LETTERS[part]
       if (letter !== undefined) return letter
-      throw new InvalidArgumentError(
-        `${part} is none of ${Object.keys(LETTERS)
-          .map(key => `%${key}`)
-          .join(' ')}.`,
-      )
+      throw new InvalidArgumentError(`${part} is none of ${Object.keys(LETTERS).join(' ')}.`)
     })
-  return consumed => parts.map(part => part(consumed))
+  return (writing, from, record) => {
+    for (const part of parts) writing.write(part(from, record))
+  }
 }
 
 /** Value and line break; with a delimiter the key before. */
 export function lineFormat(delimiter: string | undefined, pretty: boolean): Format {
-  return ({ record: { key, value } }) => {
-    const shown = (pretty && value !== null && prettyJson(value.toString())) || (value ?? '')
-    return delimiter === undefined ? [shown, '\n'] : [key ?? '', delimiter, shown, '\n']
+  return (writing, _, { key, value }) => {
+    if (delimiter !== undefined) {
+      if (key !== null) writing.write(key)
+      writing.write(delimiter)
+    }
+    const shown = (pretty && value !== null && prettyJson(value.toString())) || value
+    if (shown !== null) writing.write(shown)
+    writing.write('\n')
   }
 }
 
 /** One object a line, which `odradek topic produce --json` reads. */
-export const jsonFormat: Format = ({ topic, partition, record }) => {
+export const jsonFormat: Format = (writing, { topic, partition }, record) => {
   const { offset, timestamp, key, value } = record
+  const time = isoOf(timestamp)
   const headers = record.headers.map(h => ({ key: h.key, value: toJson(h.value) }))
-  const fields = { topic, partition, offset, timestamp, key: toJson(key), value: toJson(value) }
-  return [JSON.stringify({ ...fields, headers }), '\n']
+  const place = { topic, partition, offset, timestamp, ...(time === null ? {} : { time }) }
+  writing.write(JSON.stringify({ ...place, key: toJson(key), value: toJson(value), headers }))
+  writing.write('\n')
 }

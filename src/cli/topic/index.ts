@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import { defineAlter } from './alter.ts'
-import { defineConsume } from './consume.ts'
+import { define as defineConsume } from './consume.ts'
 import { defineCreate } from './create.ts'
 import { defineDelete } from './delete.ts'
 import { defineDescribe } from './describe.ts'
 import { defineList } from './list.ts'
-import { defineProduce } from './produce.ts'
+import { define as defineProduce } from './produce.ts'
 
 export function define(topic: Command): void {
   defineList(topic)
@@ -13,6 +13,6 @@ export function define(topic: Command): void {
   defineCreate(topic)
   defineAlter(topic)
   defineDelete(topic)
-  defineProduce(topic)
-  defineConsume(topic)
+  defineProduce(topic.command('produce'))
+  defineConsume(topic.command('consume'))
 }

@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream'
 import type { NewRecord } from '../../protocol/records.ts'
 import { CliError } from '../base/failure.ts'
 import { fromJson } from '../base/json-bytes.ts'
+import { isoTime } from '../base/time.ts'
 
 /** A line, or a file that is one record, has no more. */
 const RECORD_BYTES_MAX = 64 * 1024 * 1024
@@ -100,8 +101,8 @@ export function plainParser(delimiter: string | undefined, emptyIsNull: boolean)
   }
 }
 
-/** As `odradek topic consume --json` prints them: topic and offset are where the record was, and are not used. */
-const FIELDS = ['topic', 'partition', 'offset', 'timestamp', 'key', 'value', 'headers']
+/** As `odradek topic consume --json` prints them: topic and offset are where the record was, and are not used; time is if there is no timestamp. */
+const FIELDS = ['topic', 'partition', 'offset', 'timestamp', 'time', 'key', 'value', 'headers']
 
 /** @throws Error with what is wrong with the line */
 export function parseJsonLine(line: Buffer): Parsed {
@@ -115,7 +116,8 @@ export function parseJsonLine(line: Buffer): Parsed {
     key,
     value,
     partition,
-    timestamp = Date.now(),
+    time,
+    timestamp = time === undefined ? Date.now() : parseIso(time),
     headers,
   } = object as Record<string, unknown>
   if (!Number.isSafeInteger(timestamp) || (timestamp as number) < -1) {
@@ -131,6 +133,12 @@ export function parseJsonLine(line: Buffer): Parsed {
     headers: parseHeaders(headers),
   }
   return partition === undefined ? { record } : { record, partition: partition as number }
+}
+
+function parseIso(time: unknown): number {
+  const ms = typeof time === 'string' ? isoTime(time) : Number.NaN
+  if (Number.isNaN(ms)) throw new Error('time must be a time such as 2026-11-26T01:00:00Z')
+  return ms
 }
 
 /** [{"key": "a", "value": "b"}], which may repeat a key, or {"a": "b"}. */

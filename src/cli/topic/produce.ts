@@ -9,13 +9,15 @@ import { CliError, usage } from '../base/failure.ts'
 import {
   type ClusterFlags,
   CODECS,
-  clusterCommand,
   collectPairs,
   examples,
   integer,
   repeated,
+  waitOption,
+  withCluster,
 } from '../base/options.ts'
 import { plural } from '../base/output.ts'
+import { Patience } from '../base/patience.ts'
 import { type Done, note, showProgress } from '../base/progress.ts'
 import {
   type Input,
@@ -42,14 +44,16 @@ interface ProduceFlags extends ClusterFlags {
   readonly whole?: boolean
   readonly compress: string
   readonly rate?: number
+  readonly wait: number
 }
 
-export function defineProduce(topic: Command): void {
-  const command = clusterCommand(
-    topic,
-    'produce [topic] [files...]',
-    'write the lines of files, or of stdin, as records of a topic that exists; ends when all are acknowledged',
-  )
+export function define(produceCommand: Command): void {
+  const command = withCluster(produceCommand)
+    .description(
+      'write the lines of files, or of stdin, as records of a topic that exists; ends when all are acknowledged',
+    )
+    .argument('[topic]')
+    .argument('[files...]')
     .option('-t, --topic <topic>', 'the topic; then all arguments are files')
     .option('-p, --partition <number>', 'to this partition (default: by the key)', integer(0))
     .option('-K, --key-delimiter <text>', 'what is between key and value in a line', parseDelimiter)
@@ -65,6 +69,7 @@ export function defineProduce(topic: Command): void {
         'lines are objects {key, value, headers, partition, timestamp}, as consume --json prints them',
       ).conflicts(['keyDelimiter', 'key', 'whole', 'emptyIsNull']),
     )
+    .addOption(waitOption())
     .action(produce)
   examples(
     command,
@@ -99,7 +104,7 @@ async function produce(
   await using cluster = await Cluster.connect(flags)
   const topic = await cluster.topic(topicName)
   let current: Input['stream'] | undefined
-  const producer = new Producer(cluster, topic, {
+  const producer = new Producer(cluster, new Patience(cluster, flags.wait), topic, {
     codec: CODECS.indexOf(flags.compress),
     messageBytesMax: await messageBytesMax(cluster, topicName),
     // Reading may wait for a person who has nothing to type.

@@ -1,10 +1,14 @@
 import { CODEC_NONE } from '../../compression/codec.ts'
 import { partitionOf } from '../../embedded/partitioner.ts'
-import { produceApi } from '../../protocol/messages/00-produce.ts'
+import { ErrorCode } from '../../protocol/error-codes.ts'
+import { type ProduceResponse, produceApi } from '../../protocol/messages/00-produce.ts'
+import { initProducerIdApi } from '../../protocol/messages/22-init-producer-id.ts'
+import { addSequence } from '../../protocol/record-batch.ts'
 import { encodeBatch, type NewRecord } from '../../protocol/records.ts'
 import type { Cluster, TopicMetadata } from '../base/cluster.ts'
-import { CliError, expectNone } from '../base/failure.ts'
+import { CliError, expectNone, isPassing } from '../base/failure.ts'
 import { plural } from '../base/output.ts'
+import type { Patience } from '../base/patience.ts'
 
 /** Bytes of records in a batch, if the topic takes as many. */
 const BATCH_BYTES = 256 * 1024
@@ -14,6 +18,7 @@ const RECORD_OVERHEAD_BYTES = 32
 const GATHERED_BYTES_MAX = 4 * 1024 * 1024
 /** How long a record waits for others to share its batch. */
 const LINGER_MS = 10
+/** Brokers know five batches of a producer and partition again. */
 const IN_FLIGHT_MAX = 4
 /** Produce's last version for names; later ones want ids. */
 const NAMES_VERSION_MAX = 12
@@ -27,20 +32,42 @@ export interface ProducerOptions {
   readonly onFailure: (error: Error) => void
 }
 
+type Answer = ProduceResponse['responses'][number]['partitionResponses'][number]
+
 interface Batch {
   readonly records: NewRecord[]
   bytes: number
 }
 
-/** Sends records to one topic, in order for each partition. Nothing is sent twice: a failure ends it. */
+/** A batch as it is sent, the first time and again. */
+interface Sealed {
+  readonly partition: number
+  /** Batches of a producer in the order in which they were sealed. */
+  readonly number: number
+  readonly bytes: Buffer
+  readonly count: number
+}
+
+/**
+ * Sends records to one topic, in order for each partition. It is idempotent (KIP-98), as producers are by default: what is
+ * sent again after a failure is not written twice.
+ */
 export class Producer {
   readonly #cluster: Cluster
+  readonly #patience: Patience
   readonly #topic: TopicMetadata
   readonly #options: ProducerOptions
-  readonly #leaders: ReadonlyMap<number, number>
+  readonly #leaders: Map<number, number>
   readonly #inFlight = new Set<Promise<void>>()
+  readonly #sequences = new Map<number, number>()
+  /** Partitions whose leader knows this producer. */
+  readonly #known = new Set<number>()
+  #identity: Promise<{ producerId: number; producerEpoch: number }> | undefined
   #batches = new Map<number, Batch>()
   #gatheredBytes = 0
+  #sealed = 0
+  /** What has to be sent again before anything new is. */
+  #late: Sealed[] = []
   #sending: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
   #failure: Error | undefined
@@ -49,8 +76,14 @@ export class Producer {
   /** Records that the broker has acknowledged. */
   acknowledged = 0
 
-  constructor(cluster: Cluster, topic: TopicMetadata, options: ProducerOptions) {
+  constructor(
+    cluster: Cluster,
+    patience: Patience,
+    topic: TopicMetadata,
+    options: ProducerOptions,
+  ) {
     this.#cluster = cluster
+    this.#patience = patience
     this.#topic = topic
     this.#options = options
     this.#leaders = new Map(topic.partitions.map(p => [p.partitionIndex, p.leaderId]))
@@ -94,7 +127,10 @@ export class Producer {
   /** Resolves when all is acknowledged. */
   async close(): Promise<void> {
     await this.flush()
-    await Promise.all(this.#inFlight)
+    while (this.#inFlight.size > 0) {
+      await Promise.all(this.#inFlight)
+      await this.#sending
+    }
     if (this.#failure !== undefined) throw this.#failure
   }
 
@@ -105,44 +141,116 @@ export class Producer {
   }
 
   async #send(batches: ReadonlyMap<number, Batch>): Promise<void> {
-    const byLeader = new Map<number, { index: number; records: Buffer; count: number }[]>()
-    for (const [index, { records }] of batches) {
-      const leader = this.#leaders.get(index)!
-      const encoded = await encodeBatch(records, { codec: this.#options.codec ?? CODEC_NONE })
-      const ofLeader = byLeader.get(leader) ?? []
-      ofLeader.push({ index, records: encoded, count: records.length })
-      byLeader.set(leader, ofLeader)
+    const sealed: Sealed[] = []
+    for (const [partition, { records }] of batches)
+      sealed.push(await this.#seal(partition, records))
+    const byLeader = new Map<number, Sealed[]>()
+    // A broker takes any first sequence of a producer: what comes behind one that failed would be taken for the first.
+    if (sealed.some(({ partition }) => !this.#known.has(partition))) {
+      await Promise.all(this.#inFlight)
     }
-    for (const [leader, partitions] of byLeader) {
+    while (this.#inFlight.size >= IN_FLIGHT_MAX) await Promise.race(this.#inFlight)
+    await this.#sendLate()
+    for (const batch of sealed) {
+      const leader = this.#leaders.get(batch.partition)!
+      byLeader.set(leader, [...(byLeader.get(leader) ?? []), batch])
+    }
+    for (const [leader, ofLeader] of byLeader) {
       while (this.#inFlight.size >= IN_FLIGHT_MAX) await Promise.race(this.#inFlight)
       if (this.#failure !== undefined) throw this.#failure
-      const client = await this.#cluster.broker(leader)
-      const partitionData = partitions.map(({ index, records }) => ({ index, records }))
-      const request = {
-        acks: ALL,
-        timeoutMs: this.#cluster.timeoutMs,
-        topicData: [{ name: this.#topic.name!, partitionData }],
-      }
-      const counts = new Map(partitions.map(p => [p.index, p.count]))
-      const sent = this.#cluster.send(client, produceApi, request, NAMES_VERSION_MAX)
-      const done = sent
-        .then(answer => this.#take(answer.responses[0]!.partitionResponses, counts))
-        .catch(this.#fail)
+      const done = this.#request(leader, ofLeader)
+        .catch(error => this.#takeFailure(error, ofLeader))
         .finally(() => this.#inFlight.delete(done))
       this.#inFlight.add(done)
     }
   }
 
-  #take(
-    answers: readonly { index: number; errorCode: number; errorMessage: string | null }[],
-    counts: ReadonlyMap<number, number>,
-  ): void {
-    for (const { index, errorCode } of answers) {
-      if (errorCode === 0) this.acknowledged += counts.get(index) ?? 0
+  async #seal(partition: number, records: readonly NewRecord[]): Promise<Sealed> {
+    this.#identity ??= this.#patience.through(() => this.#identify())
+    const baseSequence = this.#sequences.get(partition) ?? 0
+    const codec = this.#options.codec ?? CODEC_NONE
+    const bytes = await encodeBatch(records, { codec, baseSequence, ...(await this.#identity) })
+    this.#sequences.set(partition, addSequence(baseSequence, records.length))
+    return { partition, number: this.#sealed++, bytes, count: records.length }
+  }
+
+  async #identify(): Promise<{ producerId: number; producerEpoch: number }> {
+    const request = { transactionalId: null, transactionTimeoutMs: this.#cluster.timeoutMs }
+    const answer = await this.#cluster.send(this.#cluster.any, initProducerIdApi, request)
+    expectNone(answer.errorCode, 'producer id')
+    return answer
+  }
+
+  async #request(leader: number, batches: readonly Sealed[]): Promise<void> {
+    const byPartition = new Map(batches.map(batch => [batch.partition, batch]))
+    for (const answer of await this.#exchange(leader, batches)) {
+      const batch = byPartition.get(answer.index)!
+      try {
+        this.#take(answer, batch)
+      } catch (error) {
+        const isBehind = this.#late.some(late => late.partition === batch.partition)
+        const isOutOfOrder = answer.errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+        // The one in front of it has failed: both are sent again.
+        if (isOutOfOrder && isBehind) this.#late.push(batch)
+        else this.#takeFailure(error, [batch])
+      }
     }
-    for (const { index, errorCode, errorMessage } of answers) {
+  }
+
+  async #exchange(leader: number, batches: readonly Sealed[]): Promise<Answer[]> {
+    const client = await this.#cluster.broker(leader)
+    const partitionData = batches.map(({ partition, bytes }) => {
+      return { index: partition, records: bytes }
+    })
+    const request = {
+      acks: ALL,
+      timeoutMs: this.#cluster.timeoutMs,
+      topicData: [{ name: this.#topic.name!, partitionData }],
+    }
+    const answer = await this.#cluster.send(client, produceApi, request, NAMES_VERSION_MAX)
+    return answer.responses[0]!.partitionResponses
+  }
+
+  /** @throws CliError */
+  #take({ index, errorCode, errorMessage }: Answer, { count }: Sealed): void {
+    // What was sent again was there already.
+    if (errorCode !== ErrorCode.DUPLICATE_SEQUENCE_NUMBER) {
       expectNone(errorCode, `topic ${this.#topic.name} partition ${index}`, errorMessage)
     }
+    this.#known.add(index)
+    this.acknowledged += count
+    this.#patience.goesOn()
+  }
+
+  /** What may succeed later is sent again; anything else ends it. */
+  #takeFailure(error: unknown, batches: readonly Sealed[]): void {
+    if (!isPassing(error)) {
+      this.#fail(error as Error)
+      return
+    }
+    this.#late.push(...batches)
+    // At once: a person may have nothing more to type for long.
+    this.#sending = this.#sending.then(() => this.#sendLate())
+    this.#sending.catch(this.#fail)
+  }
+
+  /** One batch at a time, in order, when nothing else is under way: so none comes before the one in front of it. */
+  async #sendLate(): Promise<void> {
+    if (this.#late.length === 0) return
+    await Promise.all(this.#inFlight)
+    const late = this.#late.sort((a, b) => a.number - b.number)
+    this.#late = []
+    for (const batch of late) {
+      if (this.#failure !== undefined) throw this.#failure
+      await this.#patience.through(() => this.#sendAgain(batch))
+    }
+  }
+  async #sendAgain(batch: Sealed): Promise<void> {
+    const { partitions } = await this.#cluster.topic(this.#topic.name!, [batch.partition])
+    const { leaderId } = partitions[0]!
+    this.#leaders.set(batch.partition, leaderId)
+    const [answer] = await this.#exchange(leaderId, [batch])
+    this.#take(answer!, batch)
   }
 
   readonly #fail = (error: Error): void => {

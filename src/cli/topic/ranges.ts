@@ -4,7 +4,7 @@ import { CliError } from '../base/failure.ts'
 import type { Range } from '../base/fetch.ts'
 import { EARLIEST, type FoundOffset, LATEST, listOffsets } from '../base/offsets.ts'
 
-/** Where to start: an offset, so many before the end (below 0), or a name. */
+/** A place in a partition: an offset, so many before the end (below 0), or a name. */
 export type Start = 'beginning' | 'end' | number
 
 /** @param more what else the option takes */
@@ -17,12 +17,28 @@ export function parseStart(text: string, more = ''): Start {
   )
 }
 
-/** Offsets by partition, such as a group has committed: a partition that has none is read from its beginning. */
+/** From a place on, or, with a colon, up to and without another one. */
+export interface Span {
+  readonly start: Start
+  readonly stop?: Start
+}
+
+/** START or START:STOP; what is left out before the colon is the beginning. */
+export function parseSpan(text: string, more = ''): Span {
+  const allowed = `, FROM:TO for what is from one of these up to, and without, another${more}`
+  const colon = text.indexOf(':')
+  if (colon < 0) return { start: parseStart(text, allowed) }
+  const start = colon === 0 ? 'beginning' : parseStart(text.slice(0, colon), allowed)
+  return { start, stop: parseStart(text.slice(colon + 1), allowed) }
+}
+
+/** Offsets by partition, such as a group has committed. */
 export type Stored = ReadonlyMap<number, number>
 
-export interface Asked {
-  readonly start: Start | Stored
-  /** ms: from the first record at or after it. Then `start` does not count. */
+export interface Asked extends Span {
+  /** Goes before `start` where there is an offset. */
+  readonly stored?: Stored
+  /** ms: from the first record at or after it. Then neither counts. */
   readonly from?: number
   /** ms: up to the first record at or after it. */
   readonly to?: number
@@ -36,7 +52,7 @@ type Offsets = ReadonlyMap<number, FoundOffset>
 export async function rangesOf(
   cluster: Cluster,
   topic: TopicMetadata,
-  { start, from, to, exitAtEnd }: Asked,
+  { start, stop, stored, from, to, exitAtEnd }: Asked,
 ): Promise<Range[]> {
   const at = (time: number | undefined): Promise<Offsets | null> =>
     time === undefined ? Promise.resolve(null) : listOffsets(cluster, topic, time)
@@ -55,22 +71,30 @@ export async function rangesOf(
       return offset < 0 ? high : offset
     }
     const name = `${topic.name} partition ${partition}`
+    const known = stored?.get(partition)
     const startHere = (): number =>
-      typeof start === 'object'
-        ? storedOffset(start.get(partition) ?? low, high, name)
-        : startOffset(start, low, high, name)
+      known === undefined ? placeOf(start, low, high, name) : storedOffset(known, high, name)
     const offset = froms === null ? startHere() : found(froms)
-    const bound = exitAtEnd || tos !== null ? high : Number.POSITIVE_INFINITY
-    return { partition, leaderId, offset, end: tos === null ? bound : Math.min(bound, found(tos)) }
+    const bounds = [
+      exitAtEnd || tos !== null ? high : Number.POSITIVE_INFINITY,
+      tos === null ? Number.POSITIVE_INFINITY : found(tos),
+      stop === undefined ? Number.POSITIVE_INFINITY : stopAt(stop, low, high),
+    ]
+    return { topic: topic.name!, partition, leaderId, offset, end: Math.min(...bounds) }
   })
 }
 
-function startOffset(start: Start, low: number, high: number, name: string): number {
-  if (start === 'beginning') return low
-  if (start === 'end') return high
-  if (start < 0) return Math.max(low, high + start)
+function placeOf(start: Start, low: number, high: number, name: string): number {
+  if (typeof start !== 'number' || start < 0) return stopAt(start, low, high)
   if (start >= low && start <= high) return start
   throw new CliError(`${name} has offsets ${low} to ${high}, not ${start}`)
+}
+
+/** May be an offset that is still to come. */
+function stopAt(place: Start, low: number, high: number): number {
+  if (place === 'beginning') return low
+  if (place === 'end') return high
+  return place < 0 ? Math.max(low, high + place) : place
 }
 
 /** May be before what is left of the partition: then the consumer says what was deleted. */

@@ -27,7 +27,7 @@ export interface CommandGroup {
 export const groups: readonly CommandGroup[] = [
   {
     name: 'topic',
-    description: 'list, describe, create, alter, delete topics; produce and consume',
+    description: 'list, describe, create, alter, trim, delete topics; produce and consume',
     load: () => import('./topic/index.ts'),
   },
   {
@@ -54,6 +54,16 @@ export const groups: readonly CommandGroup[] = [
     name: 'bench',
     description: 'measure a cluster from here: how fast it takes records and gives them back',
     load: () => import('./bench/index.ts'),
+  },
+  {
+    name: 'produce',
+    description: 'short for topic produce',
+    load: () => import('./topic/produce.ts'),
+  },
+  {
+    name: 'consume',
+    description: 'short for topic consume',
+    load: () => import('./topic/consume.ts'),
   },
   {
     name: 'completion',

@@ -38,8 +38,11 @@ async function complete(program: Command, shell: Shell): Promise<void> {
 
 function placesOf(command: Command, path: string): Place[] {
   const options = command.options.flatMap(o => [o.short, o.long]).filter(o => o !== undefined)
-  const commands = command.commands.map(c => c.name())
-  const below = command.commands.flatMap(c => placesOf(c, `${path} ${c.name()}`.trim()))
+  const named = command.commands.map(c => [c.name(), ...c.aliases()] as const)
+  const commands = named.flat()
+  const below = command.commands.flatMap((c, i) =>
+    named[i]!.flatMap(name => placesOf(c, `${path} ${name}`.trim())),
+  )
   return [{ path, commands, options: [...options, '-h', '--help'] }, ...below]
 }
 

@@ -25,6 +25,8 @@ test('bash completes commands, their commands, and options', async () => {
   assert.equal(offered(script, 'odradek', 'topic', 'd'), ['describe', 'delete'])
   assert.equal(offered(script, 'odradek', 'topic', 'consume', '--gre'), ['--grep'])
   assert.equal(offered(script, 'odradek', 'topic', 'consume', 'orders', '-e', '--js'), ['--json'])
+  assert.equal(offered(script, 'odradek', 'consume', '--gre'), ['--grep'])
+  assert.equal(offered(script, 'odradek', 'group', 'rm', '--js'), ['--json'])
   assert.equal(offered(script, 'odradek', 'doctor', '--boot'), ['--bootstrap'])
   assert.equal(offered(script, 'odradek', 'bench', 'c'), ['consume'])
   assert.equal(offered(script, 'odradek', 'bench', 'produce', '--ra'), ['--rate'])

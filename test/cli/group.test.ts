@@ -40,7 +40,23 @@ test('list shows groups with their types and states', async () => {
   )
   assert.match(
     await cli.ok(['group', 'list']),
-    /^GROUP +TYPE +STATE +PROTOCOL\n[\s\S]*l-classic +classic +Stable/,
+    /^GROUP +TYPE +STATE +PROTOCOL +MEMBERS +LAG\n[\s\S]*l-classic +classic +Stable/,
+  )
+})
+
+test('list shows how many members each group has, and how far it is behind', async () => {
+  await wire.createTopic('behind')
+  await wire.produce('behind', 10)
+  await commit(wire, 'm-behind', 'behind', 4)
+  await joined(wire, 'm-busy', 'behind')
+  const found = await cli.json(['group', 'ls'])
+  const own = found.filter((g: { group: string }) => g.group.startsWith('m-'))
+  assert.equal(
+    own.map((g: Record<string, unknown>) => [g.group, g.members, g.lag]),
+    [
+      ['m-behind', 0, 6],
+      ['m-busy', 1, null],
+    ],
   )
 })
 
@@ -125,7 +141,7 @@ test('a group with members is not moved and not deleted', async () => {
     'delete',
     'busy',
   ])
-  await cli.fails(2, /where to\? give --offset or --from/, ['group', 'seek', 'busy'])
+  await cli.fails(2, /where to\? give --offset, --from/, ['group', 'seek', 'busy'])
 })
 
 test('delete removes a group with its offsets, and says which is not there', async () => {
@@ -138,6 +154,47 @@ test('delete removes a group with its offsets, and says which is not there', asy
     stderr: 'odradek: group never does not exist\n',
   })
   assert.equal(await committed(wire, 'leaves'), {})
+})
+
+test('delete --offsets deletes what is committed for a topic, and leaves the rest', async () => {
+  await wire.createTopic('first')
+  await wire.createTopic('second')
+  await commit(wire, 'both', 'first', 0)
+  await commit(wire, 'both', 'second', 0)
+  const remove = ['group', 'delete', 'both', '--offsets']
+  await cli.fails(1, /both has committed nothing for first/, [...remove, 'first', '-p', '3'])
+  assert.is(await cli.ok([...remove, 'first']), '1 offset of both deleted\n')
+  assert.equal(await committed(wire, 'both'), { 'second-0': 0 })
+  await cli.fails(2, /-p goes with --offsets/, ['group', 'delete', 'both', '-p', '0'])
+})
+
+test('seek goes to where another group is', async () => {
+  await wire.createTopic('leading', 2)
+  await wire.produce('leading', 10)
+  await commit(wire, 'leader', 'leading', 7)
+  await commit(wire, 'follower', 'leading', 1)
+  const seek = ['group', 'seek', 'follower', '--to-group', 'leader']
+  assert.match(await cli.ok(seek), /leading +0 +1 +7\nNothing is changed/)
+  await cli.ok([...seek, '--execute'])
+  assert.equal(await committed(wire, 'follower'), { 'leading-0': 7 })
+  await cli.fails(1, /group nobody has committed nothing/, [...seek.slice(0, 4), 'nobody'])
+})
+
+test('seek goes to the offsets of a file, as describe --json and Kafka\u2019s own tools write them', async () => {
+  await wire.createTopic('kept', 2)
+  await wire.produce('kept', 10)
+  await commit(wire, 'keeper', 'kept', 3)
+  const saved = await cli.ok(['group', 'describe', 'keeper', '--json'])
+  const seek = ['group', 'seek', 'keeper', '--to-file', '-', '--execute']
+  await cli.ok(seek, { input: 'kept,0,5\n"kept",1,0\n' })
+  assert.equal(await committed(wire, 'keeper'), { 'kept-0': 5, 'kept-1': 0 })
+  await cli.ok(seek, { input: saved })
+  assert.equal(await committed(wire, 'keeper'), { 'kept-0': 3, 'kept-1': 0 })
+  await cli.fails(1, /stdin line 1: it must be TOPIC,PARTITION,OFFSET/, seek, { input: 'kept,5' })
+  await cli.fails(1, /kept partition 0 ends at 10, before the committed offset 11/, seek, {
+    input: 'kept,0,11',
+  })
+  await cli.fails(1, /\/no\/such\/file cannot be read/, [...seek.slice(0, 4), '/no/such/file'])
 })
 
 test.run()

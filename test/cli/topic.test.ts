@@ -38,7 +38,7 @@ test('list prints aligned columns, or JSON with the same topics', async () => {
   await wire.createTopic('a-rather-long-name', 12)
   const text = await cli.ok(['topic', 'list'])
   const [header, ...lines] = text.trimEnd().split('\n')
-  assert.is(header!.trim().replaceAll(/ +/g, ' '), 'TOPIC PARTITIONS REPLICAS')
+  assert.is(header!.trim().replaceAll(/ +/g, ' '), 'TOPIC PARTITIONS REPLICAS SIZE')
   const row = lines.find(line => line.startsWith('a-rather-long-name'))!
   assert.is(row.indexOf('12'), header!.indexOf('PARTITIONS') + 'PARTITIONS'.length - 2)
   const found = await cli.json(['topic', 'list'])
@@ -148,6 +148,45 @@ test('every command has examples and the exit codes in its help', async () => {
     assert.match(help, /Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cannot connect/)
   }
   assert.match(await cli.ok(['help', 'topic']), /alter/)
+})
+
+test('list shows sizes, and only the topics named if some are', async () => {
+  await wire.createTopic('sized')
+  await wire.produceBytes('sized', 10_000)
+  const [found, ...others] = await cli.json(['topic', 'list', '^size'])
+  assert.equal([found.name, others], ['sized', []])
+  assert.ok(found.bytes >= 10_000, `${found.bytes}`)
+  assert.match(await cli.ok(['topic', 'list', 'sized']), /\nsized +1 +1 +\d+\.\d kB\n$/)
+  await cli.fails(1, /topic nowhere: UNKNOWN_TOPIC/, ['topic', 'list', 'nowhere'])
+})
+
+test('trim shows what would go, and deletes it only with --execute', async () => {
+  const topic = await wire.createTopic('trimmed', 2)
+  await wire.produce('trimmed', 10)
+  const trim = ['topic', 'trim', 'trimmed']
+  const text = await cli.ok([...trim, '-p', '0', '-o', '4'])
+  assert.match(text, /\n +0 +0 +4 +4\nNothing is changed: add --execute/)
+  assert.is(topic.partitions[0]!.logStartOffset, 0)
+  await cli.ok([...trim, '-p', '0', '-o', '4', '--execute'])
+  assert.is(topic.partitions[0]!.logStartOffset, 4)
+  const done = await cli.json([...trim, '-o', '-2', '--execute'])
+  assert.equal(done.partitions, [
+    { partition: 0, from: 4, to: 8 },
+    { partition: 1, from: 0, to: 0 },
+  ])
+  const none = await cli.json([...trim, '--before', '1h'])
+  assert.equal(none.partitions[0], { partition: 0, from: 8, to: 8 })
+  await cli.fails(2, /up to where\? give --offset or --before/, trim)
+  await cli.fails(1, /has offsets 8 to 10, not 11/, [...trim, '-p', '0', '-o', '11'])
+})
+
+test('short forms do what the long ones do', async () => {
+  await cli.ok(['topic', 'create', 'short'])
+  await cli.ok(['produce', 'short'], { input: 'said\n' })
+  assert.is(await cli.ok(['consume', 'short', '-e']), 'said\n')
+  assert.match(await cli.ok(['topic', 'ls']), /^short /m)
+  assert.is(await cli.ok(['topic', 'rm', 'short']), 'short deleted\n')
+  assert.match(await cli.ok(['group', 'ls']), /^GROUP/)
 })
 
 test.run()

@@ -1,3 +1,4 @@
+import type { Client } from '../../client/client.ts'
 import { errorName } from '../../protocol/error-codes.ts'
 import { listOffsetsApi } from '../../protocol/messages/02-list-offsets.ts'
 import { offsetFetchApi } from '../../protocol/messages/09-offset-fetch.ts'
@@ -68,6 +69,18 @@ export function commitTopics(offsets: readonly Committed[]) {
   }))
 }
 
+/** The ends of the topics that exist. */
+export async function endsOf(
+  cluster: Cluster,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, ReadonlyMap<number, FoundOffset>>> {
+  if (names.length === 0) return new Map()
+  const { topics } = await cluster.metadata(names)
+  const existing = topics.filter(topic => topic.errorCode === 0)
+  const ends = existing.map(async t => [t.name!, await listOffsets(cluster, t, LATEST)] as const)
+  return new Map(await Promise.all(ends))
+}
+
 export interface Committed {
   readonly topic: string
   readonly partition: number
@@ -76,7 +89,15 @@ export interface Committed {
 
 /** All that a group has committed. */
 export async function committedOffsets(cluster: Cluster, group: string): Promise<Committed[]> {
-  const client = await cluster.coordinator(group)
+  return committedAt(cluster, await cluster.coordinator(group), group)
+}
+
+/** The same, asked of the broker that is known to keep the group. */
+export async function committedAt(
+  cluster: Cluster,
+  client: Client,
+  group: string,
+): Promise<Committed[]> {
   const request = { groupId: group, topics: null }
   const answer = await cluster.send(client, offsetFetchApi, request, ONE_GROUP_VERSION_MAX)
   expectNone(answer.errorCode, `offsets of group ${group}`)

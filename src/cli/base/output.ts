@@ -37,6 +37,16 @@ export function print(json: boolean | undefined, value: unknown, text: () => str
 export const plural = (count: number, noun: string): string =>
   `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const
+
+/** 1.5 MB: for people. */
+export function bytesText(bytes: number): string {
+  let unit = 0
+  let rest = bytes
+  for (; rest >= 1000 && unit < UNITS.length - 1; unit++) rest /= 1000
+  return `${unit === 0 ? rest : rest.toFixed(1)} ${UNITS[unit]}`
+}
+
 /** Gathers small pieces for stdout, and waits when it does not keep up. */
 export class Writing {
   #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)

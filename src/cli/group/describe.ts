@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { Cluster } from '../base/cluster.ts'
-import { committedOffsets, LATEST, listOffsets } from '../base/offsets.ts'
+import { committedOffsets, endsOf } from '../base/offsets.ts'
 import { type ClusterFlags, clusterCommand, examples } from '../base/options.ts'
 import { paint, plural, print, table } from '../base/output.ts'
 import { findGroup, type Member, membershipOf, noGroup } from './groups.ts'
@@ -91,18 +91,6 @@ function holdersOf(members: readonly Member[]): Map<string, Map<number, string>>
     }
   }
   return holders
-}
-
-/** The ends of the topics that still exist. */
-async function endsOf(cluster: Cluster, names: readonly string[]) {
-  if (names.length === 0) return new Map<string, Awaited<ReturnType<typeof listOffsets>>>()
-  const { topics } = await cluster.metadata(names)
-  const existing = topics.filter(topic => topic.errorCode === 0)
-  return new Map(
-    await Promise.all(
-      existing.map(async t => [t.name!, await listOffsets(cluster, t, LATEST)] as const),
-    ),
-  )
 }
 
 function text({ group, type, state, protocol, members, lag, partitions }: Description): string {

@@ -51,14 +51,19 @@ export async function findGroup(cluster: Cluster, name: string): Promise<ListedG
   return found.find(({ group }) => group === name)
 }
 
+/** Whether it is of consumers, with offsets, rather than a share or a streams group. */
+export const isOfConsumers = ({ type }: ListedGroup): boolean =>
+  ['classic', 'consumer', ''].includes(type)
+
 export function noGroup(name: string): CliError {
   return new CliError(`group ${name} does not exist: odradek group list shows those that do`)
 }
 
 /** @throws CliError for a group that is not one of consumers */
-export function membershipOf(cluster: Cluster, { group, type }: ListedGroup): Promise<Membership> {
+export function membershipOf(cluster: Cluster, listed: ListedGroup): Promise<Membership> {
+  const { group, type } = listed
   if (type === 'consumer') return consumerMembership(cluster, group)
-  if (type === 'classic' || type === '') return classicMembership(cluster, group)
+  if (isOfConsumers(listed)) return classicMembership(cluster, group)
   throw new CliError(
     `group ${group} is of type ${type}: only classic and consumer groups are known here`,
   )

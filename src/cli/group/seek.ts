@@ -2,12 +2,18 @@ import { type Command, Option } from 'commander'
 import { offsetCommitApi } from '../../protocol/messages/08-offset-commit.ts'
 import { Cluster } from '../base/cluster.ts'
 import { CliError, expectNone, usage } from '../base/failure.ts'
-import { COMMIT_NAMES_VERSION_MAX, commitTopics, committedOffsets } from '../base/offsets.ts'
+import {
+  COMMIT_NAMES_VERSION_MAX,
+  type Committed,
+  commitTopics,
+  committedOffsets,
+} from '../base/offsets.ts'
 import { type ClusterFlags, clusterCommand, examples, parsePartitions } from '../base/options.ts'
 import { plural, print, table } from '../base/output.ts'
 import { parseTime } from '../base/time.ts'
 import { parseStart, rangesOf, type Start } from '../topic/ranges.ts'
 import { findGroup, membershipOf, noGroup } from './groups.ts'
+import { readOffsets } from './offsets-file.ts'
 
 /** Commits of somebody who is no member. */
 const NO_MEMBER = { memberId: '', generationIdOrMemberEpoch: -1 }
@@ -16,6 +22,8 @@ interface SeekFlags extends ClusterFlags {
   readonly partition?: readonly number[]
   readonly offset?: Start
   readonly from?: number
+  readonly toGroup?: string
+  readonly toFile?: string
   readonly execute?: boolean
 }
 
@@ -37,6 +45,18 @@ export function defineSeek(group: Command): void {
         .argParser(parseTime)
         .conflicts('offset'),
     )
+    .addOption(
+      new Option('--to-group <group>', 'to what another group has committed').conflicts([
+        'offset',
+        'from',
+      ]),
+    )
+    .addOption(
+      new Option(
+        '--to-file <file>',
+        'to the offsets of a file (- is stdin): what describe --json prints, or lines TOPIC,PARTITION,OFFSET',
+      ).conflicts(['offset', 'from', 'toGroup']),
+    )
     .option('--execute', 'do it')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nWithout topics, all of which the group has committed offsets.')
@@ -46,6 +66,8 @@ export function defineSeek(group: Command): void {
     'odradek group seek billing orders --from 1h',
     'odradek group seek billing orders -p 0 -o 1500 --execute',
     'odradek group seek billing -o end --execute',
+    'odradek group seek billing-new --to-group billing --execute',
+    'odradek group describe billing --json > saved; odradek group seek billing --to-file saved',
   )
 }
 
@@ -57,12 +79,15 @@ interface Move {
 }
 
 async function seek(group: string, named: string[], flags: SeekFlags): Promise<void> {
-  if (flags.offset === undefined && flags.from === undefined) {
-    throw usage('group seek: where to? give --offset or --from')
+  const { offset, from, toGroup, toFile } = flags
+  if ([offset, from, toGroup, toFile].every(place => place === undefined)) {
+    throw usage('group seek: where to? give --offset, --from, --to-group or --to-file')
   }
+  const inFile = toFile === undefined ? null : await readOffsets(toFile)
   await using cluster = await Cluster.connect(flags)
-  await refuseMembers(cluster, group, named)
-  const moves = await plan(cluster, group, named, flags)
+  const targets = toGroup === undefined ? inFile : await committedBy(cluster, toGroup)
+  await refuseMembers(cluster, group, targets?.map(({ topic }) => topic) ?? named)
+  const moves = await plan(cluster, group, named, flags, targets)
   if (flags.execute) await commit(cluster, group, moves)
   const { execute = false } = flags
   print(flags.json, { group, executed: execute, partitions: moves }, () => {
@@ -89,22 +114,38 @@ async function plan(
   group: string,
   named: readonly string[],
   { offset = 'end', from, partition }: SeekFlags,
+  targets: readonly Committed[] | null,
 ): Promise<Move[]> {
   const committed = await committedOffsets(cluster, group)
-  const names = named.length > 0 ? named : [...new Set(committed.map(c => c.topic))].sort()
+  const known = (targets ?? committed).map(({ topic }) => topic)
+  const names = named.length > 0 ? named : [...new Set(known)].sort()
   if (names.length === 0)
     throw new CliError(`group ${group} has no committed offsets: name the topics`)
   const where = { start: offset, exitAtEnd: true, ...(from === undefined ? {} : { from }) }
   const moves: Move[] = []
   for (const name of names) {
-    const ranges = await rangesOf(cluster, await cluster.topic(name, partition), where)
+    const ofTopic = targets?.filter(({ topic }) => topic === name)
+    const stored = new Map(ofTopic?.map(target => [target.partition, target.offset]))
+    const only = ofTopic === undefined ? partition : [...stored.keys()].filter(isAsked(partition))
+    const topic = await cluster.topic(name, only)
+    const ranges = await rangesOf(cluster, topic, { ...where, stored })
     for (const range of ranges.sort((a, b) => a.partition - b.partition)) {
       const old = committed.find(c => c.topic === name && c.partition === range.partition)
       const now = old === undefined || old.offset < 0 ? null : old.offset
       moves.push({ topic: name, partition: range.partition, from: now, to: range.offset })
     }
   }
+  if (moves.length === 0) throw new CliError(`group ${group}: there is no such partition to move`)
   return moves
+}
+
+const isAsked = (only: readonly number[] | undefined) => (partition: number) =>
+  only?.includes(partition) ?? true
+
+async function committedBy(cluster: Cluster, group: string): Promise<Committed[]> {
+  const found = (await committedOffsets(cluster, group)).filter(({ offset }) => offset >= 0)
+  if (found.length === 0) throw new CliError(`group ${group} has committed nothing`)
+  return found
 }
 
 async function commit(cluster: Cluster, group: string, moves: readonly Move[]): Promise<void> {

@@ -13,6 +13,7 @@ export function defineDelete(topic: Command): void {
     'delete topics with all their records, at once and without a question',
   )
     .option('--if-exists', 'a topic that does not exist is no error')
+    .alias('rm')
     .option('--json', 'print JSON')
     .action(remove)
   examples(command, 'odradek topic delete orders', 'odradek topic delete a b c --if-exists')

@@ -6,6 +6,7 @@ import { defineDelete } from './delete.ts'
 import { defineDescribe } from './describe.ts'
 import { defineList } from './list.ts'
 import { define as defineProduce } from './produce.ts'
+import { defineTrim } from './trim.ts'
 
 export function define(topic: Command): void {
   defineList(topic)
@@ -13,6 +14,7 @@ export function define(topic: Command): void {
   defineCreate(topic)
   defineAlter(topic)
   defineDelete(topic)
+  defineTrim(topic)
   defineProduce(topic.command('produce'))
   defineConsume(topic.command('consume'))
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 
 /** What every command has that talks to a cluster. All take a value. */
-const CLUSTER_OPTION = /^(-b|--bootstrap|--timeout)(=|$)|^-b./
+const CLUSTER_OPTION = /^(-b|--bootstrap|--timeout|--profile)(=|$)|^-b./
 
 /** `odradek -b HOST topic list`, as people type who know other tools: such options are handed on to the command. */
 export function commandFirst(words: readonly string[]): string[] {
@@ -54,6 +54,11 @@ export const groups: readonly CommandGroup[] = [
     name: 'bench',
     description: 'measure a cluster from here: how fast it takes records and gives them back',
     load: () => import('./bench/index.ts'),
+  },
+  {
+    name: 'profile',
+    description: 'where clusters are, by names: set, use, list, delete',
+    load: () => import('./profile/index.ts'),
   },
   {
     name: 'produce',

@@ -9,6 +9,14 @@ import { builtNow } from '../lib/build-copy.ts'
 /** A command that has not ended by then hangs. */
 const RUN_MS_MAX = 20_000
 
+/** Whoever runs the tests has profiles and clusters of their own. */
+const OWN_ENV = {
+  NO_COLOR: '',
+  ODRADEK_BOOTSTRAP: undefined,
+  ODRADEK_PROFILE: undefined,
+  XDG_CONFIG_HOME: '/nonexistent',
+}
+
 export interface Ended {
   readonly code: number | null
   readonly stdout: string
@@ -27,16 +35,21 @@ export class Program {
 
   spawn(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
     return spawn(process.execPath, [join(this.#root, 'dist/src/cli/main.js'), ...args], {
-      env: { ...process.env, NO_COLOR: '', ODRADEK_BOOTSTRAP: '', ...this.env, ...env },
+      env: { ...process.env, ...OWN_ENV, ...this.env, ...env },
       timeout: RUN_MS_MAX,
     })
+  }
+
+  /** For a shell to run it. */
+  get shellCommand(): string {
+    return `'${process.execPath}' '${join(this.#root, 'dist/src/cli/main.js')}'`
   }
 
   /** The same on a terminal of its own: what is written to its stdin is typed, its stdout is what the terminal shows. */
   spawnOnTerminal(args: readonly string[]) {
     const words = [process.execPath, join(this.#root, 'dist/src/cli/main.js'), ...args]
     return spawn('script', ['-qec', words.map(word => `'${word}'`).join(' '), '/dev/null'], {
-      env: { ...process.env, NO_COLOR: '', ODRADEK_BOOTSTRAP: '', ...this.env },
+      env: { ...process.env, ...OWN_ENV, ...this.env },
       timeout: RUN_MS_MAX,
     })
   }

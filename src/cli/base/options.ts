@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { EXIT_HELP } from './failure.ts'
+import { EXIT_HELP, usage } from './failure.ts'
+import { profileNamed, profilesFile, readProfiles } from './profiles.ts'
 import { parseDuration } from './time.ts'
 
 export interface Address {
@@ -117,6 +118,33 @@ export function withCluster(command: Command): Command {
         .argParser(parseDuration)
         .default(TIMEOUT_MS_DEFAULT, '10s'),
     )
+    .addOption(
+      new Option('--profile <name>', 'of odradek profile: in place of -b and --timeout').env(
+        'ODRADEK_PROFILE',
+      ),
+    )
+    .hook('preAction', (_, action) => applyProfile(action))
+}
+
+/** What the profile says that is named, or is in use, stands for what is not said on the command line. */
+export function applyProfile(command: Command): void {
+  const named = command.getOptionValue('profile') as string | undefined
+  if (named === undefined && command.getOptionValueSource('bootstrap') === 'env') return
+  const all = readProfiles()
+  const name = named || all.current
+  if (name === null) return
+  const { bootstrap, timeout } = profileNamed(all, name)
+  const set = (key: string, value: unknown): void => {
+    if (command.getOptionValueSource(key) === 'cli') return
+    command.setOptionValueWithSource(key, value, 'config')
+  }
+  try {
+    set('bootstrap', parseBootstrap(bootstrap))
+    if (timeout !== undefined) set('timeout', parseDuration(timeout))
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error
+    throw usage(`profile ${name} in ${profilesFile()}: ${error.message}`)
+  }
 }
 
 export function examples(command: Command, ...lines: readonly string[]): Command {

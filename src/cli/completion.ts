@@ -1,4 +1,5 @@
-import { Argument, type Command } from 'commander'
+import { Argument, type Command, Option } from 'commander'
+import { usage } from './base/failure.ts'
 import { groups } from './commands.ts'
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const
@@ -14,7 +15,8 @@ interface Place {
 export function define(completion: Command): void {
   completion
     .showHelpAfterError('Add --help for what is allowed.')
-    .addArgument(new Argument('<shell>', 'which one').choices(SHELLS))
+    .addArgument(new Argument('[shell]', 'which one').choices(SHELLS))
+    .addOption(new Option('--names <line>', 'for these scripts: what comes next').hideHelp())
     .addHelpText(
       'after',
       `
@@ -23,7 +25,16 @@ Examples:
   $ odradek completion zsh > "\${fpath[1]}/_odradek"
   $ odradek completion fish > ~/.config/fish/completions/odradek.fish`,
     )
-    .action((shell: Shell) => complete(completion.parent!, shell))
+    .action(async (shell: Shell | undefined, { names }: { names?: string }) => {
+      if (names !== undefined) return printNames(names)
+      if (shell === undefined) throw usage(`completion: which shell? give ${SHELLS.join(', ')}`)
+      return complete(completion.parent!, shell)
+    })
+}
+
+async function printNames(line: string): Promise<void> {
+  const { namesFor } = await import('./completion-names.ts')
+  process.stdout.write((await namesFor(line)).map(name => `${name}\n`).join(''))
 }
 
 /** What can be completed is read off the commands themselves, so it is never behind them. */
@@ -57,7 +68,7 @@ const cases = (places: readonly Place[]): string =>
 
 /**
  * The place is given by the words before the one that is typed, two at most and none that is an option. Where that is no
- * place, the first word is.
+ * place, the first word is. Where no option is typed, what the cluster has is asked for, too.
  */
 const SCRIPTS: Readonly<Record<Shell, (places: readonly Place[]) => string>> = {
   bash: places => `_odradek() {
@@ -72,6 +83,8 @@ ${cases(places)}
 ${cases(places.filter(({ path }) => !path.includes(' ')))}
     esac ;;
   esac
+  [[ \${COMP_WORDS[COMP_CWORD]} == -* ]] ||
+    words+=" $("\${COMP_WORDS[0]}" completion --names "\${COMP_LINE:0:COMP_POINT}" 2>/dev/null)"
   COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _odradek odradek
@@ -89,6 +102,8 @@ ${cases(places).replaceAll("words='", "list='")}
 ${cases(places.filter(({ path }) => !path.includes(' '))).replaceAll("words='", "list='")}
     esac ;;
   esac
+  [[ \${words[CURRENT]} == -* ]] ||
+    list+=" $("\${words[1]}" completion --names "\${(j: :)words[1,CURRENT]}" 2>/dev/null)"
   compadd -- \${=list} || _files
 }
 if [[ \${funcstack[1]} == _odradek ]]; then
@@ -98,6 +113,8 @@ else
 fi
 `,
   fish: places => `function __odradek_words
+  string match -q -- '-*' (commandline -ct)
+  or odradek completion --names (commandline -cp) 2>/dev/null
   set -l words (commandline -opc)
   set -l place
   for word in $words[2..3]

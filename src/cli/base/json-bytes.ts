@@ -1,15 +1,11 @@
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+import { isUtf8 } from 'node:buffer'
 
 /** Bytes in JSON: text if they are UTF-8, otherwise base64. `fromJson` gives the same bytes again. */
 export type JsonBytes = string | null | { readonly base64: string }
 
 export function toJson(bytes: Buffer | null): JsonBytes {
   if (bytes === null) return null
-  try {
-    return decoder.decode(bytes)
-  } catch {
-    return { base64: bytes.toString('base64') }
-  }
+  return isUtf8(bytes) ? bytes.toString() : { base64: bytes.toString('base64') }
 }
 
 /** What is neither text nor base64 stands for its own JSON: {"value": {"id": 7}} is natural to write. */

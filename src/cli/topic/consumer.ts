@@ -8,7 +8,7 @@ import { EARLIEST, listOffsets } from '../base/offsets.ts'
 import type { Patience } from '../base/patience.ts'
 import { note } from '../base/progress.ts'
 
-const FETCH_BYTES = { maxBytes: 8 * 1024 * 1024, partitionMaxBytes: 1024 * 1024 }
+const FETCH_BYTES = { maxBytes: 8 * 1024 * 1024, partitionMaxBytes: 4 * 1024 * 1024 }
 /** The most that one batch may take when decompressed. */
 const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024
 

@@ -70,7 +70,11 @@ export const jsonFormat: Format = (writing, { topic, partition }, record) => {
   const { offset, timestamp, key, value } = record
   const time = isoOf(timestamp)
   const headers = record.headers.map(h => ({ key: h.key, value: toJson(h.value) }))
-  const place = { topic, partition, offset, timestamp, ...(time === null ? {} : { time }) }
-  writing.write(JSON.stringify({ ...place, key: toJson(key), value: toJson(value), headers }))
-  writing.write('\n')
+  // Put together by hand: an object for each record, with what may be missing, takes five times as long.
+  writing.write(
+    `{"topic":"${topic}","partition":${partition},"offset":${offset},"timestamp":${timestamp},` +
+      `${time === null ? '' : `"time":"${time}",`}"key":${JSON.stringify(toJson(key))},` +
+      `"value":${JSON.stringify(toJson(value))},` +
+      `"headers":${headers.length === 0 ? '[]' : JSON.stringify(headers)}}\n`,
+  )
 }

@@ -23,10 +23,10 @@ test('confluent-kafka for Python writes and reads with every codec', async () =>
   assert.is(stdout, 'ok\n')
 })
 
-test('@platformatic/kafka on Node 24 makes a topic and writes with every codec', async () => {
+test('@platformatic/kafka on the newest Node makes a topic and writes with every codec', async () => {
   const client = join(import.meta.dirname, 'platformatic.mjs')
-  const folder = tool('node24')
-  const node = tool('node24/node_modules/node/bin/node')
+  const folder = tool('newest')
+  const node = tool('newest/node_modules/node/bin/node')
   const { stdout } = await run(node, [client, broker.address, folder])
   const { acknowledged, topics } = JSON.parse(stdout) as {
     acknowledged: number[]

@@ -68,8 +68,8 @@ scenario('KafkaJS, classic', () => ({
 }))
 
 for (const protocol of ['classic', 'consumer'] as const) {
-  scenario(`@platformatic/kafka on Node 24, ${protocol}`, () => ({
-    command: [tool('node24/node_modules/node/bin/node'), here('platformatic.mjs'), tool('node24')],
+  scenario(`@platformatic/kafka on the newest Node, ${protocol}`, () => ({
+    command: [tool('newest/node_modules/node/bin/node'), here('platformatic.mjs'), tool('newest')],
     protocol,
     alwaysLeaves: true,
     lacks: protocol === 'classic' ? ['metadata'] : ['metadata', 'static', 'describe', 'evict'],

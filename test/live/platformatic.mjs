@@ -1,5 +1,5 @@
 // A @platformatic/kafka producer and admin against the broker named in the first argument; the second is the folder the
-// package is installed in. Runs on Node 24. Prints what was acknowledged as one line of JSON.
+// package is installed in. Runs on the newest Node. Prints what was acknowledged as one line of JSON.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 

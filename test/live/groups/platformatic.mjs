@@ -1,4 +1,4 @@
-// A @platformatic/kafka member of a group and an admin, as member.ts asks; on Node 24. The arguments are the folder
+// A @platformatic/kafka member of a group and an admin, as member.ts asks; on the newest Node. The arguments are the folder
 // that the package is installed in and the broker's address.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'

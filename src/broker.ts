@@ -286,9 +286,10 @@ export class BrokerNode implements BrokerContext {
       if (this.#retention !== null) clearInterval(this.#retention)
       if (this.#upkeep !== null) clearInterval(this.#upkeep)
       this.#disk.close()
+      // Before anything could be answered: who waits finds the connection gone, as after a crash.
+      this.#server.kill()
       this.groups.close()
       await this.#workers.kill()
-      await this.#server.close()
       await this.cleaner.close()
       await this.tasks.close()
       await this.registry.close()

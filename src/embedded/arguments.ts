@@ -2,7 +2,7 @@
  * What code may pass to an embedded broker, for programs that no compiler checks: every refusal is a TypeError that names the argument
  * and says what is allowed, before anything is done.
  */
-import { wrongNameInCode } from '../configs/sources.ts'
+import { nearest, wrongNameInCode } from '../configs/sources.ts'
 import type { AppendRecord } from './append.ts'
 import type { ReadOptions, ReadRecord } from './read.ts'
 import type { SubscribeOptions } from './subscribe.ts'
@@ -10,17 +10,17 @@ import type { SubscribeOptions } from './subscribe.ts'
 /** The largest time that a Date can hold, in ms. */
 const TIMESTAMP_MAX = 8.64e15
 
-type Check = (value: unknown) => boolean
+export type Check = (value: unknown) => boolean
 
-const isObject: Check = value =>
+export const isObject: Check = value =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)
-const isFunction: Check = value => typeof value === 'function'
+export const isFunction: Check = value => typeof value === 'function'
 /** One that UTF-8 can say: it comes back as it was. */
 const isText: Check = value => typeof value === 'string' && value.isWellFormed()
-const isName: Check = value => isText(value) && value !== ''
+export const isName: Check = value => isText(value) && value !== ''
 const isBytes: Check = value => value == null || isText(value) || value instanceof Uint8Array
-const isIndex: Check = value => Number.isSafeInteger(value) && (value as number) >= 0
-const isSignal: Check = value =>
+export const isIndex: Check = value => Number.isSafeInteger(value) && (value as number) >= 0
+export const isSignal: Check = value =>
   isObject(value) && typeof (value as { aborted?: unknown }).aborted === 'boolean'
 
 /** Whether it is an array without holes of which all hold. */
@@ -29,13 +29,28 @@ const isArrayOf =
   value =>
     Array.isArray(value) && Array.from(value as unknown[]).every(holds)
 
-function expect(holds: boolean, name: string, allowed: string): void {
+export function expect(holds: boolean, name: string, allowed: string): void {
   if (!holds) throw new TypeError(`${name} must be ${allowed}`)
 }
 
-function expectOptional(value: unknown, check: Check, name: string, allowed: string): void {
+export function expectOptional(value: unknown, check: Check, name: string, allowed: string): void {
   expect(value === undefined || check(value), name, allowed)
 }
+
+/** Names that are not among these would be passed over in silence: a slip is refused with the nearest. */
+export function expectNames(value: object, name: string, names: readonly string[]): void {
+  for (const [key, given] of Object.entries(value)) {
+    if (given === undefined || names.includes(key)) continue
+    const near = nearest(key, names)
+    const hint = near === undefined ? `there is ${names.join(', ')}` : `did you mean ${near}?`
+    throw new TypeError(`${name} has no ${key}: ${hint}`)
+  }
+}
+
+/** Also of what has been read and is appended again. */
+const RECORD_NAMES = ['key', 'value', 'headers', 'timestamp', 'partition', 'topic', 'offset']
+const READ_NAMES = ['from', 'partition', 'until', 'signal', 'onUnreadable']
+const SUBSCRIBE_NAMES = ['group', 'topics', 'from', 'instanceId', 'signal', 'onUnreadable']
 
 /** @param own what the caller takes besides configs of brokers */
 export function checkStart(options: unknown, own: readonly string[]): void {
@@ -66,6 +81,7 @@ export function checkRecords(records: readonly AppendRecord[]): void {
 
 function checkRecord(record: unknown, name: string): void {
   expect(isObject(record), name, 'an object: {key, value, headers, timestamp, partition}')
+  expectNames(record as object, name, RECORD_NAMES)
   const { key, value, headers, timestamp, partition } = record as Record<string, unknown>
   const bytes = 'a string, bytes or null; a string of whole characters'
   expect(isBytes(key), `${name}.key`, bytes)
@@ -86,7 +102,8 @@ function checkRecord(record: unknown, name: string): void {
 
 export function checkRead(topic: unknown, options: ReadOptions): void {
   checkTopicName(topic)
-  expect(isObject(options), 'options', 'an object: {from, partition, until, signal, onUnreadable}')
+  expect(isObject(options), 'options', `an object: {${READ_NAMES.join(', ')}}`)
+  expectNames(options, 'options', READ_NAMES)
   const { from, partition, until, signal, onUnreadable } = options
   const isStart = (value: unknown): boolean =>
     value === 'earliest' || value === 'latest' || isIndex(value)
@@ -99,6 +116,7 @@ export function checkRead(topic: unknown, options: ReadOptions): void {
 
 export function checkSubscribe(options: SubscribeOptions): void {
   expect(isObject(options), 'options', 'an object with group and topics')
+  expectNames(options, 'options', SUBSCRIBE_NAMES)
   const { group, topics, from, instanceId, signal, onUnreadable } = options
   expect(isName(group), 'group', 'a string that is not empty')
   expect(isArrayOf(isName)(topics), 'topics', 'an array of names')

@@ -68,11 +68,9 @@ async function make(
   const isAnyGood = told.partitions === undefined && told.configs === undefined
   const standard = brokerValue('num.partitions', broker.view)
   const { partitions = standard, configs = {} } = told
+  const isStandard = partitions === standard && Object.keys(configs).length === 0
   const known = registry.topic(name)
-  if (known !== undefined) {
-    const isStandard = partitions === standard && Object.keys(configs).length === 0
-    if (isAnyGood || (isStandard && isAutoCreated(node, known))) return
-  }
+  if (known !== undefined && (isAnyGood || (isStandard && isAutoCreated(node, known)))) return
   const problem = validateTopicConfigs(configs, broker.view)
   if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
   if (!Number.isInteger(partitions) || partitions < 1) {
@@ -80,10 +78,15 @@ async function make(
     throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
   }
   try {
-    await registry.create(name, partitions, configs, '', topic => isAutoCreated(node, topic))
+    // One that is as it is told to be is kept: another seed may be filling it.
+    await registry.create(name, partitions, configs, '', topic => {
+      return !isStandard && isAutoCreated(node, topic)
+    })
   } catch (error) {
-    // A producer was faster.
-    if (!isAnyGood || registry.topic(name) === undefined) throw error
+    // A client, or another seed, was faster.
+    const made = registry.topic(name)
+    const isGood = made !== undefined && (isAnyGood || (isStandard && isAutoCreated(node, made)))
+    if (!isGood) throw error
   }
 }
 

@@ -6,7 +6,7 @@ const TIMEOUT_MS = 5_000
 const POLL_MS = 10
 
 export interface WaitOptions {
-  /** ms until the wait is given up; 5,000 by default. */
+  /** ms until the wait is given up; 5,000 by default, Infinity: never. */
   readonly timeout?: number
   /** Gives the wait up when aborted, with the signal's reason. */
   readonly signal?: AbortSignal
@@ -27,13 +27,15 @@ export class Deadline {
   readonly signal: AbortSignal
   readonly #given: AbortSignal | undefined
   readonly #time = new AbortController()
-  readonly #timer: NodeJS.Timeout
+  readonly #timer: NodeJS.Timeout | undefined
 
   constructor({ timeout = TIMEOUT_MS, signal }: WaitOptions, closed: AbortSignal) {
     signal?.throwIfAborted()
     this.timeout = timeout
     this.#given = signal
-    this.#timer = setTimeout(() => this.#time.abort(), timeout)
+    if (timeout !== Number.POSITIVE_INFINITY) {
+      this.#timer = setTimeout(() => this.#time.abort(), timeout)
+    }
     const all = [closed, this.#time.signal]
     this.signal = AbortSignal.any(signal === undefined ? all : [...all, signal])
   }

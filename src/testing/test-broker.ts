@@ -7,6 +7,13 @@ import { type SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
 import { InvalidOption } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { type BrokerOptions, SHIPPED } from '../options.ts'
+import {
+  checkFault,
+  checkGroupWait,
+  checkMessageWait,
+  checkRestart,
+  checkSeed,
+} from './arguments.ts'
 import { reset, seed, type TopicSeed } from './content.ts'
 import type { Fault, FaultOptions } from './faults/fault.ts'
 import { Faults } from './faults/faults.ts'
@@ -59,7 +66,8 @@ export class TestBroker implements AsyncDisposable {
   #release: Release | null
   #stopped = new AbortController()
   #port = 0
-  #restarting: Promise<void> | null = null
+  /** Resets and restarts, one after the other. */
+  #changing: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
 
   private constructor(
@@ -131,27 +139,32 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /** As `append` of the embedded broker: resolves when the records are flushed. @throws BrokerError */
-  append(topic: string, records: readonly AppendRecord[]): Promise<Appended[]> {
+  async append(topic: string, records: readonly AppendRecord[]): Promise<Appended[]> {
+    this.#checkOpen()
     return this.#appender.append(topic, records)
   }
 
   /** As `read` of the embedded broker. A restart ends it. @throws BrokerError */
   read(topic: string, options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
+    this.#checkOpen()
     return read(this.#node, topic, options, this.#stopped.signal)
   }
 
   /** As `subscribe` of the embedded broker. A restart ends it. */
   subscribe(options: SubscribeOptions): Subscription {
+    this.#checkOpen()
     return new Subscription(this.#node, options, this.#stopped.signal)
   }
 
   /**
    * Makes topics with their records: `seed({ orders: [{ key: 'o-1', value: 'paid' }], empty: { partitions: 3 } })`.
-   * @returns where each record is, by topic @throws BrokerError
+   * @returns where each record is, by topic @throws TypeError, BrokerError
    */
-  seed<Name extends string>(
+  async seed<Name extends string>(
     topics: Readonly<Record<Name, TopicSeed>>,
   ): Promise<Record<Name, Appended[]>> {
+    checkSeed(topics)
+    this.#checkOpen()
     return seed(this.#node, this.#appender, topics)
   }
 
@@ -159,7 +172,9 @@ export class TestBroker implements AsyncDisposable {
    * Resolves when every member of the group has its partitions: at least one member, or exactly `members`.
    * @throws WaitTimeout, which says in what state the group was
    */
-  waitForGroupStable(groupId: string, options: GroupWaitOptions = {}): Promise<StableGroup> {
+  async waitForGroupStable(groupId: string, options: GroupWaitOptions = {}): Promise<StableGroup> {
+    checkGroupWait(groupId, options)
+    this.#checkOpen()
     return waitForGroupStable(this.#node, groupId, options, this.#stopped.signal)
   }
 
@@ -167,7 +182,9 @@ export class TestBroker implements AsyncDisposable {
    * Resolves with the first `count` records of the topic (that `where` takes), as soon as they are there.
    * @throws WaitTimeout, which says what was there instead
    */
-  waitForMessages(topic: string, options: MessageWaitOptions = {}): Promise<ReadRecord[]> {
+  async waitForMessages(topic: string, options: MessageWaitOptions = {}): Promise<ReadRecord[]> {
+    checkMessageWait(topic, options)
+    this.#checkOpen()
     return waitForMessages(this.#node, topic, options, this.#stopped.signal)
   }
 
@@ -175,9 +192,11 @@ export class TestBroker implements AsyncDisposable {
    * Lets requests go wrong that come from now on, the next one that fits by default:
    * `fault({ api: 'Produce', error: 'NOT_LEADER_OR_FOLLOWER' })`.
    * Of several faults for one request the oldest strikes. Restarts leave them, `reset` takes them away.
-   * @throws RangeError if the API cannot be answered so, with those that can
+   * @throws TypeError for what is no option, RangeError if the API cannot be answered so, with those that can
    */
   fault(options: FaultOptions): Fault {
+    checkFault(options)
+    this.#checkOpen()
     return this.#faults.add(options)
   }
 
@@ -196,25 +215,36 @@ export class TestBroker implements AsyncDisposable {
    * An empty broker, without a restart: no topics, no groups, no faults, configs as at the start. Address, connections and the
    * emulated release stay.
    */
-  async reset(): Promise<void> {
-    this.#faults.clear()
-    await reset(this.#node)
+  reset(): Promise<void> {
+    return this.#change(async () => {
+      this.#faults.clear()
+      await reset(this.#node)
+    })
   }
 
   /**
    * Stops the broker and starts it again on the same data and port. With `crash` it ends as by kill -9: nothing is
    * flushed on the way, and the start recovers what is on disk.
    */
-  async restart({ crash = false }: { readonly crash?: boolean } = {}): Promise<void> {
-    if (this.#closing !== null) throw new Error('The broker is closed.')
-    const restarted = (this.#restarting ?? Promise.resolve()).then(async () => {
+  async restart(options: { readonly crash?: boolean } = {}): Promise<void> {
+    checkRestart(options)
+    await this.#change(async () => {
       this.#stopped.abort()
-      await (crash ? this.#node.kill() : this.#node.close())
+      await (options.crash ? this.#node.kill() : this.#node.close())
       await this.#start()
     })
-    // Whoever asked for it learns of its failure; the next restart or stop only has to come after it.
-    this.#restarting = restarted.catch(() => {})
-    await restarted
+  }
+
+  async #change(action: () => Promise<void>): Promise<void> {
+    this.#checkOpen()
+    const changed = this.#changing.then(action)
+    // Whoever asked for it learns of its failure; the next one, or the stop, only has to come after it.
+    this.#changing = changed.catch(() => {})
+    await changed
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== null) throw new Error('The broker is closed.')
   }
 
   /** Stops the broker and removes its data. Idempotent. */
@@ -224,7 +254,7 @@ export class TestBroker implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#restarting
+    await this.#changing
     this.#stopped.abort()
     try {
       await this.#node?.close()

@@ -38,7 +38,6 @@ export async function waitForMessages(
   }
   try {
     await deadline.poll(() => node.registry.topic(topic), seen)
-    if (count <= 0) return found
     const which = partition === undefined ? {} : { partition }
     for await (const record of read(node, topic, { ...which, signal: deadline.signal }, closed)) {
       last = record

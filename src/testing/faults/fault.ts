@@ -1,3 +1,4 @@
+import { nearest } from '../../configs/sources.ts'
 import { ErrorCode, type ErrorName } from '../../protocol/error-codes.ts'
 import { type ApiName, apiNames } from '../releases.ts'
 import { answerableApis, answers } from './answers.ts'
@@ -49,9 +50,10 @@ export interface Armed {
  */
 export function arm(options: FaultOptions): Armed {
   const { api, topic, partition, error, delay = 0, drop = false, times = 1 } = options
-  if (!apiNames.includes(api)) refuse(`There is no API '${api}'; there is ${apiNames.join(', ')}.`)
-  if (error !== undefined && ErrorCode[error] === undefined) {
-    refuse(`Kafka has no error '${error}'; an example of one is 'NOT_LEADER_OR_FOLLOWER'.`)
+  if (!apiNames.includes(api)) refuse(`There is no API '${api}'; ${hintAt(api, apiNames)}.`)
+  if (error !== undefined && !isError(error)) {
+    const names = Object.keys(ErrorCode).filter(isError)
+    refuse(`Kafka has no error '${error}'; ${hintAt(error, names, 'NOT_LEADER_OR_FOLLOWER')}.`)
   }
   if (error !== undefined && answers[api] === undefined) {
     refuse(`${api} cannot be answered with an error; ${answerableApis().join(', ')} can.`)
@@ -84,6 +86,21 @@ function checkPlace(api: ApiName, topic: string | undefined, partition: number |
     const able = answerableApis(({ scope }) => scope === 'partition').join(', ')
     refuse(`A ${api} request cannot be told by its partition; ${able} can.`)
   }
+}
+
+/** NONE is no error: it would be an answer of nothing. */
+const isError = (name: string): boolean => name !== 'NONE' && Object.hasOwn(ErrorCode, name)
+
+/** The nearest name, whatever its case, else an example or all there are. */
+function hintAt(wrong: unknown, names: readonly string[], example?: string): string {
+  const near =
+    typeof wrong === 'string'
+      ? (names.find(name => name.toLowerCase() === wrong.toLowerCase()) ?? nearest(wrong, names))
+      : undefined
+  if (near !== undefined) return `did you mean '${near}'`
+  return example === undefined
+    ? `there is ${names.join(', ')}`
+    : `an example of one is '${example}'`
 }
 
 function refuse(message: string): never {

@@ -18,6 +18,10 @@ const SHARE_SINCE = 6
 const SHARE_KEY = /^.+:[\w-]{22}:\d+$/s
 const NOBODY = { nodeId: -1, host: '', port: -1 }
 
+/** Clients that the log has named, by broker. */
+const told = new WeakMap<object, Set<string>>()
+const TOLD_CLIENTS_MAX = 100
+
 export const findCoordinator = defineApi(
   findCoordinatorApi,
   async (request, context) => {
@@ -49,8 +53,21 @@ async function answerFor(key: string, keyType: number, context: RequestContext) 
   } else if (keyType !== KeyType.TRANSACTION) {
     return invalid(`There is no coordinator of key type ${keyType}.`)
   }
+  tell(context)
   const message = 'This broker does not coordinate transactions and share groups yet.'
   return refuse(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
+}
+
+/** Clients ask again until their time is over, and say only that it is: the log has the reason, once a client. */
+function tell({ broker, clientId }: RequestContext): void {
+  const known = told.get(broker) ?? new Set<string>()
+  told.set(broker, known)
+  if (known.has(clientId) || known.size === TOLD_CLIENTS_MAX) return
+  known.add(clientId)
+  broker.log.warn(
+    { client: clientId },
+    'a client waits for the coordinator of its transactions or share group: there are none here yet',
+  )
 }
 
 async function coordinatorOf(groupId: string, { broker, listener }: RequestContext) {

@@ -2,12 +2,12 @@ import type { Logger } from 'pino'
 import type { PrettyOptions } from 'pino-pretty'
 
 /** Beside every message, and for programs only: a message says the same in words where it matters. */
-const FOR_PROGRAMS = 'name,address,data,durability,version,ms,clusterId,signal'
+const FOR_PROGRAMS = 'name,address,data,durability,version,ms,clusterId,reason'
 
 /** On a terminal for people (time, level, words), else a JSON object a line. LOG_LEVEL says how much. */
 export async function makeLogger(): Promise<Logger> {
   const { default: pino } = await import('pino')
-  const asked = process.env.LOG_LEVEL ?? 'info'
+  const asked = (process.env.LOG_LEVEL ?? 'info').toLowerCase()
   const known = asked === 'silent' || asked in pino.levels.values
   const options = { name: 'odradek', level: known ? asked : 'info', base: undefined }
   const log = process.stdout.isTTY ? pino(options, await forPeople()) : pino(options)

@@ -34,13 +34,16 @@ export async function start(
     )
     const log = await logger
     // Before the line that says it is ready: whoever waits for that may send a signal at once.
-    stopOn(broker, ['SIGTERM', 'SIGINT'], log)
+    stopOn(broker, ['SIGTERM', 'SIGINT', 'SIGHUP'], log)
+    if (!broker.wasClean) {
+      log.info({}, 'the last stop was no clean one: the logs were checked and recovered')
+    }
     const durability = describeDurability(broker)
     const ms = Math.round(performance.now())
     const address = broker.bound.join(',')
     log.info(
       { address, data: broker.dataDir, durability, version, ms, clusterId: broker.clusterId },
-      `odradek ${version} is ready on ${address} after ${ms} ms; data in ${broker.dataDir}; ${durability}`,
+      `odradek ${version} is ready on ${address} after ${ms} ms; ${describeAdvertised(broker)}data in ${broker.dataDir}; ${durability}`,
     )
     if (process.stdout.isTTY) log.info({}, describeNext(broker))
   } catch (error) {
@@ -63,6 +66,16 @@ function describeDurability(broker: BrokerNode): string {
     : 'records are acknowledged before they are flushed (log.flush.interval.messages)'
 }
 
+/** Where clients are sent, if that is not where it listens. */
+function describeAdvertised(broker: BrokerNode): string {
+  const sent = broker.options.listeners.map(({ name }) => {
+    const { host, port } = broker.endpoint(name)
+    return `${name}://${host.includes(':') ? `[${host}]` : host}:${port}`
+  })
+  if (sent.every(address => broker.bound.includes(address))) return ''
+  return `clients are sent to ${sent.join(',')} (advertised.listeners); `
+}
+
 /** For somebody who sits before it. */
 function describeNext(broker: BrokerNode): string {
   const { host, port } = broker.endpoint(broker.options.listeners[0]!.name)
@@ -77,11 +90,11 @@ function stopOn(broker: BrokerNode, signals: NodeJS.Signals[], log: ProgramLogge
   const stop = async (reason: string): Promise<void> => {
     if (stopping) return
     stopping = true
-    log.info({ signal: reason }, `stopping: ${reason}`)
+    log.info({ reason }, `stopping: ${reason}`)
     setTimeout(() => process.exit(1), STOP_MS_MAX).unref()
     try {
       await broker.close()
-      log.info({ signal: reason }, 'stopped')
+      log.info({ reason }, 'stopped')
       process.exit(0)
     } catch (err) {
       log.fatal({ err }, `the stop failed: ${(err as Error).message}`)

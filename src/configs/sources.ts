@@ -103,13 +103,24 @@ export function fromProperties(text: string, origin: string, warnings: string[])
   return found
 }
 
+function readText(path: string, refuse: (allowed: string) => InvalidOption): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw refuse(`a file that can be read (${(error as Error).message})`)
+  }
+}
+
 /** @throws InvalidOption when the file cannot be read or is too large to be one. */
 export function fromFile(path: string, warnings: string[]): GivenOptions {
   const refuse = (allowed: string) => new InvalidOption('config', path, 'flag', allowed)
-  const size = statSync(path, { throwIfNoEntry: false })?.size
-  if (size === undefined) throw refuse('a file that exists')
-  if (size > FILE_BYTES_MAX) throw refuse(`a properties file of at most ${FILE_BYTES_MAX} bytes`)
-  return fromProperties(readFileSync(path, 'utf8'), `file ${path}`, warnings)
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) throw refuse('a file that exists')
+  if (stats.isDirectory()) throw refuse('a file, not a folder')
+  if (stats.size > FILE_BYTES_MAX) {
+    throw refuse(`a properties file of at most ${FILE_BYTES_MAX} bytes`)
+  }
+  return fromProperties(readText(path, refuse), `file ${path}`, warnings)
 }
 
 /** KAFKA_LOG_RETENTION_MS -> log.retention.ms: "___" stands for "-", "__" for "_", "_" for ".". */

@@ -28,7 +28,10 @@ test('a profile says where the cluster is, and -b and --profile go before the on
   const set = await cli.ok(['profile', 'set', 'good', '-b', addressOf(wire), '--timeout', '5s'])
   assert.is(set, 'profile good is set and in use\n')
   assert.match(await cli.ok(list), /^here /m)
-  assert.is(await cli.ok(['profile', 'set', 'bad', '-b', '127.0.0.1:1']), 'profile bad is set\n')
+  assert.is(
+    await cli.ok(['profile', 'set', 'bad', '-b', '127.0.0.1:1']),
+    'profile bad is set; good is in use\n',
+  )
   await cli.ok(['profile', 'use', 'bad'])
   await cli.fails(3, /cannot connect to 127\.0\.0\.1:1/, list)
   assert.match(await cli.ok([...list, '--profile', 'good']), /^here /m)
@@ -55,8 +58,13 @@ test('profiles are listed and deleted', async () => {
 test('what is no profile is said', async () => {
   await cli.fails(2, /there is no profile none: there is good/, [...list, '--profile', 'none'])
   await cli.fails(2, /where is the cluster\? give -b/, ['profile', 'set', 'new'])
+  const bad = ['profile', 'set', 'new', '-b', 'bad:port:x']
+  await cli.fails(2, /'bad:port:x' is invalid\. It must be HOST:PORT/, bad)
   writeFileSync(join(home, 'odradek/profiles.json'), '{')
   await cli.fails(1, /profiles\.json cannot be read: /, list)
+  const folder = ['doctor', '--data', join(home, 'none')]
+  const { stderr } = await cli.run(folder)
+  assert.not.match(stderr, /profiles\.json/, 'a folder has no cluster')
 })
 
 test.run()

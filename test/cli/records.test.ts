@@ -200,6 +200,17 @@ test('offsets are counted from the beginning, from the end, or given', async () 
   await cli.fails(1, /offsets partition 0 has offsets 0 to 5, not 6/, far)
 })
 
+test('of a range there may be less than is asked for, in a partition that is shorter', async () => {
+  await wire.createTopic('uneven', 2)
+  await produce('uneven', '0\n1\n2\n3\n', '-p', '0')
+  await produce('uneven', 'a\n', '-p', '1')
+  assert.is(await consume('uneven', '-o', '2:4'), '2\n3\n')
+  const sorted = (await consume('uneven', '-o', '0:99')).trim().split('\n').sort()
+  assert.equal(sorted, ['0', '1', '2', '3', 'a'])
+  const backwards = ['topic', 'consume', 'uneven', '-e', '-o', '3:1']
+  await cli.fails(2, /It goes backwards: 3 is behind 1/, backwards)
+})
+
 test('stored offsets are those that a group has committed, and are left as they are', async () => {
   await wire.createTopic('stored', 2)
   await produce('stored', 'a0\na1\na2\n', '-p', '0')

@@ -128,6 +128,7 @@ test('bad values are refused with the key, the value, where it came from and wha
   )
   expectRefusal({ overrides: ['nonsense'] }, /Invalid option override=nonsense/)
   expectRefusal({ args: ['--config', '/nowhere'] }, /a file that exists/)
+  expectRefusal({ args: ['--config', work] }, /a file, not a folder/)
 })
 
 test('an unknown flag is refused with code 2, as wrong usage is everywhere, and the help', () => {
@@ -169,8 +170,8 @@ test('file, environment and flags are taken in that order; unknown keys warn', a
   assert.match(broker.output, /Unknown option no\.such \(from file [^)]*\) has no effect/)
 })
 
-test('SIGTERM and SIGINT end it with code 0, leaving a clean folder', async () => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+test('SIGTERM, SIGINT and SIGHUP end it with code 0, leaving a clean folder', async () => {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     const broker = await BrokerProcess.start({ fromSource: true, dir: join(work, signal) })
     const { code, ms } = await broker.end(signal)
     assert.is(code, 0)
@@ -189,6 +190,17 @@ test('a lock whose process is gone is taken over', async () => {
   const second = await BrokerProcess.start({ fromSource: true, dir })
   assert.is(readFileSync(join(dir, '.lock'), 'utf8').split(' ')[0], String(second.pid))
   await second.kill()
+  assert.not.match(first.output, /recovered/)
+  assert.match(second.output, /the last stop was no clean one: the logs were checked and recovered/)
+})
+
+test('where clients are sent is said when it is not where it listens', async () => {
+  const advertised = 'advertised.listeners=PLAINTEXT://broker.example:1234'
+  const dir = join(work, 'advertised')
+  const broker = await BrokerProcess.start({ fromSource: true, dir, overrides: [advertised] })
+  assert.match(broker.output, /clients are sent to PLAINTEXT:\/\/broker\.example:1234/)
+  assert.not.match(live.output, /clients are sent/)
+  await broker.kill()
 })
 
 test.run()

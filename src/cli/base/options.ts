@@ -123,7 +123,10 @@ export function withCluster(command: Command): Command {
         'ODRADEK_PROFILE',
       ),
     )
-    .hook('preAction', (_, action) => applyProfile(action))
+    .hook('preAction', (_, action) => {
+      // Nothing of a cluster is asked then.
+      if (action.getOptionValue('data') === undefined) applyProfile(action)
+    })
 }
 
 /** What the profile says that is named, or is in use, stands for what is not said on the command line. */

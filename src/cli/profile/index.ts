@@ -15,8 +15,16 @@ const NAME = /^[\w.-]{1,100}$/
 
 export function define(profile: Command): void {
   const set = local(profile, 'set <name>', 'make a profile, or change it')
-    .option('-b, --bootstrap <host:port>', 'a broker of the cluster, or several with commas')
-    .option('--timeout <time>', 'how long connecting, and each request, may take')
+    .option(
+      '-b, --bootstrap <host:port>',
+      'a broker of the cluster, or several with commas',
+      asWritten(parseBootstrap),
+    )
+    .option(
+      '--timeout <time>',
+      'how long connecting, and each request, may take',
+      asWritten(parseDuration),
+    )
     .action(setProfile)
   examples(set, 'odradek profile set prod -b kafka-1:9092,kafka-2:9092 --timeout 30s')
   const use = local(
@@ -46,19 +54,27 @@ function local(profile: Command, words: string, description: string): Command {
   return command.showHelpAfterError('Add --help for what is allowed.')
 }
 
+/** Checked as where it is used, and kept as it was given. */
+const asWritten =
+  (check: (text: string) => unknown) =>
+  (text: string): string => {
+    check(text)
+    return text
+  }
+
 function setProfile(name: string, flags: Partial<Profile>): void {
   if (!NAME.test(name)) throw usage('profile set: a name has letters, digits, and . _ - only')
   const all = readProfiles()
   const old = Object.hasOwn(all.profiles, name) ? all.profiles[name] : undefined
   const { bootstrap, ...rest } = { ...old, ...flags }
   if (bootstrap === undefined) throw usage('profile set: where is the cluster? give -b')
-  parseBootstrap(bootstrap)
-  if (rest.timeout !== undefined) parseDuration(rest.timeout)
   const profiles = { ...all.profiles, [name]: { bootstrap, ...rest } }
   // Whoever makes a first one means to use it.
   const current = Object.keys(all.profiles).length === 0 ? name : all.current
   writeProfiles({ current, profiles })
-  process.stdout.write(`profile ${name} is set${current === name ? ' and in use' : ''}\n`)
+  process.stdout.write(
+    `profile ${name} is set${current === name ? ' and in use' : `; ${current === null ? 'none' : current} is in use`}\n`,
+  )
 }
 
 function useProfile(name?: string): void {

@@ -3,6 +3,7 @@ import type { Cluster, TopicMetadata } from '../base/cluster.ts'
 import { CliError } from '../base/failure.ts'
 import type { Range } from '../base/fetch.ts'
 import { EARLIEST, type FoundOffset, LATEST, listOffsets } from '../base/offsets.ts'
+import { note } from '../base/progress.ts'
 
 /** A place in a partition: an offset, so many before the end (below 0), or a name. */
 export type Start = 'beginning' | 'end' | number
@@ -29,7 +30,12 @@ export function parseSpan(text: string, more = ''): Span {
   const colon = text.indexOf(':')
   if (colon < 0) return { start: parseStart(text, allowed) }
   const start = colon === 0 ? 'beginning' : parseStart(text.slice(0, colon), allowed)
-  return { start, stop: parseStart(text.slice(colon + 1), allowed) }
+  const stop = parseStart(text.slice(colon + 1), allowed)
+  const isBackwards = typeof start === 'number' && typeof stop === 'number' && stop < start
+  if (isBackwards && start < 0 === stop < 0) {
+    throw new InvalidArgumentError(`It goes backwards: ${start} is behind ${stop}.`)
+  }
+  return { start, stop }
 }
 
 /** Offsets by partition, such as a group has committed. */
@@ -72,8 +78,10 @@ export async function rangesOf(
     }
     const name = `${topic.name} partition ${partition}`
     const known = stored?.get(partition)
-    const startHere = (): number =>
-      known === undefined ? placeOf(start, low, high, name) : storedOffset(known, high, name)
+    const startHere = (): number => {
+      if (known !== undefined) return storedOffset(known, high, name)
+      return stop === undefined ? placeOf(start, low, high, name) : within(start, low, high, name)
+    }
     const offset = froms === null ? startHere() : found(froms)
     const bounds = [
       exitAtEnd || tos !== null ? high : Number.POSITIVE_INFINITY,
@@ -88,6 +96,13 @@ function placeOf(start: Start, low: number, high: number, name: string): number 
   if (typeof start !== 'number' || start < 0) return stopAt(start, low, high)
   if (start >= low && start <= high) return start
   throw new CliError(`${name} has offsets ${low} to ${high}, not ${start}`)
+}
+
+/** Of a range there may be less than is asked for: partitions are not of one length. */
+function within(start: Start, low: number, high: number, name: string): number {
+  const place = stopAt(start, low, high)
+  if (place < low) note(`${name} begins at offset ${low}: what was before is deleted`)
+  return Math.min(Math.max(place, low), high)
 }
 
 /** May be an offset that is still to come. */

@@ -1,0 +1,67 @@
+/**
+ * From the start of a process to the first record that is acknowledged, in turns with the shortest program that Node runs:
+ *
+ *   npm run build && node --import tsx bench/cold-start.ts [NODE]
+ *
+ * NODE: the program to run both with. Prints medians, in ms, and how many times as long it takes.
+ */
+import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { Broker } from '../src/index.ts'
+import { encodeBatch } from '../src/protocol/records.ts'
+import { BrokerProcess } from '../test/lib/broker-process.ts'
+import { createTopic, produceOne } from './macro/load.ts'
+
+const RUNS = 15
+const node = process.argv[2] ?? process.execPath
+
+const median = (all: readonly number[]): number => all.toSorted((a, b) => a - b)[all.length >> 1]!
+
+async function coldMs(records: Buffer): Promise<number> {
+  const started = performance.now()
+  const broker = await BrokerProcess.start({ node })
+  const client = await broker.connect(1)
+  await createTopic(client, 'first', 1, {})
+  await produceOne(client, 'first', 0, records)
+  const ms = performance.now() - started
+  await client.close()
+  await broker.remove()
+  return ms
+}
+
+function nothingMs(): number {
+  const started = performance.now()
+  spawnSync(node, ['-e', '0'])
+  return performance.now() - started
+}
+
+/** Of `Broker.start()` where one has been started before. */
+async function warmMs(): Promise<number> {
+  const started = performance.now()
+  const broker = await Broker.start({ dataDir: `/tmp/odradek-cold-${process.pid}` })
+  const ms = performance.now() - started
+  await broker.close()
+  rmSync(broker.dataDir, { recursive: true })
+  return ms
+}
+
+const records = await encodeBatch([{ timestamp: Date.now(), value: Buffer.from('first') }])
+const times: { nothing: number[]; cold: number[]; warm: number[] } = {
+  nothing: [],
+  cold: [],
+  warm: [],
+}
+await coldMs(records)
+await warmMs()
+for (let run = 0; run < RUNS; run++) {
+  times.nothing.push(nothingMs())
+  times.cold.push(await coldMs(records))
+  times.warm.push(await warmMs())
+}
+const nothing = median(times.nothing)
+for (const [name, all] of Object.entries(times)) {
+  const ms = median(all)
+  process.stdout.write(
+    `${name.padEnd(8)} ${ms.toFixed(0).padStart(5)} ms  ${(ms / nothing).toFixed(2)} x\n`,
+  )
+}

@@ -1,14 +1,10 @@
 import type { Client } from '../../client/client.ts'
-import { consumerProtocolAssignment } from '../../protocol/consumer-protocol.ts'
+import { parseAssignment } from '../../protocol/consumer-bytes.ts'
 import { describeGroupsApi } from '../../protocol/messages/15-describe-groups.ts'
 import { listGroupsApi } from '../../protocol/messages/16-list-groups.ts'
 import { consumerGroupDescribeApi } from '../../protocol/messages/69-consumer-group-describe.ts'
-import { MalformedFrame, Reader } from '../../protocol/reader.ts'
 import type { Cluster } from '../base/cluster.ts'
 import { CliError, expectNone } from '../base/failure.ts'
-
-/** Versions of a consumer's assignment that are known; a newer one is read as the last of them. */
-const ASSIGNMENT_VERSION_MAX = 3
 
 export interface ListedGroup {
   readonly group: string
@@ -97,22 +93,11 @@ async function classicMembership(cluster: Cluster, group: string): Promise<Membe
     instanceId: m.groupInstanceId,
     clientId: m.clientId,
     host: m.clientHost,
-    assigned: found.protocolType === 'consumer' ? readAssignment(m.memberAssignment) : null,
+    assigned: found.protocolType === 'consumer' ? assignedBy(m.memberAssignment) : null,
   }))
   return { state: found.groupState, protocol: found.protocolData, members }
 }
 
 /** Opaque bytes that only the members agree on: they may hold anything. Empty until the group is stable. */
-function readAssignment(bytes: Buffer): Member['assigned'] {
-  if (bytes.length === 0) return []
-  try {
-    const reader = new Reader(bytes)
-    const version = reader.int16('version')
-    if (version < 0) return null
-    const known = Math.min(version, ASSIGNMENT_VERSION_MAX)
-    return consumerProtocolAssignment.decode(reader, known).assignedPartitions
-  } catch (error) {
-    if (!(error instanceof MalformedFrame)) throw error
-    return null
-  }
-}
+const assignedBy = (bytes: Buffer): Member['assigned'] =>
+  parseAssignment(bytes)?.assignedPartitions ?? null

@@ -1,13 +1,15 @@
 import {
+  encodeVersioned,
+  parseAssignment,
+  parseSubscription,
+} from '../../protocol/consumer-bytes.ts'
+import {
   consumerProtocolAssignment,
   consumerProtocolSubscription,
 } from '../../protocol/consumer-protocol.ts'
-import { MalformedFrame, Reader } from '../../protocol/reader.ts'
-import { Writer } from '../../protocol/writer.ts'
 
-/** Of subscriptions and assignments: the first version says all that is said here, the last one is read as far as it is known. */
+/** Of subscriptions and assignments: the first version says all that is said here. */
 const VERSION_WRITTEN = 0
-const VERSION_READ_MAX = 3
 
 /** Partitions by topic. */
 export type Assigned = ReadonlyMap<string, readonly number[]>
@@ -41,45 +43,21 @@ export function assignRanges(
   return assigned
 }
 
-export function encodeSubscription(topics: readonly string[]): Buffer {
-  return versioned(writer =>
-    consumerProtocolSubscription.encode(writer, VERSION_WRITTEN, { topics }),
-  )
-}
+export const encodeSubscription = (topics: readonly string[]): Buffer =>
+  encodeVersioned(consumerProtocolSubscription, VERSION_WRITTEN, { topics })
 
 export function encodeAssignment(assigned: Assigned): Buffer {
   const assignedPartitions = [...assigned].map(([topic, partitions]) => ({ topic, partitions }))
-  return versioned(writer =>
-    consumerProtocolAssignment.encode(writer, VERSION_WRITTEN, { assignedPartitions }),
-  )
+  return encodeVersioned(consumerProtocolAssignment, VERSION_WRITTEN, { assignedPartitions })
 }
 
 /** The topics that a member asks for; none if its bytes cannot be read, for it gets nothing then. */
-export function decodeSubscription(bytes: Buffer): readonly string[] {
-  try {
-    const reader = new Reader(bytes)
-    return consumerProtocolSubscription.decode(reader, readVersion(reader)).topics
-  } catch (error) {
-    if (!(error instanceof MalformedFrame)) throw error
-    return []
-  }
-}
+export const decodeSubscription = (bytes: Buffer): readonly string[] =>
+  parseSubscription(bytes)?.topics ?? []
 
-/** @throws MalformedFrame */
-export function decodeAssignment(bytes: Buffer): Assigned {
-  if (bytes.length === 0) return new Map()
-  const reader = new Reader(bytes)
-  const { assignedPartitions } = consumerProtocolAssignment.decode(reader, readVersion(reader))
-  return new Map(assignedPartitions.map(({ topic, partitions }) => [topic, partitions]))
-}
-
-function readVersion(reader: Reader): number {
-  return Math.min(Math.max(0, reader.int16('version')), VERSION_READ_MAX)
-}
-
-function versioned(encode: (writer: Writer) => void): Buffer {
-  const writer = new Writer()
-  writer.int16(VERSION_WRITTEN)
-  encode(writer)
-  return Buffer.concat(writer.chunks())
+/** @returns null if it cannot be read */
+export function decodeAssignment(bytes: Buffer): Assigned | null {
+  const parsed = parseAssignment(bytes)
+  if (parsed === null) return null
+  return new Map(parsed.assignedPartitions.map(({ topic, partitions }) => [topic, partitions]))
 }

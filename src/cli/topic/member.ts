@@ -109,7 +109,9 @@ export class Member {
     if (errorCode === ErrorCode.UNKNOWN_MEMBER_ID) this.#id = ''
     if (MOVED.includes(errorCode)) return null
     expectNone(errorCode, `partitions of group ${this.#group}`)
-    return decodeAssignment(assignment)
+    const assigned = decodeAssignment(assignment)
+    if (assigned !== null) return assigned
+    throw new CliError(`group ${this.#group}: what its leader has assigned cannot be read`)
   }
 
   /** As the leader of the group: who gets what. */

@@ -1,4 +1,5 @@
 import { BrokerError } from '../../errors.ts'
+import { parseSubscription, type Subscription } from '../../protocol/consumer-bytes.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import type {
   ClientInfo,
@@ -12,12 +13,7 @@ import type {
 import { CONSUMER_PROTOCOL_TYPE } from '../group.ts'
 import type { Core } from './core.ts'
 import { commonProtocol } from './downgrade.ts'
-import {
-  byTopicId,
-  encodeAssignment,
-  parseSubscription,
-  type Subscription,
-} from './embedded-protocol.ts'
+import { byTopicId, encodeAssignment } from './embedded-protocol.ts'
 import { namesOf } from './heartbeat-request.ts'
 import { type Member, type MemberInfo, NEVER, UNKNOWN_MEMBER } from './member.ts'
 import { MemberState } from './reconcile.ts'

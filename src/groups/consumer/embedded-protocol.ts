@@ -1,41 +1,9 @@
-import {
-  consumerProtocolAssignment,
-  consumerProtocolSubscription,
-} from '../../protocol/consumer-protocol.ts'
-import { MalformedFrame, Reader } from '../../protocol/reader.ts'
-import type { Decoded } from '../../protocol/schema.ts'
-import { Writer } from '../../protocol/writer.ts'
+import { encodeVersioned } from '../../protocol/consumer-bytes.ts'
+import { consumerProtocolAssignment } from '../../protocol/consumer-protocol.ts'
 import type { TopicInfo, TopicsView } from '../group.ts'
 import type { Target } from './assignment.ts'
 
-/** The bytes that consumers of the classic protocol put into JoinGroup and find in SyncGroup. */
-
-export type Subscription = Decoded<typeof consumerProtocolSubscription>
-export type Assignment = Decoded<typeof consumerProtocolAssignment>
-
 const VERSION_MAX = consumerProtocolAssignment.versions.max
-
-/** @returns null if it cannot be read */
-export function parseSubscription(bytes: Buffer): Subscription | null {
-  return parse(bytes, (reader, version) => consumerProtocolSubscription.decode(reader, version))
-}
-
-/** @returns null if it cannot be read; no bytes are an assignment of nothing */
-export function parseAssignment(bytes: Buffer): Assignment | null {
-  if (bytes.length === 0) return { assignedPartitions: [], userData: null }
-  return parse(bytes, (reader, version) => consumerProtocolAssignment.decode(reader, version))
-}
-
-function parse<T>(bytes: Buffer, decode: (reader: Reader, version: number) => T): T | null {
-  try {
-    const reader = new Reader(bytes)
-    const version = reader.int16('version')
-    return version < 0 ? null : decode(reader, Math.min(version, VERSION_MAX))
-  } catch (error) {
-    if (error instanceof MalformedFrame) return null
-    throw error
-  }
-}
 
 /** @param subscription the bytes with which the member joined: it reads their version */
 export function encodeAssignment(
@@ -50,10 +18,8 @@ export function encodeAssignment(
     .filter(
       (one): one is { topic: string; partitions: readonly number[] } => one.topic !== undefined,
     )
-  const writer = new Writer()
-  writer.int16(version)
-  consumerProtocolAssignment.encode(writer, version, { assignedPartitions, userData: null })
-  return Buffer.concat(writer.chunks())
+  const value = { assignedPartitions, userData: null }
+  return encodeVersioned(consumerProtocolAssignment, version, value)
 }
 
 /** By ids; what is of topics that are gone is left out. */

@@ -100,7 +100,7 @@ async function namesOf({ kind, command, args }: Place): Promise<string[]> {
   if (kind === 'configs') return await configNames(cluster, of, name)
   if (kind === 'groups' || (kind === 'resources' && of === 'group'))
     return await groupNames(cluster)
-  if (kind === 'topics' || of === 'topic') return await topicNames(cluster)
+  if (kind === 'topics' || of === 'topic') return await cluster.topicNames()
   return (await cluster.metadata([])).brokers.map(broker => String(broker.nodeId))
 }
 
@@ -110,15 +110,10 @@ async function configNames(
   of: ResourceKind,
   name: string | undefined,
 ): Promise<string[]> {
-  const topics = of === 'topic' ? await topicNames(cluster) : []
+  const topics = of === 'topic' ? await cluster.topicNames() : []
   const like = of !== 'topic' || topics.includes(name ?? '') ? name : topics[0]
   if (like === undefined) return []
   return (await describeConfigs(cluster, of, like)).map(config => config.name)
-}
-
-async function topicNames(cluster: Cluster): Promise<string[]> {
-  const { topics } = await cluster.metadata(null)
-  return topics.filter(topic => !topic.isInternal).map(topic => topic.name!)
 }
 
 async function groupNames(cluster: Cluster): Promise<string[]> {

@@ -62,6 +62,12 @@ export class Cluster implements AsyncDisposable {
     return found
   }
 
+  /** All topics but those that brokers keep for themselves. */
+  async topicNames(): Promise<string[]> {
+    const { topics } = await this.metadata(null)
+    return topics.filter(topic => !topic.isInternal).map(topic => topic.name!)
+  }
+
   /** A topic that exists, whatever state its partitions are in. */
   async topicAsItIs(name: string): Promise<TopicMetadata> {
     const [topic] = (await this.metadata([name])).topics

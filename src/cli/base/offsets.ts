@@ -87,6 +87,12 @@ export interface Committed {
   readonly offset: number
 }
 
+/** What of it is of this topic, by partition. */
+export function offsetsIn(committed: readonly Committed[], name: string): Map<number, number> {
+  const ofTopic = committed.filter(({ topic, offset }) => topic === name && offset >= 0)
+  return new Map(ofTopic.map(({ partition, offset }) => [partition, offset]))
+}
+
 /** All that a group has committed. */
 export async function committedOffsets(cluster: Cluster, group: string): Promise<Committed[]> {
   return committedAt(cluster, await cluster.coordinator(group), group)

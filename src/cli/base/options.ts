@@ -103,8 +103,11 @@ export function clusterCommand(parent: Command, usage: string, description: stri
   return withCluster(parent.command(usage).description(description))
 }
 
-/** The options that all commands have which talk to a cluster. */
-export function withCluster(command: Command): Command {
+/**
+ * The options that all commands have which talk to a cluster.
+ * @param talks whether the command does, as it was called
+ */
+export function withCluster(command: Command, talks: () => boolean = () => true): Command {
   return command
     .showHelpAfterError('Add --help for what is allowed.')
     .addOption(
@@ -124,8 +127,7 @@ export function withCluster(command: Command): Command {
       ),
     )
     .hook('preAction', (_, action) => {
-      // Nothing of a cluster is asked then.
-      if (action.getOptionValue('data') === undefined) applyProfile(action)
+      if (talks()) applyProfile(action)
     })
 }
 

@@ -22,8 +22,7 @@ export function parseRegex(text: string): RE2JS {
  */
 export async function namesOf(cluster: Cluster, asked: readonly string[]): Promise<string[]> {
   if (!asked.some(isPattern)) return [...new Set(asked)]
-  const { topics } = await cluster.metadata(null)
-  const all = topics.filter(topic => !topic.isInternal).map(topic => topic.name!)
+  const all = await cluster.topicNames()
   const found = asked.flatMap(text => (isPattern(text) ? matching(text, all) : [text]))
   return [...new Set(found)]
 }

@@ -29,7 +29,7 @@ const CLOCK_TOPICS_MAX = 20
 const MAX_TIMESTAMP_VERSION = 7
 
 export function define(doctor: Command): void {
-  const command = withCluster(doctor)
+  const command = withCluster(doctor, () => doctor.getOptionValue('data') === undefined)
     .option('--json', 'print JSON')
     .option('--data <dir>', 'look at a data folder instead, of which no broker is running')
     .option('--repair', 'with --data: say what can be mended, and do it once that is confirmed')

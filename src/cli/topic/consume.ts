@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander'
 import type { RE2JS } from 're2js'
-import { Cluster } from '../base/cluster.ts'
+import { Cluster, type TopicMetadata } from '../base/cluster.ts'
 import { parseDelimiter } from '../base/escapes.ts'
 import { usage } from '../base/failure.ts'
-import { committedOffsets } from '../base/offsets.ts'
+import { type Committed, committedOffsets, offsetsIn } from '../base/offsets.ts'
 import {
   type ClusterFlags,
   collect,
@@ -160,18 +160,13 @@ function formatOf(flags: ConsumeFlags): Format {
   return flags.format ?? lineFormat(flags.keyDelimiter, flags.pretty ?? false)
 }
 
-type Topic = Awaited<ReturnType<Cluster['topic']>>
-
 /** What a group has committed for a topic; says so if that is nothing for some partitions. */
 function storedOf(
-  committed: Awaited<ReturnType<typeof committedOffsets>>,
-  { name, partitions }: Topic,
+  committed: readonly Committed[],
+  { name, partitions }: TopicMetadata,
   group: string,
 ): Map<number, number> {
-  const stored = new Map<number, number>()
-  for (const { topic, partition, offset } of committed) {
-    if (topic === name && offset >= 0) stored.set(partition, offset)
-  }
+  const stored = offsetsIn(committed, name!)
   const without = partitions.map(p => p.partitionIndex).filter(index => !stored.has(index))
   if (without.length > 0) {
     const which = without.length === partitions.length ? '' : ` partition ${without.join(', ')}`

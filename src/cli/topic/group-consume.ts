@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { Cluster } from '../base/cluster.ts'
 import { isPassing } from '../base/failure.ts'
 import type { Range } from '../base/fetch.ts'
-import { committedOffsets } from '../base/offsets.ts'
+import { committedOffsets, offsetsIn } from '../base/offsets.ts'
 import type { Patience } from '../base/patience.ts'
 import { note } from '../base/progress.ts'
 import { namesOf } from '../base/topic-names.ts'
@@ -122,8 +122,7 @@ class Turns {
     const { group, start, exitAtEnd } = this.#asked
     const committed = await committedOffsets(this.#cluster, group)
     const ofTopics = [...assigned].map(async ([name, partitions]) => {
-      const ofTopic = committed.filter(({ topic, offset }) => topic === name && offset >= 0)
-      const stored = new Map(ofTopic.map(({ partition, offset }) => [partition, offset]))
+      const stored = offsetsIn(committed, name)
       const topic = await this.#cluster.topic(name, partitions)
       return rangesOf(this.#cluster, topic, { start, stored, exitAtEnd })
     })

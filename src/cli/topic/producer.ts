@@ -245,6 +245,7 @@ export class Producer {
       await this.#patience.through(() => this.#sendAgain(batch))
     }
   }
+
   async #sendAgain(batch: Sealed): Promise<void> {
     const { partitions } = await this.#cluster.topic(this.#topic.name!, [batch.partition])
     const { leaderId } = partitions[0]!

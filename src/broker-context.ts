@@ -16,6 +16,10 @@ export interface Endpoint {
   readonly port: number
 }
 
+/** `host:port`, as it is written everywhere: an IPv6 address in brackets. */
+export const addressOf = ({ host, port }: Endpoint): string =>
+  `${host.includes(':') ? `[${host}]` : host}:${port}`
+
 /** What the API handlers work with. One broker is the whole cluster: it leads every partition and is the controller. */
 export interface BrokerContext {
   readonly options: Options

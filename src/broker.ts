@@ -1,5 +1,5 @@
 import type { ApiTable } from './apis/handler.ts'
-import type { BrokerContext, Endpoint } from './broker-context.ts'
+import { addressOf, type BrokerContext, type Endpoint } from './broker-context.ts'
 import { DynamicConfigs } from './configs/dynamic.ts'
 import { NamedConfigs } from './configs/named.ts'
 import { brokerValue } from './configs/values.ts'
@@ -204,8 +204,8 @@ export class BrokerNode implements BrokerContext {
     const host = advertised?.host ?? listener.host
     const given = advertised?.port ?? 0
     this.#endpoints.set(listener.name, { host, port: given === 0 ? port : given })
-    const address = listener.host.includes(':') ? `[${listener.host}]` : listener.host
-    this.#bound.push(`${listener.name}://${address === '' ? '0.0.0.0' : address}:${port}`)
+    const address = addressOf({ host: listener.host || '0.0.0.0', port })
+    this.#bound.push(`${listener.name}://${address}`)
   }
 
   /** From now on it does not keep the process alive, but for what is under way: as `unref` of Node's own servers. */

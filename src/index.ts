@@ -1,4 +1,5 @@
 import { BrokerNode } from './broker.ts'
+import { addressOf } from './broker-context.ts'
 import { type Appended, Appender, type AppendRecord } from './embedded/append.ts'
 import { checkStart } from './embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from './embedded/read.ts'
@@ -73,7 +74,7 @@ export class Broker implements AsyncDisposable {
   get bootstrapServers(): string {
     return this.#node.options.listeners
       .map(({ name }) => this.#node.endpoint(name))
-      .map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`)
+      .map(addressOf)
       .join(',')
   }
 

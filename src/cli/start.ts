@@ -1,4 +1,5 @@
 import { BrokerNode } from '../broker.ts'
+import { addressOf } from '../broker-context.ts'
 import { InvalidOption, ListenError } from '../errors.ts'
 import { MetadataCorrupt } from '../metadata/copies.ts'
 import { SHIPPED } from '../options.ts'
@@ -69,8 +70,7 @@ function describeDurability(broker: BrokerNode): string {
 /** Where clients are sent, if that is not where it listens. */
 function describeAdvertised(broker: BrokerNode): string {
   const sent = broker.options.listeners.map(({ name }) => {
-    const { host, port } = broker.endpoint(name)
-    return `${name}://${host.includes(':') ? `[${host}]` : host}:${port}`
+    return `${name}://${addressOf(broker.endpoint(name))}`
   })
   if (sent.every(address => broker.bound.includes(address))) return ''
   return `clients are sent to ${sent.join(',')} (advertised.listeners); `
@@ -78,8 +78,8 @@ function describeAdvertised(broker: BrokerNode): string {
 
 /** For somebody who sits before it. */
 function describeNext(broker: BrokerNode): string {
-  const { host, port } = broker.endpoint(broker.options.listeners[0]!.name)
-  return `next, from another terminal: any Kafka client, or odradek topic list -b ${host}:${port}; Ctrl-C stops`
+  const address = addressOf(broker.endpoint(broker.options.listeners[0]!.name))
+  return `next, from another terminal: any Kafka client, or odradek topic list -b ${address}; Ctrl-C stops`
 }
 
 type ProgramLogger = Awaited<ReturnType<typeof makeLogger>>

@@ -34,7 +34,8 @@ export interface Appended {
   readonly offset: number
 }
 
-const CLOSED = 'The broker is closed.'
+/** What is said to whoever asks for something after `close`. */
+export const CLOSED = 'The broker is closed.'
 
 /** Whether an append would have failed also in a broker that goes on. */
 const isOfRecords = (error: unknown): boolean =>

@@ -171,9 +171,7 @@ export class NetServer {
 
   /** Takes no more connections and requests, sends the answers under way, then closes; bounded. */
   async close(): Promise<void> {
-    clearInterval(this.#sweep)
-    for (const server of this.#servers.values()) server.close()
-    for (const socket of this.#held) socket.destroy()
+    this.#takeNoMore()
     for (const connection of this.#connections) connection.drain()
     if (this.#connections.size > 0) {
       await new Promise<void>(resolve => {
@@ -189,10 +187,14 @@ export class NetServer {
 
   /** Closes all at once, as the end of the process would. */
   kill(): void {
+    this.#takeNoMore()
+    for (const connection of this.#connections) connection.destroy()
+  }
+
+  #takeNoMore(): void {
     clearInterval(this.#sweep)
     for (const server of this.#servers.values()) server.close()
     for (const socket of this.#held) socket.destroy()
-    for (const connection of this.#connections) connection.destroy()
   }
 }
 

@@ -69,14 +69,13 @@ async function make(
   const standard = brokerValue('num.partitions', broker.view)
   const { partitions = standard, configs = {} } = told
   const isStandard = partitions === standard && Object.keys(configs).length === 0
-  const known = registry.topic(name)
-  if (known !== undefined && (isAnyGood || (isStandard && isAutoCreated(node, known)))) return
+  const isThere = (): boolean => {
+    const topic = registry.topic(name)
+    return topic !== undefined && (isAnyGood || (isStandard && isAutoCreated(node, topic)))
+  }
+  if (isThere()) return
   const problem = validateTopicConfigs(configs, broker.view)
   if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
-  if (!Number.isInteger(partitions) || partitions < 1) {
-    const message = `Topic '${name}' needs at least 1 partition, not ${partitions}.`
-    throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
-  }
   try {
     // One that is as it is told to be is kept: another seed may be filling it.
     await registry.create(name, partitions, configs, '', topic => {
@@ -84,9 +83,7 @@ async function make(
     })
   } catch (error) {
     // A client, or another seed, was faster.
-    const made = registry.topic(name)
-    const isGood = made !== undefined && (isAnyGood || (isStandard && isAutoCreated(node, made)))
-    if (!isGood) throw error
+    if (!isThere()) throw error
   }
 }
 

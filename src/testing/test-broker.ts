@@ -1,6 +1,6 @@
 import type { ApiTable } from '../apis/handler.ts'
 import { BrokerNode } from '../broker.ts'
-import { type Appended, Appender, type AppendRecord } from '../embedded/append.ts'
+import { type Appended, Appender, type AppendRecord, CLOSED } from '../embedded/append.ts'
 import { checkStart } from '../embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from '../embedded/read.ts'
 import { type SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
@@ -244,7 +244,7 @@ export class TestBroker implements AsyncDisposable {
   }
 
   #checkOpen(): void {
-    if (this.#closing !== null) throw new Error('The broker is closed.')
+    if (this.#closing !== null) throw new Error(CLOSED)
   }
 
   /** Stops the broker and removes its data. Idempotent. */

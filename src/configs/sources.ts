@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type * as DotProperties from 'dot-properties'
 import { InvalidOption } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { brokerConfigs, gonePrefixes, readConfigs, unlistedPrefixes } from './broker.ts'
 import { camelCase } from './definition.ts'
 import type { Given } from './listeners.ts'
@@ -10,8 +11,6 @@ import type { Given } from './listeners.ts'
 export type GivenOptions = Map<string, Given>
 
 const FILE_BYTES_MAX = 1_048_576
-/** Edits between two names that still count as a slip of the finger. */
-const SLIP_EDITS_MAX = 3
 
 /** Variables of Kafka's start scripts and images that start like options but are none. */
 const SCRIPT_VARIABLES =
@@ -41,33 +40,6 @@ const isOneOf = (prefixes: readonly string[], name: string) =>
   prefixes.some(prefix => name.startsWith(prefix))
 const isUnderstood = (name: string) =>
   isOneOf(unlistedPrefixes, name) || isOneOf(gonePrefixes, name)
-
-/** Edits (insert, delete, replace one character) that lead from one text to the other. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
-    }
-    row = next
-  }
-  return row[b.length]!
-}
-
-/** The one of these names that is nearest to a wrong one, if it is near. */
-export function nearest(wrong: string, names: Iterable<string>): string | undefined {
-  const most = Math.min(SLIP_EDITS_MAX, Math.floor(wrong.length / 4))
-  let best: string | undefined
-  let bestDistance = most + 1
-  for (const name of names) {
-    if (Math.abs(name.length - wrong.length) >= bestDistance) continue
-    const distance = editDistance(wrong, name)
-    if (distance < bestDistance) [best, bestDistance] = [name, distance]
-  }
-  return best
-}
 
 const nearestConfig = (wrong: string) => nearest(wrong, Object.keys(brokerConfigs()))
 

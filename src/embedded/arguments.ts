@@ -2,7 +2,8 @@
  * What code may pass to an embedded broker, for programs that no compiler checks: every refusal is a TypeError that names the argument
  * and says what is allowed, before anything is done.
  */
-import { nearest, wrongNameInCode } from '../configs/sources.ts'
+import { wrongNameInCode } from '../configs/sources.ts'
+import { nearest } from '../nearest.ts'
 import type { AppendRecord } from './append.ts'
 import type { ReadOptions, ReadRecord } from './read.ts'
 import type { SubscribeOptions } from './subscribe.ts'

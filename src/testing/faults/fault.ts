@@ -1,4 +1,4 @@
-import { nearest } from '../../configs/sources.ts'
+import { nearest } from '../../nearest.ts'
 import { ErrorCode, type ErrorName } from '../../protocol/error-codes.ts'
 import { type ApiName, apiNames } from '../releases.ts'
 import { answerableApis, answers } from './answers.ts'

@@ -1,25 +1,28 @@
 /**
  * From the start of a process to the first record that is acknowledged, in turns with the shortest program that Node runs:
  *
- *   npm run build && node --import tsx bench/cold-start.ts [NODE]
+ *   npm run build && node --import tsx bench/cold-start.ts
  *
- * NODE: the program to run both with. Prints medians, in ms, and how many times as long it takes.
+ * Prints medians, in ms, and how many times as long it takes, of the Node that it is run with.
  */
 import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
-import { Broker } from '../src/index.ts'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { encodeBatch } from '../src/protocol/records.ts'
 import { BrokerProcess } from '../test/lib/broker-process.ts'
+import { median } from './harness.ts'
 import { createTopic, produceOne } from './macro/load.ts'
 
 const RUNS = 15
-const node = process.argv[2] ?? process.execPath
 
-const median = (all: readonly number[]): number => all.toSorted((a, b) => a - b)[all.length >> 1]!
+// What is built, as programs have it.
+const built = new URL('../dist/src/esm/index.js', import.meta.url).href
+const { Broker } = (await import(built)) as typeof import('../src/index.ts')
 
 async function coldMs(records: Buffer): Promise<number> {
   const started = performance.now()
-  const broker = await BrokerProcess.start({ node })
+  const broker = await BrokerProcess.start()
   const client = await broker.connect(1)
   await createTopic(client, 'first', 1, {})
   await produceOne(client, 'first', 0, records)
@@ -31,17 +34,18 @@ async function coldMs(records: Buffer): Promise<number> {
 
 function nothingMs(): number {
   const started = performance.now()
-  spawnSync(node, ['-e', '0'])
+  spawnSync(process.execPath, ['-e', '0'])
   return performance.now() - started
 }
 
 /** Of `Broker.start()` where one has been started before. */
 async function warmMs(): Promise<number> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'odradek-cold-'))
   const started = performance.now()
-  const broker = await Broker.start({ dataDir: `/tmp/odradek-cold-${process.pid}` })
+  const broker = await Broker.start({ dataDir })
   const ms = performance.now() - started
   await broker.close()
-  rmSync(broker.dataDir, { recursive: true })
+  rmSync(dataDir, { recursive: true })
   return ms
 }
 

@@ -16,6 +16,10 @@ export interface Row {
 
 export type Bench = (size: Size) => Promise<Row[]>
 
+export function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!
+}
+
 /** Latencies in ms: p50, p99, p99.9, off by half a percent at most. */
 export function percentiles(latencies: readonly number[]): Record<string, number> {
   const all = new Latencies()

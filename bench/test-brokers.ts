@@ -6,17 +6,15 @@
  */
 import { parseArgs } from 'node:util'
 import type { TestBroker } from '../src/testing/index.ts'
+import { median } from './harness.ts'
 
 const { values } = parseArgs({ options: { brokers: { type: 'string', default: '100' } } })
 const count = Number(values.brokers)
 const KIB = 1024
 
-// What is built: from the sources, each thread would load tsx first.
+// What is built, as programs have it.
 const built = new URL('../dist/src/esm/testing.js', import.meta.url).href
 const { startTestBroker } = (await import(built)) as typeof import('../src/testing/index.ts')
-
-const median = (times: readonly number[]): number =>
-  [...times].sort((a, b) => a - b)[times.length >> 1]!
 
 async function timed(run: () => Promise<unknown>): Promise<number> {
   const start = performance.now()

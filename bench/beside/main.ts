@@ -6,6 +6,7 @@
  * Both need group.initial.rebalance.delay.ms=0. Prints the median of every number over the runs, and of its ratio.
  */
 import { parseArgs } from 'node:util'
+import { median } from '../harness.ts'
 import { measureCommits } from './commits.ts'
 import { measureTools } from './kafka-tools.ts'
 import { measureLarge } from './large.ts'
@@ -43,10 +44,6 @@ function targetOf(address: string | undefined, pid: string | undefined): Target 
   if (address === undefined || pid === undefined) return null
   const [host, port] = address.split(':')
   return { host: host!, port: Number(port), pid: Number(pid) }
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!
 }
 
 const shown = (value: number): string =>

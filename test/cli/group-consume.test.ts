@@ -2,17 +2,15 @@ import { once } from 'node:events'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { assignRanges } from '../../src/cli/topic/assign.ts'
-import { startTestBroker, type TestBroker } from '../../src/testing/index.ts'
-import { Program } from './program.ts'
+import type { TestBroker } from '../../src/testing/index.ts'
+import { type Program, testBrokerAndProgram } from './program.ts'
 
 const test = suite('odradek topic consume --group')
 let broker: TestBroker
 let cli: Program
 
 test.before(async () => {
-  cli = new Program()
-  broker = await startTestBroker()
-  cli.env = { ODRADEK_BOOTSTRAP: broker.bootstrapServers }
+  ;({ broker, cli } = await testBrokerAndProgram())
 })
 test.after(() => broker.close())
 

@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { BrokerOptions } from '../../src/options.ts'
+import { startTestBroker, type TestBroker } from '../../src/testing/index.ts'
 import { Wire } from '../apis/wire.ts'
 import { builtNow } from '../lib/build-copy.ts'
 
@@ -54,20 +55,9 @@ export class Program {
     })
   }
 
-  /** A command that goes on, and what it has said so far. */
+  /** A command that goes on. */
   running(...args: string[]) {
-    const child = this.spawn(args)
-    const said = { out: '', err: '' }
-    child.stdout.on('data', chunk => (said.out += chunk))
-    child.stderr.on('data', chunk => (said.err += chunk))
-    const says = async (stream: 'out' | 'err', what: RegExp): Promise<void> => {
-      while (!what.test(said[stream])) {
-        const more = once(child[stream === 'out' ? 'stdout' : 'stderr'], 'data')
-        await Promise.race([more, once(child, 'close')])
-        assert.is(child.exitCode ?? child.signalCode, null, JSON.stringify(said))
-      }
-    }
-    return { child, said, says }
+    return watched(this.spawn(args))
   }
 
   async run(args: readonly string[], { input = '', env = {} }: RunOptions = {}): Promise<Ended> {
@@ -107,6 +97,21 @@ export class Program {
   }
 }
 
+/** A program that goes on, and what it has said so far. */
+export function watched(child: ChildProcessWithoutNullStreams) {
+  const said = { out: '', err: '' }
+  child.stdout.on('data', chunk => (said.out += chunk))
+  child.stderr.on('data', chunk => (said.err += chunk))
+  const says = async (stream: 'out' | 'err', what: RegExp): Promise<void> => {
+    while (!what.test(said[stream])) {
+      const more = once(child[stream === 'out' ? 'stdout' : 'stderr'], 'data')
+      await Promise.race([more, once(child, 'close')])
+      assert.is(child.exitCode ?? child.signalCode, null, JSON.stringify(said))
+    }
+  }
+  return { child, said, says }
+}
+
 /** HOST:PORT of a broker in this process. */
 export function addressOf(wire: {
   node: { endpoint(name: string): { host: string; port: number } }
@@ -123,4 +128,12 @@ export async function brokerAndProgram(
   const wire = await Wire.start(options)
   cli.env = { ODRADEK_BOOTSTRAP: addressOf(wire) }
   return { wire, cli }
+}
+
+/** The same with a test broker, which can fail and restart. */
+export async function testBrokerAndProgram(): Promise<{ broker: TestBroker; cli: Program }> {
+  const cli = new Program()
+  const broker = await startTestBroker()
+  cli.env = { ODRADEK_BOOTSTRAP: broker.bootstrapServers }
+  return { broker, cli }
 }

@@ -36,8 +36,6 @@ export interface BrokerProcessOptions {
   readonly root?: string
   /** Whether to run what is built of the sources now, instead of dist. */
   readonly fromSource?: boolean
-  /** The Node to run it with; by default this one. */
-  readonly node?: string
   /** A program and its arguments that run the broker, such as strace or prlimit. */
   readonly wrapper?: readonly string[]
   /** Called with the process as soon as it exists, before it is ready. */
@@ -57,7 +55,7 @@ export function brokerCommand(options: BrokerProcessOptions): string[] {
   const root = options.root ?? (fromSource ? builtNow() : ROOT)
   const flags = overrides.flatMap(override => ['--override', override])
   const program = join(root, 'dist/src/cli/main.js')
-  return [...wrapper, options.node ?? process.execPath, program, 'start', ...args, ...flags]
+  return [...wrapper, process.execPath, program, 'start', ...args, ...flags]
 }
 
 /** A broker in a process of its own, on a free port of 127.0.0.1. Ended by its pid, at the latest when this process exits. */

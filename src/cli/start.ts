@@ -16,7 +16,7 @@ const PARENT_CHECK_MS = 250
 
 const DEFAULTS = { ...SHIPPED, listeners: 'PLAINTEXT://127.0.0.1:9092', 'log.dirs': './data' }
 
-/** Runs a broker until SIGTERM or SIGINT. Ends the process with code 1 and one line if it cannot start. */
+/** Runs a broker until SIGTERM, SIGINT or SIGHUP. Ends the process with code 1 and one line if it cannot start. */
 export async function start(
   flags: { config?: string; override: string[] },
   version: string,

@@ -24,8 +24,8 @@ const BUGS: Record<string, Bug> = {
         to: 'if (isScheduled) return false',
       },
     ],
-    attack: 'one topic 190,000 times in Metadata',
-    finds: /a ping/,
+    attack: '1,400 incremental fetches in one write',
+    finds: /a ping took/,
   },
   'memory of requests is never full': {
     edits: [

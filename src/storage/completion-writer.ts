@@ -1,3 +1,4 @@
+import { copyShared } from '../shared/copy.ts'
 import {
   ENTRY_APPEND_TIME_F64,
   ENTRY_BASE_OFFSET_F64,
@@ -50,7 +51,7 @@ export class CompletionWriter {
       const at = this.#reserve(kind, part.length)
       ring.words[(at >> 2) + ENTRY_TOKEN] = token
       ring.words[(at >> 2) + ENTRY_MORE] = from + part.length < json.length ? 1 : 0
-      part.copy(ring.bytes, at + ENTRY_HEADER_BYTES)
+      copyShared(part, 0, part.length, ring.bytes, at + ENTRY_HEADER_BYTES)
     }
   }
 

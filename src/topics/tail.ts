@@ -1,5 +1,6 @@
 import { assert } from '../assert.ts'
 import * as batch from '../protocol/record-batch.ts'
+import { copyShared } from '../shared/copy.ts'
 import { ENTRY_HEADER_BYTES } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { BufferPool } from './buffer-pool.ts'
@@ -115,6 +116,7 @@ export class Tail {
     const start = (this.#counts[at]! % size) + ENTRY_HEADER_BYTES
     const end = start + this.#bytes[at]!
     assert(batch.baseOffset(bytes, start) === this.#first[at], 'the ring still holds the batch')
-    return bytes.copy(target, to, start, end)
+    copyShared(bytes, start, end, target, to)
+    return end - start
   }
 }

@@ -1,4 +1,5 @@
 import { assert } from '../assert.ts'
+import { copyShared } from '../shared/copy.ts'
 import {
   ENTRY_EPOCH,
   ENTRY_HANDLE,
@@ -119,7 +120,7 @@ export class WorkerLink {
     words[word + ENTRY_PARTITION] = target.index
     words.set(target.topicIdWords, word + ENTRY_TOPIC_ID)
     words[word + ENTRY_EPOCH] = target.leaderEpoch
-    batch.copy(ring.bytes, at + ENTRY_HEADER_BYTES)
+    copyShared(batch, 0, batch.length, ring.bytes, at + ENTRY_HEADER_BYTES)
     this.appendedBytes += batch.length
     this.#publishSoon()
     return true
@@ -164,7 +165,7 @@ export class WorkerLink {
       }
       const token = this.#nextCommand++ & 0x7fffffff
       this.#requests.words[(at >> 2) + ENTRY_TOKEN] = token
-      json.copy(this.#requests.bytes, at + ENTRY_HEADER_BYTES)
+      copyShared(json, 0, json.length, this.#requests.bytes, at + ENTRY_HEADER_BYTES)
       this.#publishSoon()
       const answer = new Promise<unknown>((resolve, reject) => {
         this.#commands.set(token, { resolve, reject })

@@ -13,7 +13,8 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { type FetchRequest, fetchApi, type fetchResponse } from '../protocol/messages/01-fetch.ts'
 import type { Encodable } from '../protocol/schema.ts'
 import type { FetchPlan, FetchTarget } from '../topics/fetch-sessions.ts'
-import type { Partition, PartitionListener } from '../topics/partition.ts'
+import type { Listening } from '../topics/listeners.ts'
+import type { Partition } from '../topics/partition.ts'
 import { errorAnswer } from './error-answers.ts'
 import { CLOSE, defineApi, type RequestContext } from './handler.ts'
 
@@ -358,29 +359,31 @@ function waitForBytes(
   gone: AbortSignal,
 ): Promise<void> {
   return new Promise(resolve => {
-    const seen = new Map<Partition, number>()
-    for (const { partition, appendedBytes } of reads) {
-      if (partition !== undefined) seen.set(partition, appendedBytes)
-    }
     let missing = bytes
+    let isOver = false
+    const listenings: Listening[] = []
     const finish = (): void => {
+      isOver = true
       clearTimeout(timer)
       gone.removeEventListener('abort', finish)
-      for (const partition of seen.keys()) partition.unlisten(listener)
+      for (const listening of listenings) listening.end()
       resolve()
-    }
-    const listener: PartitionListener = {
-      onAdvance(partition) {
-        missing -= partition.appendedBytes - seen.get(partition)!
-        seen.set(partition, partition.appendedBytes)
-        if (missing <= 0 || partition.offline !== null || partition.isDeleted) finish()
-      },
     }
     const timer = setTimeout(finish, ms).unref()
     gone.addEventListener('abort', finish)
-    for (const partition of seen.keys()) {
-      partition.listen(listener)
-      listener.onAdvance(partition)
+    const seen = new Set<Partition>()
+    for (const { partition, appendedBytes } of reads) {
+      if (partition === undefined || seen.has(partition)) continue
+      seen.add(partition)
+      let counted = appendedBytes
+      const onAdvance = (): void => {
+        missing -= partition.appendedBytes - counted
+        counted = partition.appendedBytes
+        if (missing <= 0 || partition.offline !== null || partition.isDeleted) finish()
+      }
+      onAdvance()
+      if (isOver) return
+      listenings.push(partition.listen(onAdvance))
     }
   })
 }

@@ -3,7 +3,7 @@ import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
 import { isUnreadable, readRecords } from '../protocol/records.ts'
-import type { Partition, PartitionListener } from '../topics/partition.ts'
+import type { Partition } from '../topics/partition.ts'
 import { checkRead } from './arguments.ts'
 
 /** Bytes read from a partition at a time. */
@@ -235,12 +235,11 @@ export function somethingNew(positions: readonly Position[], stop: AbortSignal):
   return new Promise(resolve => {
     const finish = (): void => {
       stop.removeEventListener('abort', finish)
-      for (const { partition } of positions) partition.unlisten(listener)
+      for (const listening of listenings) listening.end()
       resolve()
     }
-    const listener: PartitionListener = { onAdvance: finish }
     stop.addEventListener('abort', finish)
-    for (const { partition } of positions) partition.listen(listener)
+    const listenings = positions.map(({ partition }) => partition.listen(finish))
     const isBehind = positions.some(p => p.offset < p.partition.lastStableOffset)
     if (isBehind || stop.aborted) finish()
   })

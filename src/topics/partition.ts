@@ -12,13 +12,9 @@ import {
 import type { Ring } from '../shared/ring.ts'
 import type { LogView } from '../storage/commands.ts'
 import { type EpochStart, endOffsetFor } from '../storage/leader-epochs.ts'
+import { Listeners, type Listening } from './listeners.ts'
 import type { LogReader } from './log-reader.ts'
 import type { AppendTarget, AppendWaiter, WorkerLink } from './worker-link.ts'
-
-/** Tells a waiting fetch that something it waits for has changed. */
-export interface PartitionListener {
-  onAdvance(partition: Partition): void
-}
 
 /**
  * The main thread's handle of one partition: submits appends to the worker that owns its log, follows what the worker
@@ -44,8 +40,7 @@ export class Partition implements AppendTarget {
   offline: string | null = null
   isDeleted = false
   #epochs: EpochStart[] = []
-  readonly #listeners = new Set<PartitionListener>()
-  readonly #onBadListener: (error: unknown) => void
+  readonly #listeners: Listeners
 
   constructor(options: {
     topic: string
@@ -59,7 +54,7 @@ export class Partition implements AppendTarget {
     onBadListener: (error: unknown) => void
   }) {
     this.topic = options.topic
-    this.#onBadListener = options.onBadListener
+    this.#listeners = new Listeners(options.onBadListener)
     this.topicId = options.topicId
     const id = Buffer.from(options.topicId, 'base64url')
     this.topicIdWords = Int32Array.from([0, 4, 8, 12], at => id.readInt32LE(at))
@@ -131,7 +126,7 @@ export class Partition implements AppendTarget {
     this.logEndOffset = lastOffset + 1
     this.highWatermark = this.logEndOffset
     this.appendedBytes += bytes
-    this.#wake()
+    this.#listeners.wake()
   }
 
   /** OffsetForLeaderEpoch's answer: -1 for both if the epoch is unknown. */
@@ -147,33 +142,18 @@ export class Partition implements AppendTarget {
 
   goOffline(reason: string): void {
     this.offline ??= reason
-    this.#wake()
+    this.#listeners.wake()
   }
 
   markDeleted(): void {
     this.isDeleted = true
     this.reader.close()
-    this.#wake()
+    this.#listeners.wake()
   }
 
-  /** Whoever waits for what comes next is going to read it at once. */
-  listen(listener: PartitionListener): void {
+  /** Tells when there is more to read, or never will be. Whoever waits for that is going to read it at once. */
+  listen(onAdvance: () => void): Listening {
     this.reader.keepTail()
-    this.#listeners.add(listener)
-  }
-
-  unlisten(listener: PartitionListener): void {
-    this.#listeners.delete(listener)
-  }
-
-  #wake(): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener.onAdvance(this)
-      } catch (error) {
-        this.#listeners.delete(listener)
-        this.#onBadListener(error)
-      }
-    }
+    return this.#listeners.add(onAdvance)
   }
 }

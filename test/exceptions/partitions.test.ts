@@ -90,8 +90,8 @@ test('whoever waits for an append costs itself: its outcome is unknown to it', a
 
 test('whoever listens to a partition costs itself', async () => {
   let heard = 0
-  partitionOf('broken').listen({ onAdvance: planted })
-  partitionOf('broken').listen({ onAdvance: () => heard++ })
+  partitionOf('broken').listen(planted)
+  partitionOf('broken').listen(() => heard++)
   for (let i = 0; i < 3; i++) assert.is(await produce('broken'), 'NONE')
   assert.is(heard, 3)
   log.expectOne(/^bug: a listener of appends failed/)

@@ -179,7 +179,10 @@ test('a consumer that keeps up is answered without a file', async () => {
   }
   for (let offset = 1; offset <= 200; offset++) {
     const awaited = new Promise<void>(resolve => {
-      partition.listen = listener => resolve(listen(listener))
+      partition.listen = onAdvance => {
+        resolve()
+        return listen(onAdvance)
+      }
     })
     const waiting = fetchOne(consumer, 'kept-up', offset, { maxWaitMs: 10_000 })
     await awaited

@@ -8,6 +8,7 @@ import {
   readConfigs,
 } from './configs/broker.ts'
 import {
+  allowedText,
   type CamelCase,
   type ConfigValues,
   camelCase,
@@ -114,7 +115,8 @@ function parseSettings(given: GivenOptions): BrokerSettings {
     const value = text === null ? null : definition.parse(text)
     if (value === undefined) {
       const shown = shownText(definition, text!)
-      throw new InvalidOption(name, shown, option?.origin ?? 'default', definition.allowed)
+      const allowed = allowedText(name, definition)
+      throw new InvalidOption(name, shown, option?.origin ?? 'default', allowed)
     }
     settings[camelCase(name)] = value
   }

@@ -5,6 +5,7 @@ import {
   type ConfigValues,
   type Definitions,
   definitionOf,
+  didYouMean,
   splitList,
 } from './definition.ts'
 
@@ -43,7 +44,9 @@ function applyOne(next: Map<string, string>, op: AlterOp, definitions: Definitio
     return
   }
   const definition = definitionOf(definitions, name)
-  if (definition === undefined) throw invalidConfig(`Unknown config ${name}.`)
+  if (definition === undefined) {
+    throw invalidConfig(`Unknown config ${name}${didYouMean(name, definitions)}`)
+  }
   if (operation !== AlterOperation.APPEND && operation !== AlterOperation.SUBTRACT) {
     throw invalidRequest(`Unknown operation ${operation} on config ${name}.`)
   }

@@ -4,6 +4,7 @@ import {
   type ConfigValues,
   type Definitions,
   definitionOf,
+  didYouMean,
   int,
   list,
   problemWith,
@@ -54,14 +55,15 @@ export function checkClientMetrics(values: ConfigValues): void {
   for (const [name, text] of Object.entries(values)) {
     const definition = definitionOf(definitions, name)
     if (definition === undefined) {
-      throw new BrokerError(ErrorCode.INVALID_REQUEST, `Unknown config of client metrics ${name}.`)
+      const message = `Unknown config of client metrics ${name}${didYouMean(name, definitions)}`
+      throw new BrokerError(ErrorCode.INVALID_REQUEST, message)
     }
     const problem = problemWith(name, definition, text)
     if (problem !== null) throw new BrokerError(ErrorCode.INVALID_CONFIG, problem)
   }
   const interval = Number(textOf(values, 'interval.ms') ?? INTERVAL_MS_MIN)
   if (interval >= INTERVAL_MS_MIN && interval <= INTERVAL_MS_MAX) return
-  const allowed = `from ${INTERVAL_MS_MIN} to ${INTERVAL_MS_MAX}`
+  const allowed = `from ${INTERVAL_MS_MIN} to ${INTERVAL_MS_MAX}, in ms`
   const message = `Invalid value ${interval} for interval.ms: it must be ${allowed}.`
   throw new BrokerError(ErrorCode.INVALID_REQUEST, message)
 }

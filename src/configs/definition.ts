@@ -1,3 +1,5 @@
+import { nearest } from '../nearest.ts'
+
 /** Numbers that DescribeConfigs uses for a config's type (KIP-569). */
 export const ConfigType = {
   BOOLEAN: 1,
@@ -68,16 +70,23 @@ export interface Range {
   readonly min?: number
   readonly max?: number
   readonly or?: number
+  /** Values that stand for something else, in words: `-1: no limit`. */
+  readonly meaning?: string
 }
 
 type Nullable<T, S> = T | Extract<S, null>
 
-function rangeText({ min, max, or }: Range): string {
+interface Ends {
+  readonly min?: number | bigint
+  readonly max?: number | bigint
+}
+
+function rangeText({ min, max }: Ends, { or, meaning }: Range): string {
   let text = ''
   if (min !== undefined && max !== undefined) text = ` from ${min} to ${max}`
   else if (min !== undefined) text = ` of at least ${min}`
-  else if (max !== undefined) text = ` of at most ${max}`
-  return or === undefined ? text : `${text}, or ${or}`
+  if (or !== undefined) text += `, or ${or}`
+  return meaning === undefined ? text : `${text} (${meaning})`
 }
 
 function within(value: number, { min, max, or }: Range): boolean {
@@ -100,7 +109,7 @@ function whole<S extends number | bigint | null>(
   return {
     type,
     standard: standard === null ? null : String(standard),
-    allowed: `a ${bits[type]}-bit whole number${rangeText(range)}`,
+    allowed: `a whole number${rangeText({ min: range.min ?? -end, max: range.max ?? end - 1n }, range)}`,
     parse(text) {
       const digits = text.trim()
       if (!/^[+-]?\d{1,20}$/.test(digits)) return undefined
@@ -149,7 +158,7 @@ export function double(
   return {
     type: ConfigType.DOUBLE,
     standard: String(standard),
-    allowed: `a number${rangeText(range)}`,
+    allowed: `a number${rangeText(range, range)}`,
     parse(text) {
       if (!/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text)) return undefined
       const value = Number(text)
@@ -291,6 +300,19 @@ export function shownText(definition: Definition<unknown>, text: string): string
   return definition.type === ConfigType.PASSWORD ? '(hidden)' : text
 }
 
+/** What a value may be, with its unit: Kafka's names of times and sizes end with it. */
+export function allowedText(name: string, { allowed, type }: Definition<unknown>): string {
+  const unit = Object.hasOwn(bits, type) && /\.(ms|seconds|minutes|hours|bytes)$/.exec(name)?.[1]
+  return unit ? `${allowed}, in ${unit}` : allowed
+}
+
+/** What ends a sentence about a name that is none of these: the one that may be meant, also by its name in code. */
+export function didYouMean(wrong: string, definitions: Definitions): string {
+  const names = Object.keys(definitions)
+  const near = names.find(name => camelCase(name) === wrong) ?? nearest(wrong, names)
+  return near === undefined ? '.' : `: did you mean ${near}?`
+}
+
 /** The longest string of Kafka's protocol: what is longer could be set in pieces, but never be described. */
 const CONFIG_BYTES_MAX = 0x7fff
 
@@ -301,7 +323,7 @@ export function problemWith(name: string, definition: Definition<unknown>, text:
     return `The value for ${name} has ${bytes} bytes: at most ${CONFIG_BYTES_MAX} can be told to a client.`
   }
   if (definition.parse(text) !== undefined) return null
-  return `Invalid value ${shownText(definition, text)} for ${name}: it must be ${definition.allowed}.`
+  return `Invalid value ${shownText(definition, text)} for ${name}: it must be ${allowedText(name, definition)}.`
 }
 
 /** The first problem of all these values, an unknown name among them. */
@@ -312,7 +334,9 @@ export function firstProblem(
 ): string | null {
   for (const [name, text] of Object.entries(values)) {
     const definition = definitionOf(definitions, name)
-    if (definition === undefined) return `Unknown ${kind} config ${name}.`
+    if (definition === undefined) {
+      return `Unknown ${kind} config ${name}${didYouMean(name, definitions)}`
+    }
     const problem = problemWith(name, definition, text)
     if (problem !== null) return problem
   }

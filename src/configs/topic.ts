@@ -36,7 +36,11 @@ export const topicConfigs = {
       check: policies => policies.every(policy => policy === 'compact' || policy === 'delete'),
     },
   ),
-  'compression.gzip.level': int(-1, { min: 1, max: 9, or: -1 }, NOT_RECOMPRESSED),
+  'compression.gzip.level': int(
+    -1,
+    { min: 1, max: 9, or: -1, meaning: "gzip's own" },
+    NOT_RECOMPRESSED,
+  ),
   'compression.lz4.level': int(9, { min: 1, max: 17 }, NOT_RECOMPRESSED),
   'compression.type': oneOf(
     'producer',
@@ -71,8 +75,8 @@ export const topicConfigs = {
     'No effect here: the offset index gets an entry about every 4096 bytes of log.',
   ),
   'leader.replication.throttled.replicas': replicas(NO_THROTTLE),
-  'local.retention.bytes': long(-2, { min: -2 }, NOT_TIERED),
-  'local.retention.ms': long(-2, { min: -2 }, NOT_TIERED),
+  'local.retention.bytes': long(-2, { min: -2, meaning: '-2: as retention.bytes' }, NOT_TIERED),
+  'local.retention.ms': long(-2, { min: -2, meaning: '-2: as retention.ms' }, NOT_TIERED),
   'max.compaction.lag.ms': long(
     LONG_MAX,
     { min: 1 },
@@ -126,12 +130,12 @@ export const topicConfigs = {
   } satisfies Definition<boolean>,
   'retention.bytes': long(
     -1,
-    {},
+    { meaning: 'negative: no limit' },
     'Bytes a partition may hold before its oldest segments are dropped; negative means no bound.',
   ),
   'retention.ms': long(
     7 * DAY_MS,
-    { min: -1 },
+    { min: -1, meaning: '-1: no limit' },
     'Milliseconds after which a segment is dropped, counted from its newest record; -1 keeps records for ever.',
   ),
   'segment.bytes': int(

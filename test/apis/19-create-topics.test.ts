@@ -164,10 +164,12 @@ test('configs that are unknown, bad, missing or at odds are refused', async () =
       configs: [config('min.compaction.lag.ms', '10'), config('max.compaction.lag.ms', '5')],
     },
     { name: 'c5', configs: [config('__proto__', '1')] },
+    { name: 'c6', configs: [config('retention.m', '1')] },
   ])
   for (const topic of topics) expectError(topic, 'INVALID_CONFIG')
-  assert.is(topics.length, 5)
-  assert.match(topics[1]!.errorMessage ?? '', 'retention.ms')
+  assert.is(topics.length, 6)
+  assert.match(topics[1]!.errorMessage ?? '', /x for retention\.ms: .* \(-1: no limit\), in ms\.$/)
+  assert.match(topics[5]!.errorMessage ?? '', /did you mean retention\.ms\?$/)
 })
 
 test('assignments must name this broker once for each partition from 0 on', async () => {

@@ -58,6 +58,11 @@ alter('appends to and subtracts from a list, starting from its default', () => {
 alter('refuses what cannot be applied, with the code that clients know', () => {
   const { INVALID_CONFIG, INVALID_REQUEST } = ErrorCode
   refused(INVALID_CONFIG, 'Unknown config no.such.', ['no.such', APPEND, '1'])
+  refused(INVALID_CONFIG, 'Unknown config cleanup.policies: did you mean cleanup.policy?', [
+    'cleanup.policies',
+    APPEND,
+    'compact',
+  ])
   refused(INVALID_CONFIG, 'Unknown config constructor.', ['constructor', SUBTRACT, '1'])
   refused(INVALID_CONFIG, 'Cannot append to retention.ms: it is not a list.', [
     'retention.ms',
@@ -82,6 +87,14 @@ alter('refuses what cannot be applied, with the code that clients know', () => {
 alter('a topic config set is valid only as a whole', () => {
   assert.is(validateTopicConfigs({ 'retention.ms': '5' }, nothing), null)
   assert.is(validateTopicConfigs({ 'no.such': '5' }, nothing), 'Unknown topic config no.such.')
+  for (const slip of ['retention.m', 'retention-ms', 'retentionMs']) {
+    assert.is(
+      validateTopicConfigs({ [slip]: '5' }, nothing),
+      `Unknown topic config ${slip}: did you mean retention.ms?`,
+    )
+  }
+  const alias = 'maxMessageBytes'
+  assert.match(validateTopicConfigs({ [alias]: '5' }, nothing) ?? '', /mean max\.message\.bytes\?/)
   assert.match(validateTopicConfigs({ 'retention.ms': 'x' }, nothing) ?? '', /^Invalid value x for/)
   assert.is(
     validateTopicConfigs(
@@ -112,7 +125,7 @@ alter('broker configs can be changed where they say so', () => {
     'num.partitions cannot be changed while the broker runs.',
   )
   assert.is(check({ 'no.such': '3' }, 'per-broker', nothing), 'Unknown broker config no.such.')
-  assert.match(check({ 'log.retention.ms': '-2' }, 'per-broker', nothing) ?? '', /at least -1/)
+  assert.match(check({ 'log.retention.ms': '-2' }, 'per-broker', nothing) ?? '', /from -1 to/)
   assert.match(
     check({ 'message.max.bytes': '99999999' }, 'cluster-wide', nothing) ?? '',
     /max.message.bytes \(99999999\) must be at most/,

@@ -211,16 +211,22 @@ definitions('no two names share a camelCase alias', () => {
 })
 
 definitions('a bad value is told with its key, itself and what is allowed', () => {
+  const ms = 'a whole number from -1 to 9223372036854775807 (-1: no limit), in ms'
   const cases: [string, string, string][] = [
-    ['retention.ms', 'abc', 'a 64-bit whole number of at least -1'],
-    ['retention.ms', '', 'a 64-bit whole number of at least -1'],
-    ['retention.ms', '-2', 'a 64-bit whole number of at least -1'],
-    ['retention.ms', '9223372036854775808', 'a 64-bit whole number of at least -1'],
-    ['retention.ms', '1e3', 'a 64-bit whole number of at least -1'],
-    ['max.message.bytes', '2147483648', 'a 32-bit whole number of at least 0'],
-    ['segment.bytes', '100', 'a 32-bit whole number of at least 1048576'],
-    ['compression.gzip.level', '0', 'a 32-bit whole number from 1 to 9, or -1'],
-    ['compression.lz4.level', '18', 'a 32-bit whole number from 1 to 17'],
+    ['retention.ms', 'abc', ms],
+    ['retention.ms', '', ms],
+    ['retention.ms', '-2', ms],
+    ['retention.ms', '9223372036854775808', ms],
+    ['retention.ms', '1e3', ms],
+    [
+      'retention.bytes',
+      '1 GB',
+      'a whole number from -9223372036854775808 to 9223372036854775807 (negative: no limit), in bytes',
+    ],
+    ['max.message.bytes', '2147483648', 'a whole number from 0 to 2147483647, in bytes'],
+    ['segment.bytes', '100', 'a whole number from 1048576 to 2147483647, in bytes'],
+    ['compression.gzip.level', '0', "a whole number from 1 to 9, or -1 (gzip's own)"],
+    ['compression.lz4.level', '18', 'a whole number from 1 to 17'],
     ['min.cleanable.dirty.ratio', '1.1', 'a number from 0 to 1'],
     ['min.cleanable.dirty.ratio', 'NaN', 'a number from 0 to 1'],
     ['preallocate', 'yes', 'true or false'],

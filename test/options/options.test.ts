@@ -250,7 +250,7 @@ options('a bad value is refused with its key, itself, its origin and what is all
   bad(
     'num.partitions=x',
     'num.partitions',
-    /^Invalid option num\.partitions=x \(from flag\): it must be a 32-bit whole number of at least 1\.$/,
+    /^Invalid option num\.partitions=x \(from flag\): it must be a whole number from 1 to 2147483647\.$/,
   )
   bad('num.partitions=', 'num.partitions', /num\.partitions= \(from flag\)/)
   bad('auto.create.topics.enable=1', 'auto.create.topics.enable', /true or false/)

@@ -44,6 +44,10 @@ const SLIPS: readonly [call: (b: Any) => unknown, message: RegExp][] = [
     b => b.seed({ orders: { partitions: '3' } }),
     /orders\.partitions must be a whole number above 0/,
   ],
+  [
+    b => b.seed({ orders: { configs: { cleanupPolicy: 'compact' } } }),
+    /Unknown topic config cleanupPolicy: did you mean cleanup\.policy\?/,
+  ],
   [b => b.seed({ orders: [{ val: 'a' }] }), /records\[0\] has no val/],
   [b => b.waitForMessages(), /topic must be a string/],
   [b => b.waitForMessages('t', { timeoutMs: 100 }), /did you mean timeout\?/],

@@ -6,6 +6,9 @@ const ONE_DIRECTORY = {
   check: (dirs: readonly string[]) => dirs.length === 1,
 }
 
+/** What Kafka's times of retention have in common. */
+const NO_LIMIT = { min: -1, meaning: '-1: no limit' }
+
 const chained = (topicName: string, unit: string) =>
   `Default of ${topicName} for topics that do not set it, in ${unit}.`
 
@@ -13,15 +16,15 @@ const chained = (topicName: string, unit: string) =>
 export const log = {
   'log.dir': list('./data', 'Data directory when log.dirs is not set; exactly one.', ONE_DIRECTORY),
   'log.dirs': list(null, 'Data directory; exactly one.', ONE_DIRECTORY),
-  'log.retention.ms': long(null, { min: -1 }, chained('retention.ms', 'ms'), 'cluster-wide'),
+  'log.retention.ms': long(null, NO_LIMIT, chained('retention.ms', 'ms'), 'cluster-wide'),
   'log.retention.minutes': int(
     null,
-    { min: -1 },
+    NO_LIMIT,
     `${chained('retention.ms', 'minutes')} log.retention.ms goes before it.`,
   ),
   'log.retention.hours': int(
     168,
-    { min: -1 },
+    NO_LIMIT,
     `${chained('retention.ms', 'hours')} log.retention.ms and log.retention.minutes go before it.`,
   ),
   'log.retention.check.interval.ms': long(

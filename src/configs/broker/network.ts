@@ -55,7 +55,7 @@ export const network = {
   ),
   'connections.max.idle.ms': long(
     600_000,
-    { min: -1 },
+    { min: -1, meaning: '-1: no limit' },
     'Milliseconds without a request after which a connection is closed; negative: never.',
   ),
   'max.connections': int(

@@ -169,7 +169,8 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /**
-   * Resolves when every member of the group has its partitions: at least one member, or exactly `members`.
+   * Resolves when every member of the group has its partitions: at least one member, or exactly `members`. Says who they are, and
+   * what each has.
    * @throws WaitTimeout, which says in what state the group was
    */
   async waitForGroupStable(groupId: string, options: GroupWaitOptions = {}): Promise<StableGroup> {

@@ -2,6 +2,7 @@ import type { BrokerNode } from '../broker.ts'
 import type { ClassicGroup } from '../groups/classic/classic-group.ts'
 import type { ConsumerGroup } from '../groups/consumer/consumer-group.ts'
 import type { Group } from '../groups/group.ts'
+import { parseAssignment } from '../protocol/consumer-bytes.ts'
 import { Deadline, type WaitOptions } from './deadline.ts'
 
 export interface GroupWaitOptions extends WaitOptions {
@@ -13,6 +14,8 @@ export interface GroupMember {
   readonly memberId: string
   readonly clientId: string
   readonly clientHost: string
+  /** Its partitions by topic, in order: `{ orders: [0, 1] }`. Empty for members that are no consumers (Kafka Connect's). */
+  readonly assignment: Readonly<Record<string, readonly number[]>>
 }
 
 /** A group as it was when the wait ended. */
@@ -57,16 +60,38 @@ function stable(
   return { groupId, type: group.type, members }
 }
 
+type Assigned = readonly (readonly [topic: string, partitions: readonly number[]])[]
+
 function membersOf(group: Group): GroupMember[] {
-  const members =
-    group.type === 'classic'
-      ? (group as ClassicGroup).members
-      : (group as ConsumerGroup).describe().members
-  return [...members].map(({ memberId, clientId, clientHost }) => ({
-    memberId,
-    clientId,
-    clientHost,
-  }))
+  if (group.type === 'consumer') {
+    return (group as ConsumerGroup).describe().members.map(member => {
+      const { topicPartitions } = member.assignment
+      return withAssignment(
+        member,
+        topicPartitions.map(({ topicName, partitions }) => [topicName, partitions]),
+      )
+    })
+  }
+  const { members, protocolType } = group as ClassicGroup
+  return [...members].map(member => {
+    const given = protocolType === 'consumer' ? parseAssignment(member.assignment) : null
+    const assigned = given?.assignedPartitions ?? []
+    return withAssignment(
+      member,
+      assigned.map(({ topic, partitions }) => [topic, partitions]),
+    )
+  })
+}
+
+function withAssignment(
+  { memberId, clientId, clientHost }: Omit<GroupMember, 'assignment'>,
+  assigned: Assigned,
+): GroupMember {
+  const sorted = assigned.map(([topic, partitions]) => [
+    topic,
+    [...partitions].sort((a, b) => a - b),
+  ])
+  return { memberId, clientId, clientHost, assignment: Object.fromEntries(sorted) }
 }
 
 function expected(members: number | undefined): string {

@@ -90,14 +90,22 @@ test('waitForGroupStable has the members once all of them have their partitions'
     members.map(({ clientId }) => clientId),
     ['kafkajs', 'kafkajs'],
   )
+  const partitions = members.map(({ assignment }) => assignment)
+  partitions.sort((a, b) => a.t![0]! - b.t![0]!)
+  assert.equal(partitions, [{ t: [0] }, { t: [1] }])
   await Promise.all([one.close(), two.close()])
 })
 
 test('waitForGroupStable knows groups of the consumer protocol', async () => {
-  await broker.seed({ t: {} })
+  await broker.seed({ t: { partitions: 3 } })
   await using subscription = broker.subscribe({ group: 'g', topics: ['t'] })
   const first = subscription[Symbol.asyncIterator]().next()
-  assert.is((await broker.waitForGroupStable('g')).type, 'consumer')
+  const { type, members } = await broker.waitForGroupStable('g')
+  assert.is(type, 'consumer')
+  assert.equal(
+    members.map(({ assignment }) => assignment),
+    [{ t: [0, 1, 2] }],
+  )
   await broker.append('t', [{ value: 'x' }])
   assert.is(String(((await first).value as ReadRecord).value), 'x')
 })

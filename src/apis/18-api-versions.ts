@@ -14,11 +14,15 @@ const CLUSTER_SINCE = 5
 
 export const apiVersions = defineApi(
   apiVersionsApi,
-  (request, { version, broker }) => {
+  (request, { version, broker, peer, clientId }) => {
     const named =
       version < SOFTWARE_SINCE ||
       (SOFTWARE.test(request.clientSoftwareName) && SOFTWARE.test(request.clientSoftwareVersion))
     if (!named) return { body: { errorCode: ErrorCode.INVALID_REQUEST } }
+    if (version >= SOFTWARE_SINCE) {
+      const { clientSoftwareName: software, clientSoftwareVersion: softwareVersion } = request
+      broker.log.debug({ peer, clientId, software, softwareVersion }, 'a client says what it is')
+    }
     if (version >= CLUSTER_SINCE && isForAnother(request, broker)) {
       return { body: { errorCode: ErrorCode.REBOOTSTRAP_REQUIRED } }
     }

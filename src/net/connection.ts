@@ -21,9 +21,13 @@ import {
 import { type RequestMemory, requestCost, SMALL_BYTES } from './request-memory.ts'
 import { isAlone, release, type Slot } from './slot.ts'
 import type { UnsentAnswers } from './unsent-answers.ts'
+import { Visit } from './visit.ts'
 
 /** While this much is waiting in the socket for a slow client, nothing more is read from it. */
 const UNSENT_BYTES_MAX = 1024 * 1024
+
+/** Why connections end that did nothing for it. */
+export const STOP = 'the broker stops'
 
 /** What all connections of a broker share. */
 export interface ConnectionContext {
@@ -40,13 +44,13 @@ export interface ConnectionContext {
  */
 export class Connection implements CallConnection {
   readonly peer: string
-  readonly ip: string
   /** When bytes were last received or taken by the client, in ms of the monotonic clock. */
   lastActive = performance.now()
   readonly #socket: Socket
   readonly #shared: ConnectionContext
   readonly #listener: string
   readonly #log: Logger
+  readonly #visit: Visit
   readonly #receiver: Receiver
   readonly #cutter: FrameCutter
   readonly #answers: AnswerSender
@@ -77,9 +81,9 @@ export class Connection implements CallConnection {
     this.#socket = socket
     this.#shared = shared
     this.#listener = listener
-    this.ip = socket.remoteAddress ?? 'unknown'
-    this.peer = `${this.ip}:${socket.remotePort ?? 0}`
+    this.peer = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
     this.#log = shared.broker.log
+    this.#visit = new Visit(this.#log, listener, this.peer)
     this.#onClose = onClose
     this.#answers = new AnswerSender(socket, error => this.#fail(error))
     this.#cutter = new FrameCutter({
@@ -94,7 +98,7 @@ export class Connection implements CallConnection {
     socket.setNoDelay(true)
     socket.on('end', () => this.#guard(() => this.#onEnd()))
     socket.on('drain', () => this.#guard(() => this.#onDrain()))
-    socket.on('error', error => this.#log.debug({ peer: this.peer, err: error }, 'socket error'))
+    socket.on('error', error => this.#visit.endsFor(error.message))
     socket.on('close', () => this.#guard(() => this.#closed()))
     this.#receiver = new Receiver(socket, chunk => this.#onData(chunk))
     this.#receiver.start()
@@ -116,17 +120,19 @@ export class Connection implements CallConnection {
 
   /** Ends the connection once the answers under way are sent. */
   drain(): void {
+    this.#visit.endsFor(STOP)
     this.#endReading()
   }
 
-  destroy(): void {
+  destroy(reason: string): void {
+    this.#visit.endsFor(reason)
     this.#socket.destroy()
   }
 
   /** Its client takes nothing, and others need the room. */
   giveUp(): void {
     this.#log.warn({ peer: this.peer }, 'a client that does not take its answers is disconnected')
-    this.#socket.destroy()
+    this.destroy('it has not taken its answers')
   }
 
   /** Aborted when the client sends nothing more, or is gone. */
@@ -158,7 +164,7 @@ export class Connection implements CallConnection {
 
   #fail(error: unknown): void {
     this.#log.error({ err: error, peer: this.peer }, 'bug: a connection failed')
-    this.#socket.destroy()
+    this.destroy('a bug')
   }
 
   #closed(): void {
@@ -172,11 +178,13 @@ export class Connection implements CallConnection {
     requests.leave(this)
     unsent.set(this, 0)
     this.#onClose(this)
+    this.#visit.end()
   }
 
   /** What it sends is no request: what it is owed is sent, then it is closed. */
   #refuse(problem: FrameProblem): void {
     this.#log.warn({ peer: this.peer, listener: this.#listener, problem }, 'connection refused')
+    this.#visit.endsFor(problem)
     this.#endReading()
   }
 
@@ -189,6 +197,7 @@ export class Connection implements CallConnection {
 
   /** The client will send nothing more, but may wait for answers: those that wait for something are given now. */
   #onEnd(): void {
+    this.#visit.endsFor('closed by the client')
     this.#hasEnded = true
     this.#gone.abort()
     this.#flush()
@@ -307,6 +316,7 @@ export class Connection implements CallConnection {
   }
 
   #run(incoming: IncomingRequest, frameBytes: number, pace: Pace): void {
+    this.#visit.requests++
     const { handler, header, request, elements } = incoming
     const call = new Call(this.#shared.broker, header, this.#listener, this.peer, pace, this)
     const cost = requestCost(frameBytes, elements)
@@ -399,6 +409,7 @@ export class Connection implements CallConnection {
 
   /** Requests behind one that closes the connection are not answered. */
   #dropFrom(index: number): void {
+    this.#visit.endsFor('a request failed whose answer has no room for an error')
     for (const { outcome, call } of this.#slots.splice(index)) {
       release(outcome)
       call.pace.leave()

@@ -6,7 +6,7 @@ import { plainAddress } from '../configs/ip-overrides.ts'
 import type { Listener } from '../configs/listeners.ts'
 import { ListenError } from '../errors.ts'
 import { every, guarded } from '../guarded.ts'
-import { Connection, type ConnectionContext } from './connection.ts'
+import { Connection, type ConnectionContext, STOP } from './connection.ts'
 import { ConnectionBounds } from './connection-bounds.ts'
 import { RequestMemory } from './request-memory.ts'
 import { UnsentAnswers } from './unsent-answers.ts'
@@ -156,7 +156,7 @@ export class NetServer {
       if (!connection.isStalled || connection.lastActive >= before) continue
       const problem = `its request has not gone on for ${STALLED_MS_MAX} ms while others wait for memory`
       this.#broker.log.warn({ peer: connection.peer, problem }, 'connection closed')
-      connection.destroy()
+      connection.destroy(problem)
     }
   }
 
@@ -164,8 +164,9 @@ export class NetServer {
     const { connectionIdleMsMax } = this.#broker.options.limits
     if (connectionIdleMsMax < 0) return
     const before = performance.now() - connectionIdleMsMax
+    const reason = `idle for ${connectionIdleMsMax} ms (connections.max.idle.ms)`
     for (const connection of this.#connections) {
-      if (connection.isIdle && connection.lastActive < before) connection.destroy()
+      if (connection.isIdle && connection.lastActive < before) connection.destroy(reason)
     }
   }
 
@@ -182,13 +183,13 @@ export class NetServer {
         }
       })
     }
-    for (const connection of this.#connections) connection.destroy()
+    for (const connection of this.#connections) connection.destroy(STOP)
   }
 
   /** Closes all at once, as the end of the process would. */
   kill(): void {
     this.#takeNoMore()
-    for (const connection of this.#connections) connection.destroy()
+    for (const connection of this.#connections) connection.destroy(STOP)
   }
 
   #takeNoMore(): void {

@@ -42,6 +42,30 @@ async function isClosed(socket: Socket, withinMs: number): Promise<boolean> {
   return socket.destroyed || Promise.race([closed, sleep(withinMs, false)])
 }
 
+interface DebugLine {
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+/** What is said at level debug from now on. */
+function debugLines({ node }: Wire): DebugLine[] {
+  const lines: DebugLine[] = []
+  const { log } = node
+  log.debug = (fields: object, message: string) => lines.push({ message, fields: { ...fields } })
+  return lines
+}
+
+/** Why the connection on this port of the client has ended; it is waited for. */
+async function goneLine(lines: readonly DebugLine[], port: number | undefined): Promise<DebugLine> {
+  for (let i = 0; i < 200; i++) {
+    const ofIt = lines.filter(({ fields }) => fields.peer === `127.0.0.1:${port}`)
+    const found = ofIt.find(({ message }) => message.startsWith('a client is gone'))
+    if (found !== undefined) return found
+    await sleep(10)
+  }
+  throw new Error(`no line says that the client on port ${port} is gone`)
+}
+
 const batchOf = (value: Buffer): Promise<Buffer> => encodeBatch([{ timestamp: Date.now(), value }])
 
 const produceRequest = (topic: string, records: Buffer, acks = -1) => ({
@@ -120,14 +144,58 @@ test('a stop does not wait for connections whose turn has not come', async () =>
 
 test('a connection idle for connections.max.idle.ms is closed, one that waits for its answer is not', async () => {
   const wire = await start({ connectionsMaxIdleMs: 500 })
+  const lines = debugLines(wire)
   await wire.createTopic('quiet')
   const halfFrame = await dial(wire)
   halfFrame.write(Buffer.from('000000ff0000', 'hex'))
   const silent = await dial(wire)
+  const { localPort } = silent
   const waiting = wire.send(fetchApi, 11, fetchRequest('quiet', 0, IDLE_CLOSE_MS_MAX - 1_000))
   const closed = await Promise.all([silent, halfFrame].map(s => isClosed(s, IDLE_CLOSE_MS_MAX)))
   assert.equal(closed, [true, true])
+  const { fields } = await goneLine(lines, localPort)
+  assert.is(fields.reason, 'idle for 500 ms (connections.max.idle.ms)')
   assert.is((await waiting).responses[0]!.partitions[0]!.errorCode, 0)
+})
+
+test('at level debug the log says who comes, with what, and why it goes', async () => {
+  const wire = await start({ socketRequestMaxBytes: 1_000 })
+  const lines = debugLines(wire)
+  const ways: Record<string, [(socket: Socket) => unknown, RegExp]> = {
+    closes: [socket => socket.end(), /^closed by the client$/],
+    resets: [socket => socket.resetAndDestroy(), /ECONNRESET/],
+    'speaks HTTP': [socket => socket.write('GET / HTTP/1.1\r\n\r\n'), /^an HTTP request/],
+    'sends too much': [socket => socket.write(Buffer.alloc(4, 1)), /^a frame of 16843009 bytes/],
+  }
+  for (const [way, [end, reason]] of Object.entries(ways)) {
+    const socket = await dial(wire)
+    const { localPort } = socket
+    await end(socket)
+    const { fields } = await goneLine(lines, localPort)
+    assert.match(String(fields.reason), reason, way)
+    assert.is(fields.requests, 0, way)
+  }
+  lines.length = 0
+  const client = await wire.connect()
+  const software = { clientSoftwareName: 'a-client', clientSoftwareVersion: '1.2' }
+  await client.send(apiVersionsApi, 3, software)
+  await client.send(metadataApi, 9, { topics: null })
+  await client.close()
+  await goneLine(lines, Number(String(lines[0]!.fields.peer).split(':')[1]))
+  const [came, said, gone] = lines
+  assert.is(lines.length, 3)
+  assert.is(came!.message, 'a client has connected')
+  assert.is(came!.fields.listener, 'PLAINTEXT')
+  assert.is(said!.fields.peer, came!.fields.peer)
+  assert.is(said!.fields.software, 'a-client')
+  assert.is(said!.fields.softwareVersion, '1.2')
+  assert.is(gone!.fields.connection, came!.fields.connection)
+  assert.match(gone!.message, /^a client is gone: closed by the client, after \d+ ms$/)
+  assert.ok(Number(gone!.fields.requests) >= 2, `${gone!.fields.requests} requests`)
+  const { localPort } = await dial(wire)
+  await sleep(50)
+  await wire.node.close()
+  assert.is((await goneLine(lines, localPort)).fields.reason, 'the broker stops')
 })
 
 test('answers come in the order of the requests, however long each takes', async () => {

@@ -9,7 +9,13 @@ export async function makeLogger(): Promise<Logger> {
   const { default: pino } = await import('pino')
   const asked = (process.env.LOG_LEVEL ?? 'info').toLowerCase()
   const known = asked === 'silent' || asked in pino.levels.values
-  const options = { name: 'odradek', level: known ? asked : 'info', base: undefined }
+  const options = {
+    name: 'odradek',
+    level: known ? asked : 'info',
+    base: undefined,
+    // Words: whatever collects logs knows them, pino's numbers only pino does.
+    formatters: { level: (word: string) => ({ level: word }) },
+  }
   const log = process.stdout.isTTY ? pino(options, await forPeople()) : pino(options)
   if (!known) {
     const allowed = [...Object.keys(pino.levels.values), 'silent'].join(', ')

@@ -37,8 +37,8 @@ function refused(options: BrokerProcessOptions): Refusal {
   const fatal = ran.stdout
     .split('\n')
     .filter(line => line !== '')
-    .map(line => JSON.parse(line) as { level: number; msg: string; err?: unknown })
-    .filter(({ level }) => level === 60)
+    .map(line => JSON.parse(line) as { level: string; msg: string; err?: unknown })
+    .filter(({ level }) => level === 'fatal')
   assert.ok(
     fatal.every(({ err }) => err === undefined),
     'no stack for what the operator can mend',

@@ -150,7 +150,7 @@ async function checkBroker(broker: BrokerProcess, report: Report): Promise<void>
   if (broker.hasEnded) report.violate('the broker has ended')
   const ended = await broker.stop()
   if (ended.code !== 0) report.violate(`SIGTERM ended the broker with ${JSON.stringify(ended)}`)
-  const complaints = broker.output.split('\n').filter(line => /"level":[56]0/.test(line))
+  const complaints = broker.output.split('\n').filter(line => /"level":"(error|fatal)"/.test(line))
   for (const line of complaints.slice(0, 5)) report.violate(`the broker logs ${line}`)
 }
 

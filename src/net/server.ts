@@ -206,8 +206,10 @@ function whyNot({ name, host, port }: Listener, error: NodeJS.ErrnoException): s
       return `Listener ${where}: port ${port} is in use by another program; stop it or set listeners to another port.`
     case 'EACCES':
       return `Listener ${where}: this user may not open port ${port}; ports from 1024 on are free to use.`
-    case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `Listener ${where}: the host name ${host} does not resolve here (${error.code}); listen on an address of this machine, or on all of them by leaving the host out (${name}://:${port}), and tell clients the name in advertised.listeners.`
+    case 'EADDRNOTAVAIL':
       return `Listener ${where}: ${host} is not an address of this machine.`
     default:
       return `Listener ${where} cannot be opened: ${error.message}`

@@ -249,7 +249,8 @@ function makeFolder(path: string): string {
     if (fs.statSync(real).isDirectory()) return real
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    throw refuse(code === 'ENOENT' ? `${message}: the file system there takes no folders` : message)
+    // Node's words for it, that there is no such folder, say why it is to be made, not why it cannot be.
+    throw refuse(code === 'ENOENT' ? 'the file system there takes no folders (ENOENT)' : message)
   }
   throw refuse('it is a file')
 }

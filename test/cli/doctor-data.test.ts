@@ -169,7 +169,7 @@ test('what a start refuses is said, and mended: a journal that is gone, both cop
 })
 
 test('what is not a data folder, is not there, or is in use is refused', async () => {
-  await cli.fails(1, /there is no folder/, ['doctor', '--data', join(root, 'none')])
+  await cli.fails(1, /there is no folder \S+none$/m, ['doctor', '--data', join(root, 'none')])
   const empty = join(root, 'empty')
   fs.mkdirSync(empty)
   await cli.fails(1, /is not a data folder/, ['doctor', '--data', empty])

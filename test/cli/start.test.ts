@@ -71,6 +71,14 @@ test('an address that is not of this machine is refused', () => {
   expectRefusal({ overrides }, /203\.0\.113\.1 is not an address of this machine/)
 })
 
+test('a host name that does not resolve is refused, with what to do', () => {
+  const overrides = ['listeners=PLAINTEXT://no-such-host.invalid:0', newDir()]
+  expectRefusal(
+    { overrides },
+    /no-such-host\.invalid does not resolve here \((ENOTFOUND|EAI_AGAIN)\); listen on .*advertised\.listeners\.$/,
+  )
+})
+
 test('a folder that a live broker holds is refused, with its pid', () => {
   expectRefusal(
     { overrides: [free, `log.dirs=${live.dir}`] },

@@ -262,7 +262,7 @@ test('a data folder that cannot be made is refused at once, with the reason', as
   const refused: [string, RegExp][] = [
     [
       '/proc/odradek/data',
-      /cannot be made: ENOENT.*'\/proc\/odradek': the file system there takes no folders/,
+      /^DataDirError: The data folder \S+ cannot be made: the file system there takes no folders \(ENOENT\)$/,
     ],
     [file, /file cannot be made: it is a file$/],
     [join(file, 'data'), /data cannot be made: ENOTDIR/],

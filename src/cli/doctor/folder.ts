@@ -50,7 +50,8 @@ function folderAt(path: string): string {
   try {
     dir = fs.realpathSync(path)
   } catch (error) {
-    throw new CliError(`there is no folder ${path}: ${(error as Error).message}`)
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new CliError(`there is no folder ${path}${code === 'ENOENT' ? '' : `: ${message}`}`)
   }
   if (!isDataFolder(realFileSystem, dir)) {
     throw new CliError(`${dir} is not a data folder: nothing in it is of a broker`)

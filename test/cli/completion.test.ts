@@ -56,6 +56,7 @@ test('names of topics, groups and configs come from the cluster that is typed', 
   assert.equal(await names('topic describe ord'), ['orders', 'ordinary'])
   assert.equal(await names('consume -e -p 0 orde'), ['orders'])
   assert.equal(await names('topic consume --group b'), ['billing'])
+  assert.equal(await names('consume -g b'), ['billing'])
   assert.equal(await names('group seek billing orde'), ['orders'])
   assert.equal(await names('config get topic orders retention.m'), ['retention.ms'])
   assert.equal(await names('topic alter orders --config retention.m'), ['retention.ms'])

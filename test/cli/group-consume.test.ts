@@ -29,6 +29,17 @@ test('what is printed is committed, and the next run goes on behind it', async (
   assert.is(await consume('once', 'from-end', '-e', '-o', 'end'), '')
 })
 
+test('-g is --group, and -i of a list --internal, as of rpk', async () => {
+  await broker.seed({ brief: valued('a') })
+  assert.is(await cli.ok('consume brief -g brief -e'.split(' ')), 'a\n')
+  const [{ state, lag }] = await cli.json(['group', 'describe', 'brief'])
+  assert.equal([state, lag], ['Empty', 0], 'it has committed, and left')
+  const names = async (...args: string[]): Promise<string[]> =>
+    (await cli.json(['topic', 'list', ...args])).map(({ name }: { name: string }) => name)
+  assert.ok((await names('-i')).includes('__consumer_offsets'))
+  assert.not.ok((await names()).includes('__consumer_offsets'))
+})
+
 test('members share the partitions, and the rest take over what one leaves', async () => {
   await broker.seed({ shared: { partitions: 2 } })
   const [a, b] = [0, 1].map(() => cli.running('topic', 'consume', '^shared$', '--group', 'two'))

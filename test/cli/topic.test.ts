@@ -22,6 +22,23 @@ test('create makes topics with partitions and configs, and says so', async () =>
   assert.equal(found.configs, { 'retention.ms': '1000' })
 })
 
+test('create and alter take the short forms that rpk has', async () => {
+  await cli.ok('topic create as-rpk -p 2 -r 1 -c retention.ms=1000 -c segment.ms=9'.split(' '))
+  await cli.ok('topic alter as-rpk -c segment.ms=10'.split(' '))
+  const [found] = await cli.json(['topic', 'describe', 'as-rpk'])
+  assert.equal(found.configs, { 'retention.ms': '1000', 'segment.ms': '10' })
+  await cli.fails(
+    1,
+    /retention\.ms: it must be .* \(-1: no limit\), in ms/,
+    'topic create wrong -c retention.ms=-5'.split(' '),
+  )
+  await cli.fails(
+    1,
+    /did you mean retention\.ms\?/,
+    'topic create wrong -c retention.m=5'.split(' '),
+  )
+})
+
 test('create refuses a topic that exists, unless told not to', async () => {
   await wire.createTopic('old', 2)
   await cli.fails(1, /topic old is not created: .*TOPIC_ALREADY_EXISTS/, ['topic', 'create', 'old'])

@@ -27,14 +27,14 @@ export function defineAlter(topic: Command): void {
     "add partitions, set or unset configs (keys of a topic's records may move to other partitions when there are more)",
   )
     .option('-p, --partitions <count>', 'how many there are to be', integer(1, 1_000_000))
-    .addOption(repeated('--config <name=value>', 'sets a config', collectPairs))
+    .addOption(repeated('-c, --config <name=value>', 'sets a config', collectPairs))
     .addOption(repeated('--unset <name>', "back to the broker's value", collect))
     .option('--json', 'print JSON')
     .action(alter)
   examples(
     command,
     'odradek topic alter orders -p 12',
-    'odradek topic alter orders --config retention.ms=86400000 --unset max.message.bytes',
+    'odradek topic alter orders -c retention.ms=86400000 --unset max.message.bytes',
   )
 }
 

@@ -53,7 +53,7 @@ export function define(consume: Command): void {
       ).argParser(parseOffset),
     )
     .option(
-      '--group <group>',
+      '-g, --group <group>',
       'share the partitions with the other members of the group, from what it has committed (else -o beginning or end), and commit what is printed; with -o stored the group is only looked at',
     )
     .addOption(

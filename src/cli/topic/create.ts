@@ -24,15 +24,15 @@ interface CreateFlags extends ClusterFlags {
 export function defineCreate(topic: Command): void {
   const command = clusterCommand(topic, 'create <topics...>', 'create topics')
     .addOption(counted('-p, --partitions <count>', 'how many', 1_000_000))
-    .addOption(counted('--replicas <count>', 'copies of each', 32_767))
-    .addOption(repeated('--config <name=value>', 'a topic config', collectPairs))
+    .addOption(counted('-r, --replicas <count>', 'copies of each', 32_767))
+    .addOption(repeated('-c, --config <name=value>', 'a topic config', collectPairs))
     .option('--if-not-exists', 'a topic that exists is no error, and stays as it is')
     .option('--json', 'print JSON')
     .action(create)
   examples(
     command,
     'odradek topic create orders -p 6',
-    'odradek topic create users --config cleanup.policy=compact --if-not-exists',
+    'odradek topic create users -c cleanup.policy=compact --if-not-exists',
   )
 }
 

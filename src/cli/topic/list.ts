@@ -15,7 +15,7 @@ export function defineList(topic: Command): void {
     `list topics, all or those named, with the size of all their replicas on disk; ${PATTERN_HELP}`,
   )
     .alias('ls')
-    .option('--internal', 'also those that brokers keep for themselves')
+    .option('-i, --internal', 'also those that brokers keep for themselves')
     .option('--json', 'print JSON')
     .action(list)
   examples(

@@ -248,7 +248,7 @@ export const attacks: Readonly<Record<string, Attack>> = {
       await peer.until(1_401)
     })
   },
-  // Without a rest between them they are held against what two cores can copy, not against the broker (docs/progress.md).
+  // Without a rest between them they are held against what two cores can copy, not against the broker.
   '8 JoinGroups of 5 MB': async target => {
     await onEach(target, 8, async (peer, i) => {
       peer.read()

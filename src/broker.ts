@@ -162,7 +162,7 @@ export class BrokerNode implements BrokerContext {
       const broker = new BrokerNode({ ...parts, brokerEpoch, tasks, code })
       lost = (worker, error) => {
         log.error({ err: error }, 'a partition worker has died: its partitions are offline')
-        broker.registry.loseWorker(worker, `its worker has died: ${error.message}`)
+        broker.registry.replicas.loseWorker(worker, `its worker has died: ${error.message}`)
       }
       await dataDir.expectNoMoreThan(settings.partitionWorkers)
       await broker.registry.load()
@@ -273,7 +273,7 @@ export class BrokerNode implements BrokerContext {
     await this.cleaner.close()
     await this.tasks.close()
     const clean = await this.#workers.close()
-    await this.registry.close()
+    await this.registry.replicas.close()
     await this.store.close()
     if (clean && !this.#dataDir.store.hasFailed) this.#dataDir.markClean()
     else this.log.error({}, 'not everything could be flushed: the next start will verify the logs')
@@ -292,7 +292,7 @@ export class BrokerNode implements BrokerContext {
       await this.#workers.kill()
       await this.cleaner.close()
       await this.tasks.close()
-      await this.registry.close()
+      await this.registry.replicas.close()
       await this.store.close()
       this.#dataDir.unlock()
     })()

@@ -149,7 +149,7 @@ class FetchRead {
     this.#context = context
     this.#broker = context.broker
     const max = Math.min(terms.maxBytes, this.#broker.options.limits.fetchBytesMax)
-    const left = LENT_BYTES_MAX - this.#broker.registry.pool.lentBytes
+    const left = LENT_BYTES_MAX - this.#broker.registry.replicas.pool.lentBytes
     this.#maxBytes = Math.max(Math.min(max, Math.max(left, FETCH_BYTES_MIN)), 0)
     this.#minBytes = Math.min(terms.minBytes, this.#maxBytes)
   }
@@ -182,7 +182,7 @@ class FetchRead {
   }
 
   release(): void {
-    for (const buffer of this.#buffers) this.#broker.registry.pool.release(buffer)
+    for (const buffer of this.#buffers) this.#broker.registry.replicas.pool.release(buffer)
     this.#buffers = []
   }
 

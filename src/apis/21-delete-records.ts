@@ -35,7 +35,7 @@ async function deleteBefore(topic: string, partitionIndex: number, offset: numbe
     checkPolicy(partition)
     const newStart = startFor(partition, offset)
     if (newStart > partition.logStartOffset) {
-      await onWorker(partition, () => broker.registry.deleteRecords(partition, newStart))
+      await onWorker(partition, () => broker.registry.replicas.deleteRecords(partition, newStart))
     }
     const lowWatermark = partition.logStartOffset
     return { partitionIndex, lowWatermark, errorCode: ErrorCode.NONE }

@@ -141,7 +141,7 @@ export async function readSome(broker: BrokerContext, position: Position): Promi
       // What was read may hold none: markers, what compaction has emptied, what cannot be read.
       if (found.length > 0 || result.records.length === 0) return found
     } finally {
-      broker.registry.pool.release(result.buffer)
+      broker.registry.replicas.pool.release(result.buffer)
     }
   }
 }

@@ -183,7 +183,7 @@ export class GroupCoordinator {
     const { registry } = this.#o
     const log: GroupLog = new GroupLog({
       partition,
-      pool: registry.pool,
+      pool: registry.replicas.pool,
       appendBytesMax: this.#o.batchBytesMax,
       refusal: this.#o.refusesAppends,
       onFailure: err => {
@@ -197,7 +197,7 @@ export class GroupCoordinator {
           { partition: partition.name, offset, reason },
           'a batch that no coordinator has written cannot be read and is passed over',
         ),
-      truncate: offset => registry.deleteRecords(partition, offset),
+      truncate: offset => registry.replicas.deleteRecords(partition, offset),
     })
     const shard: Shard = new Shard({
       log,

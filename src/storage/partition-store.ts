@@ -9,16 +9,17 @@ import { failureOf } from './failure.ts'
 import { removeLeftovers, removePartitions, sweep } from './folders.ts'
 import type { FileSystem } from './fs.ts'
 import { GroupCommit, type OwnedLog } from './group-commit.ts'
-import { Journal, journalPath } from './journal.ts'
+import { Journal } from './journal.ts'
 import { keyOf } from './journalled.ts'
 import { type LeftBehind, NOWHERE, readLeftBehind } from './left-behind.ts'
 import { logCommands, viewOf } from './log-commands.ts'
 import { OpenFiles } from './open-files.ts'
 import { openPartition } from './open-partition.ts'
 import { boundProducers } from './producer-bounds.ts'
+import { ProtectedLogs } from './protected-logs.ts'
 import { removalCommands } from './removal-commands.ts'
 import { isDiskFull, Reserve, withReserve } from './reserve.ts'
-import { addUnreplayed, keepEntriesOf } from './unreplayed.ts'
+import { addUnreplayed } from './unreplayed.ts'
 import type { SafePoint } from './worker-checkpoint.ts'
 
 export interface PartitionStoreOptions {
@@ -52,9 +53,6 @@ export interface PartitionStoreOptions {
 const TICK_MS = 100
 /** Under load the checkpoint is written this often, in ms, so that a start has little to verify. */
 const CHECKPOINT_MS = 10_000
-/** The share of a journal file after whose use everything that the other file protects is flushed. */
-const FLUSHED_AHEAD_AT = 0.75
-
 /** A partition that could not be opened. What is known of it is kept for the next start. */
 interface UnopenedLog {
   readonly key: string
@@ -84,10 +82,7 @@ export class PartitionStore {
   readonly #left: LeftBehind
   readonly #notes: string[] = []
   readonly #openLogs: OpenFiles<OwnedLog>
-  /** Logs that have entries in a journal file and are not flushed since; by journal file. */
-  readonly #protected: [Set<OwnedLog>, Set<OwnedLog>] = [new Set(), new Set()]
-  /** Of the file that will be overwritten next: how many it protected when the current one was begun. */
-  #protectedAtTurn = 0
+  readonly #protected: ProtectedLogs
   #journalFailure: string | null = null
   #lastTick = 0
   #closed = false
@@ -118,6 +113,14 @@ export class PartitionStore {
     const { revision } = this.#left
     const { monotonic } = options
     this.#checkpoint = new Checkpointer(files, this.#journalDir, monotonic, safePoints, revision)
+    this.#protected = new ProtectedLogs({
+      files,
+      journalDir: this.#journalDir,
+      journal: this.#journal,
+      incarnation: this.#incarnation,
+      checkpoint: this.#checkpoint,
+      guard: this.#guard,
+    })
     this.#openLogs = new OpenFiles<OwnedLog>(options.openLogsMax)
     this.#group = new GroupCommit({
       requests: options.requests,
@@ -127,9 +130,9 @@ export class PartitionStore {
       monotonic: options.monotonic,
       bypassBytes: options.bypassBytes,
       journalFileBytes: options.journalFileBytes,
-      beforeTurn: () => this.#beforeTurn(),
+      beforeTurn: () => this.#protected.beforeTurn(),
       onWritten: owned => this.#openLogs.touch(owned),
-      onJournalled: owned => this.#protected[this.#journal.current].add(owned),
+      onJournalled: owned => this.#protected.note(owned),
       journalFailure: () => this.#journalFailure,
       refuses: () => (this.#isReady && !this.#isReadyWritten) || !this.#hasRoom(),
       onFailure: (owned, error) => this.#takeOffline(owned, error),
@@ -154,7 +157,7 @@ export class PartitionStore {
   /** Handles one group of appends, and takes a command that stands behind it. @returns false if there was nothing to do. */
   turn(): boolean {
     const { requests } = this.#o
-    this.#flushAhead()
+    this.#protected.flushAhead()
     const command = this.#group.gather()
     if (this.#group.isEmpty && command === -1) return false
     if (!this.#group.isEmpty) {
@@ -168,7 +171,7 @@ export class PartitionStore {
     const now = this.#o.monotonic()
     if (now - this.#lastTick >= TICK_MS) this.#flushOverdue()
     if (now - this.#checkpoint.writtenAt >= CHECKPOINT_MS && this.#hasRoom()) {
-      this.#safely(() => this.#checkpointIfStale())
+      this.#safely(() => this.#protected.checkpointIfStale())
     }
     return true
   }
@@ -190,8 +193,8 @@ export class PartitionStore {
     if (this.#hasRoom()) {
       this.#safely(() => {
         if (this.#isReady && !this.#isReadyWritten) this.#writeReady()
-        for (const file of [0, 1] as const) this.#flushProtected(file)
-        this.#checkpointIfStale()
+        this.#protected.flush()
+        this.#protected.checkpointIfStale()
         if (this.#journal.isUsed) {
           this.#journal.preallocateSome()
           this.#reserve.ensure(Math.max(this.#o.reserveBytes, 2 * this.#checkpoint.bytes))
@@ -231,21 +234,6 @@ export class PartitionStore {
     boundProducers(() => this.#logs.values(), this.#guard)
   }
 
-  /**
-   * Some of the next turn's flushes, in step with the journal's filling, so that the turn itself finds little to do.
-   * Called between groups, when the last one has been reported.
-   */
-  #flushAhead(): void {
-    const ahead = this.#protected[this.#journal.current === 0 ? 1 : 0]
-    const share = Math.max(0, 1 - this.#journal.fill / FLUSHED_AHEAD_AT)
-    const allowed = Math.floor(this.#protectedAtTurn * share)
-    for (const owned of ahead) {
-      if (ahead.size <= allowed) return
-      if (owned.log.offline === null) this.#guard(owned, () => owned.log.flush())
-      if (owned.log.offline === null) ahead.delete(owned)
-    }
-  }
-
   #takeOffline(owned: OwnedLog, error: unknown): void {
     if (owned.log.offline !== null) return
     const failure = failureOf(error)
@@ -267,39 +255,7 @@ export class PartitionStore {
     } catch (error) {
       this.#takeOffline(owned, error)
     }
-  }
-
-  /** The other file is about to be overwritten: what it protects is flushed, and the checkpoint says so. */
-  #beforeTurn(): void {
-    const { current } = this.#journal
-    this.#flushProtected(current === 0 ? 1 : 0)
-    this.#protectedAtTurn = this.#protected[current].size
-    this.#checkpoint.write(this.#incarnation - 1, this.#journal.sequenceBefore)
-  }
-
-  /** Flushes the logs that a journal file protects; the entries of those that have failed are put aside for the next start. */
-  #flushProtected(file: 0 | 1): void {
-    const failed: OwnedLog[] = []
-    for (const owned of this.#protected[file]) {
-      if (owned.log.offline === null) this.#guard(owned, () => owned.log.flush())
-      if (owned.log.offline !== null) failed.push(owned)
-    }
-    if (failed.length > 0) {
-      const path = journalPath(this.#journalDir, file)
-      keepEntriesOf(this.#files, path, this.#incarnation, failed)
-    }
-    this.#protected[file].clear()
-  }
-
-  /** At an idle moment or between groups: all that is journalled is written to the segments. */
-  #checkpointIfStale(): void {
-    if (!this.#checkpoint.isStale) return
-    const { current, sequence, sequenceBefore } = this.#journal
-    const isOtherFlushed = this.#protected[current === 0 ? 1 : 0].size === 0
-    const isFlushed = isOtherFlushed && this.#protected[current].size === 0
-    const flushedOther = isOtherFlushed ? sequenceBefore : this.#checkpoint.flushedSequence
-    this.#checkpoint.write(this.#incarnation - 1, isFlushed ? sequence : flushedOther)
-  }
+  };
 
   *#safePoints(): Generator<readonly [string, SafePoint]> {
     for (const { key, safe } of this.#unopened.values()) yield [key, safe]
@@ -467,7 +423,7 @@ export class PartitionStore {
     this.#logs.delete(handle)
     this.#unopened.delete(handle)
     if (owned !== undefined) {
-      for (const set of this.#protected) set.delete(owned)
+      this.#protected.forget(owned)
       this.#openLogs.forget(owned)
       for (const segment of owned.log.segments) this.#guard(owned, () => segment.close())
     }

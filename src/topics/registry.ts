@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { ConfigValues } from '../configs/definition.ts'
 import { isCompacted, type TopicConfig } from '../configs/topic.ts'
 import { type BrokerConfigView, resolveTopicConfig } from '../configs/values.ts'
@@ -7,26 +6,16 @@ import { guarded } from '../guarded.ts'
 import type { Change, MetadataStore } from '../metadata/store.ts'
 import { BatchOpener } from '../protocol/batch-content.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
-import { ENTRY_HANDLE } from '../shared/entry.ts'
-import type { LogView, PartitionToOpen } from '../storage/commands.ts'
-import { errorOf, type Failure, failureOf } from '../storage/failure.ts'
 import { realFileSystem } from '../storage/fs.ts'
-import { OpenFiles } from '../storage/open-files.ts'
-import { BufferPool } from './buffer-pool.ts'
-import { Exclusive } from './exclusive.ts'
 import { FairQueue } from './fair-queue.ts'
-import { Freeing } from './freeing.ts'
-import { CONTENT_BYTES_MAX, logConfigOf } from './log-config.ts'
-import { LogReader } from './log-reader.ts'
-import { Partition } from './partition.ts'
-import { RecordDeletions } from './record-deletions.ts'
-import { COMMAND_PARTITIONS, eachWorker, Rounds } from './rounds.ts'
-import type { SegmentView } from './segment-view.ts'
+import { CONTENT_BYTES_MAX } from './log-config.ts'
+import type { Partition } from './partition.ts'
+import { Replicas, type ReplicasOptions } from './replicas.ts'
+import { Rounds } from './rounds.ts'
 import { Tombstones } from './tombstones.ts'
 import { collisionKey, isInternalTopic, topicNameProblem } from './topic-names.ts'
 import { PARTITION_FOLDER, TOPIC_PREFIX, type TopicRecord } from './topic-record.ts'
 import { randomUuid } from './uuid.ts'
-import type { WorkerLink } from './worker-link.ts'
 
 /** Partitions that one topic may have. */
 export const PARTITIONS_MAX = 100_000
@@ -42,23 +31,13 @@ export interface Topic {
   readonly brokerEpoch: number
 }
 
-export interface RegistryOptions {
+export interface RegistryOptions extends ReplicasOptions {
   readonly store: MetadataStore
-  readonly workers: readonly WorkerLink[]
-  readonly dataDir: string
   /** Starts of this broker on this data folder, this one included. */
   readonly brokerEpoch: number
-  /** Files that readers may have open. */
-  readonly openSegmentsMax: number
   readonly configView: () => BrokerConfigView
-  readonly producerIdExpirationMs: () => number
   /** Why nothing new may be made now (the disk is nearly full), or null. */
   readonly refusesGrowth: () => string | null
-  readonly log: {
-    info(fields: object, message: string): void
-    warn(fields: object, message: string): void
-    error(fields: object, message: string): void
-  }
 }
 
 /**
@@ -67,11 +46,8 @@ export interface RegistryOptions {
  * clients in turn.
  */
 export class Registry {
-  readonly pool = new BufferPool()
-  /** Whatever changes the closed segments of a partition, by handle. */
-  readonly exclusive = new Exclusive()
-  /** Large files that no log has any more. */
-  readonly freeing: Freeing
+  /** The partitions that are on this broker. */
+  readonly replicas: Replicas
   /** What timers do with all partitions. */
   readonly rounds: Rounds
   readonly #o: RegistryOptions
@@ -79,9 +55,6 @@ export class Registry {
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
   readonly #collisions = new Map<string, string>()
-  readonly #openSegments: OpenFiles<SegmentView>
-  readonly #byHandle: (Partition | undefined)[] = []
-  readonly #deletions = new RecordDeletions()
   readonly #changes = new FairQueue()
   #revision = 0
   /** Opens batches without waiting; there as soon as a topic is compacted to which clients write. */
@@ -92,31 +65,12 @@ export class Registry {
   constructor(options: RegistryOptions) {
     this.#o = options
     this.#tombstones = new Tombstones(options.store)
-    this.#openSegments = new OpenFiles<SegmentView>(options.openSegmentsMax)
-    this.freeing = new Freeing((err, path) =>
-      options.log.error({ err, path }, 'a file that is no part of a log any more was not removed'),
-    )
+    this.replicas = new Replicas(options)
     this.rounds = new Rounds({
       topics: () => this.topics,
-      partition: handle => this.#byHandle[handle],
-      exclusive: this.exclusive,
-      guard: (partition, action) => this.#guard(partition, action),
+      replicas: this.replicas,
       log: options.log,
     })
-    for (const link of options.workers) {
-      link.onCompletion = (ring, at) => {
-        const partition = this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]
-        // As #guard does, without a function for each append.
-        try {
-          partition?.onCompletion(ring, at)
-        } catch (error) {
-          this.#giveUp(partition!, error)
-        }
-      }
-      link.onOffline = event => this.#takeOffline(event.handle, event)
-      link.onBadWaiter = err =>
-        options.log.error({ err }, 'bug: who waited for an append could not be told')
-    }
   }
 
   topic(name: string): Topic | undefined {
@@ -243,23 +197,12 @@ export class Registry {
     this.#byName.delete(topic.name)
     this.#byId.delete(topic.id)
     this.#collisions.delete(collisionKey(topic.name))
-    for (const partition of topic.partitions) {
-      partition.markDeleted()
-      this.#byHandle[partition.handle] = undefined
-    }
+    this.replicas.forget(topic.partitions)
     this.#revision++
     guarded(this.#o.log, 'a listener of deletions failed', { topic: topic.name }, () =>
       this.onDeleted(topic),
     )
-    const handles = topic.partitions.map(({ handle }) => handle)
-    const left: string[] = []
-    await this.exclusive.run(handles, () =>
-      eachWorker(topic.partitions, async (worker, own) => {
-        const { doomed, failed } = await worker.command('delete', { handles: own })
-        for (const folder of doomed) this.freeing.add(folder)
-        left.push(...failed)
-      }),
-    )
+    const left = await this.replicas.remove(topic.partitions)
     for (const reason of left) {
       this.#o.log.error({ topic: topic.name, reason }, 'not removed: the next start does it')
     }
@@ -309,54 +252,6 @@ export class Registry {
     })
   }
 
-  /** Moves the log start up; durable when it resolves. */
-  async deleteRecords(partition: Partition, offset: number): Promise<void> {
-    await this.exclusive.run([partition.handle], async () => {
-      partition.update(await this.#deletions.run(partition, offset))
-    })
-  }
-
-  /** A worker thread is gone: so are its partitions, until the broker is started again. */
-  loseWorker(worker: WorkerLink, reason: string): void {
-    for (const partition of this.#byHandle) {
-      if (partition?.worker === worker) this.#takeOffline(partition.handle, { reason, stack: null })
-    }
-  }
-
-  /** Closes the files that readers hold. */
-  async close(): Promise<void> {
-    for (const partition of this.#byHandle) partition?.reader.close()
-    await this.freeing.close()
-  }
-
-  #takeOffline(handle: number, failure: Failure): void {
-    const partition = this.#byHandle[handle]
-    if (partition === undefined || partition.offline !== null) return
-    const { reason, stack } = failure
-    partition.goOffline(reason)
-    const { name } = partition
-    if (stack === null) this.#o.log.error({ partition: name, reason }, 'partition is offline')
-    else this.#o.log.error({ err: errorOf(failure), partition: name }, 'bug: partition is offline')
-  }
-
-  /** What nobody expected in a partition's own code costs the partition: nobody knows any more what is true of it. */
-  #guard(partition: Partition, action: () => void): void {
-    try {
-      action()
-    } catch (error) {
-      this.#giveUp(partition, error)
-    }
-  }
-
-  #giveUp({ handle, worker, name }: Partition, error: unknown): void {
-    const failure = failureOf(error)
-    this.#takeOffline(handle, failure)
-    if (worker.isLost) return
-    worker.command('giveUp', { handle, reason: failure.reason }).catch(err => {
-      this.#o.log.error({ err, partition: name }, 'its worker could not be told')
-    })
-  }
-
   #change<T>(run: () => Promise<T>, client = ''): Promise<T> {
     return this.#changes.run(client, run)
   }
@@ -369,67 +264,13 @@ export class Registry {
 
   #addPartitions(topic: Topic, count: number): void {
     for (let index = topic.partitions.length; index < count; index++) {
-      const handle = this.#byHandle.length
-      const worker = this.#o.workers[handle % this.#o.workers.length]!
-      const dir = join(this.#o.dataDir, `${topic.name}-${index}`)
-      const { pool, freeing } = this
-      const shared = { pool, open: this.#openSegments, freeing, tails: worker.tails }
-      const reader = new LogReader(dir, shared, base => this.#rebuildIndexes(handle, base))
-      const partition: Partition = new Partition({
-        topic: topic.name,
-        topicId: topic.id,
-        index,
-        handle,
-        worker,
-        reader,
-        leaderEpoch: this.#o.brokerEpoch - topic.brokerEpoch,
-        config: topic.config,
-        onBadListener: err =>
-          this.#o.log.error(
-            { err, partition: partition.name },
-            'bug: a listener of appends failed',
-          ),
-      })
-      this.#byHandle.push(partition)
-      topic.partitions.push(partition)
+      const leaderEpoch = this.#o.brokerEpoch - topic.brokerEpoch
+      topic.partitions.push(this.replicas.make(topic, index, leaderEpoch))
     }
   }
 
-  #rebuildIndexes(handle: number, base: number): void {
-    const partition = this.#byHandle[handle]
-    if (partition === undefined || partition.offline !== null) return
-    this.#o.log.warn({ partition: partition.name, segment: base }, 'rebuilding a damaged index')
-    const rebuild = () => partition.worker.command('rebuildIndexes', { handle, base })
-    this.exclusive.run([handle], rebuild).catch(error => {
-      this.#takeOffline(handle, failureOf(error))
-    })
-  }
-
-  async #open(partitions: readonly Partition[], recovering: boolean): Promise<void> {
-    for (let i = 0; i < partitions.length; i += COMMAND_PARTITIONS) {
-      const batch = partitions.slice(i, i + COMMAND_PARTITIONS)
-      await eachWorker(batch, async (worker, handles) => {
-        const toOpen = handles.map(handle => this.#toOpen(this.#byHandle[handle]!))
-        const deleted = this.#tombstones.idsOf(new Set(batch.map(({ topic }) => topic)))
-        const request = { partitions: toOpen, recovering, deleted }
-        const { views, notes } = await worker.command('open', request)
-        for (const note of notes) this.#o.log.warn({}, note)
-        for (const view of views) this.#opened(view)
-      })
-    }
-  }
-
-  #opened(view: LogView): void {
-    const partition = this.#byHandle[view.handle]!
-    const { offline } = view
-    if (offline !== null) this.#takeOffline(view.handle, { reason: offline, stack: null })
-    partition.update(view)
-  }
-
-  #toOpen(partition: Partition): PartitionToOpen {
-    const config = logConfigOf(partition.config, this.#o.producerIdExpirationMs())
-    const { handle, name, topicId, index } = partition
-    return { handle, name, topicId, partition: index, config }
+  #open(partitions: readonly Partition[], recovering: boolean): Promise<void> {
+    return this.replicas.open(partitions, recovering, topics => this.#tombstones.idsOf(topics))
   }
 
   #add(topic: Topic): void {
@@ -449,11 +290,7 @@ export class Registry {
     const changed = resolveTopicConfig(topic.configs, this.#o.configView())
     await this.#prepare({ name: topic.name, config: changed })
     topic.config = changed
-    for (const partition of topic.partitions) partition.config = topic.config
-    const config = logConfigOf(topic.config, this.#o.producerIdExpirationMs())
-    await eachWorker(topic.partitions, (worker, handles) =>
-      worker.command('configure', { handles, config }),
-    )
+    await this.replicas.configure(topic.partitions, changed)
   }
 
   async #update(

@@ -1,9 +1,9 @@
 import { isCompacted } from '../configs/topic.ts'
 import type { Cleanable } from '../storage/compaction/cleanable.ts'
 import { errorOf } from '../storage/failure.ts'
-import type { Exclusive } from './exclusive.ts'
 import type { Partition } from './partition.ts'
 import type { RegistryOptions, Topic } from './registry.ts'
+import type { Replicas } from './replicas.ts'
 import { isInternalTopic } from './topic-names.ts'
 import type { WorkerLink } from './worker-link.ts'
 
@@ -15,10 +15,7 @@ export type Candidate = Cleanable & { readonly partition: Partition }
 
 export interface RoundsOptions {
   readonly topics: () => Iterable<Topic>
-  readonly partition: (handle: number) => Partition | undefined
-  readonly exclusive: Exclusive
-  /** Does something to a partition: what nobody expected costs the partition. */
-  readonly guard: (partition: Partition, action: () => void) => void
+  readonly replicas: Pick<Replicas, 'get' | 'exclusive' | 'guard'>
   readonly log: RegistryOptions['log']
 }
 
@@ -31,15 +28,15 @@ export class Rounds {
   }
 
   async applyRetention(): Promise<void> {
-    const { exclusive, log } = this.#o
+    const { replicas, log } = this.#o
     const all = [...this.#o.topics()].flatMap(t => t.partitions)
     await this.#eachSome(all, 'retention failed', async (worker, handles) => {
       const retain = () => worker.command('retention', { handles })
-      const { views } = await exclusive.run(handles, retain)
+      const { views } = await replicas.exclusive.run(handles, retain)
       for (const view of views) {
-        const partition = this.#o.partition(view.handle)
+        const partition = replicas.get(view.handle)
         if (partition === undefined) continue
-        this.#o.guard(partition, () => partition.update(view))
+        replicas.guard(partition, () => partition.update(view))
         const { logStartOffset } = view
         log.info({ partition: partition.name, logStartOffset }, 'retention applied')
       }
@@ -59,11 +56,11 @@ export class Rounds {
     await this.#eachSome(compacted, message, async (worker, handles) => {
       const { logs, failed } = await worker.command('cleanable', { handles })
       for (const { handle, ...cleanable } of logs) {
-        const partition = this.#o.partition(handle)
+        const partition = this.#o.replicas.get(handle)
         if (partition !== undefined) found.push({ ...cleanable, partition })
       }
       for (const failure of failed) {
-        const partition = this.#o.partition(failure.handle)
+        const partition = this.#o.replicas.get(failure.handle)
         if (partition !== undefined) onFailed(partition, errorOf(failure))
       }
     })

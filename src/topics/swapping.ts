@@ -50,7 +50,7 @@ export class Swapping {
   /** A segment is ready: once nobody else changes the log, and readers hold what they need, it may be swapped in. */
   async #ready(cleaned: CleanedSegment): Promise<void> {
     const { handle, reader } = this.#partition
-    return this.#registry.exclusive.run([handle], async () => {
+    return this.#registry.replicas.exclusive.run([handle], async () => {
       const replaced = this.#planned.filter(({ base }) => cleaned.replaces.includes(base))
       if (this.#partition.isDeleted || !reader.has(replaced)) return this.#say('stop')
       await reader.hold(cleaned.replaces)

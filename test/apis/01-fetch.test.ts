@@ -63,7 +63,7 @@ test('the end is empty, beyond it and below the start are out of range', async (
   assert.is(end.records.length, 0)
   assert.is((await fetchOne(wire, 'range', 3)).error, 'OFFSET_OUT_OF_RANGE')
   assert.is((await fetchOne(wire, 'range', -1)).error, 'OFFSET_OUT_OF_RANGE')
-  await wire.node.registry.deleteRecords(wire.node.registry.partition('range', 0)!, 1)
+  await wire.node.registry.replicas.deleteRecords(wire.node.registry.partition('range', 0)!, 1)
   assert.is((await fetchOne(wire, 'range', 0)).error, 'OFFSET_OUT_OF_RANGE')
   assert.equal(batchesOf((await fetchOne(wire, 'range', 1)).records), [[1, 1]])
 })

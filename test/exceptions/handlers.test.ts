@@ -182,7 +182,7 @@ for (const version of [4, 12, 18]) {
     request.topics[0]!.partitions = [partitions[1]!]
     const failed = await wire.send(fetchApi, version, request)
     assert.equal(new Set(errorsIn(failed)), new Set(['UNKNOWN_SERVER_ERROR']))
-    assert.is(wire.node.registry.pool.lentBytes, 0)
+    assert.is(wire.node.registry.replicas.pool.lentBytes, 0)
     log.expectOne(/^bug: a request failed/)
   })
 }

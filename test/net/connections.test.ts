@@ -233,7 +233,10 @@ test('a client that does not read its answers makes the broker hold little, and 
   let sent = 0
   for (; sent < requests; sent++) socket.write(fetchFrame(sent))
   await sleep(500)
-  assert.ok(registry.pool.lentBytes <= 16 * MIB, `${registry.pool.lentBytes} bytes are lent`)
+  assert.ok(
+    registry.replicas.pool.lentBytes <= 16 * MIB,
+    `${registry.replicas.pool.lentBytes} bytes are lent`,
+  )
   const answers = await readAnswers(socket, requests)
   assert.equal(
     answers,

@@ -98,7 +98,7 @@ test('large segments are freed after DeleteRecords, retention, and deletion of t
   try {
     const topic = await wire.createTopic('large', 1, LARGE_SEGMENTS)
     await fill(wire, 18)
-    await registry.deleteRecords(topic.partitions[0]!, 4)
+    await registry.replicas.deleteRecords(topic.partitions[0]!, 4)
     await registry.setConfigs(topic, configs => ({
       ...configs,
       'retention.bytes': String(9 * MIB),
@@ -106,10 +106,10 @@ test('large segments are freed after DeleteRecords, retention, and deletion of t
     await registry.rounds.applyRetention()
     const { records } = await fetchOne(wire, 'large', topic.partitions[0]!.logStartOffset)
     assert.ok(records.length > 0)
-    await registry.freeing.idle()
+    await registry.replicas.freeing.idle()
     assert.is(filesOf(wire).filter(name => name.includes('.log')).length, 3)
     await registry.delete(topic)
-    await registry.freeing.idle()
+    await registry.replicas.freeing.idle()
     assert.equal(foldersOf(wire), [])
   } finally {
     await wire.close()

@@ -20,7 +20,8 @@ const COMPACTED = {
 }
 
 test.before(async () => {
-  wire = await Wire.start()
+  // It cleans when a test says so: every 15 s it would also amid one.
+  wire = await Wire.start({ logCleanerEnable: false })
 })
 test.after(() => wire.close())
 

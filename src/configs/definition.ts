@@ -76,15 +76,17 @@ export interface Range {
 
 type Nullable<T, S> = T | Extract<S, null>
 
-interface Ends {
+/** A range as it is told: its ends may be beyond what JavaScript's numbers hold. */
+interface ToldRange extends Omit<Range, 'min' | 'max'> {
   readonly min?: number | bigint
   readonly max?: number | bigint
 }
 
-function rangeText({ min, max }: Ends, { or, meaning }: Range): string {
+function rangeText({ min, max, or, meaning }: ToldRange): string {
   let text = ''
   if (min !== undefined && max !== undefined) text = ` from ${min} to ${max}`
   else if (min !== undefined) text = ` of at least ${min}`
+  else if (max !== undefined) text = ` of at most ${max}`
   if (or !== undefined) text += `, or ${or}`
   return meaning === undefined ? text : `${text} (${meaning})`
 }
@@ -106,10 +108,11 @@ function whole<S extends number | bigint | null>(
   update: UpdateMode,
 ): Definition<Nullable<number, S>> {
   const end = 1n << (bits[type] - 1n)
+  const told = { ...range, min: range.min ?? -end, max: range.max ?? end - 1n }
   return {
     type,
     standard: standard === null ? null : String(standard),
-    allowed: `a whole number${rangeText({ min: range.min ?? -end, max: range.max ?? end - 1n }, range)}`,
+    allowed: `a whole number${rangeText(told)}`,
     parse(text) {
       const digits = text.trim()
       if (!/^[+-]?\d{1,20}$/.test(digits)) return undefined
@@ -158,7 +161,7 @@ export function double(
   return {
     type: ConfigType.DOUBLE,
     standard: String(standard),
-    allowed: `a number${rangeText(range, range)}`,
+    allowed: `a number${rangeText(range)}`,
     parse(text) {
       if (!/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text)) return undefined
       const value = Number(text)

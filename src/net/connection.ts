@@ -21,13 +21,10 @@ import {
 import { type RequestMemory, requestCost, SMALL_BYTES } from './request-memory.ts'
 import { isAlone, release, type Slot } from './slot.ts'
 import type { UnsentAnswers } from './unsent-answers.ts'
-import { Visit } from './visit.ts'
+import { STOP, Visit } from './visit.ts'
 
 /** While this much is waiting in the socket for a slow client, nothing more is read from it. */
 const UNSENT_BYTES_MAX = 1024 * 1024
-
-/** Why connections end that did nothing for it. */
-export const STOP = 'the broker stops'
 
 /** What all connections of a broker share. */
 export interface ConnectionContext {

@@ -6,10 +6,11 @@ import { plainAddress } from '../configs/ip-overrides.ts'
 import type { Listener } from '../configs/listeners.ts'
 import { ListenError } from '../errors.ts'
 import { every, guarded } from '../guarded.ts'
-import { Connection, type ConnectionContext, STOP } from './connection.ts'
+import { Connection, type ConnectionContext } from './connection.ts'
 import { ConnectionBounds } from './connection-bounds.ts'
 import { RequestMemory } from './request-memory.ts'
 import { UnsentAnswers } from './unsent-answers.ts'
+import { STOP } from './visit.ts'
 
 /** Connections that are idle, or hold up others, are looked for this often. */
 const SWEEP_MS = 1_000

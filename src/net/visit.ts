@@ -1,5 +1,8 @@
 import type { Logger } from '../logger.ts'
 
+/** Why connections end that did nothing for it. */
+export const STOP = 'the broker stops'
+
 /** Connections that this process has taken so far. */
 let taken = 0
 

@@ -1,5 +1,13 @@
 import { assert } from '../assert.ts'
-import { ENTRY_BYTES, ENTRY_KIND, ENTRY_PAYLOAD, entryBytes, KIND_PAD } from './entry.ts'
+import { copyShared } from './copy.ts'
+import {
+  ENTRY_BYTES,
+  ENTRY_HEADER_BYTES,
+  ENTRY_KIND,
+  ENTRY_PAYLOAD,
+  entryBytes,
+  KIND_PAD,
+} from './entry.ts'
 import {
   COMPLETION_HEAD,
   COMPLETION_TAIL,
@@ -73,6 +81,11 @@ export class Ring {
     this.words[word + ENTRY_KIND] = kind
     this.words[word + ENTRY_PAYLOAD] = payloadBytes
     return at
+  }
+
+  /** Fills the payload of the entry at this position, which was reserved for as many bytes. */
+  write(at: number, payload: Buffer): void {
+    copyShared(payload, 0, payload.length, this.bytes, at + ENTRY_HEADER_BYTES)
   }
 
   /**

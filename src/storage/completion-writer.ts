@@ -1,4 +1,3 @@
-import { copyShared } from '../shared/copy.ts'
 import {
   ENTRY_APPEND_TIME_F64,
   ENTRY_BASE_OFFSET_F64,
@@ -6,7 +5,6 @@ import {
   ENTRY_COUNT_F64,
   ENTRY_ERROR,
   ENTRY_HANDLE,
-  ENTRY_HEADER_BYTES,
   ENTRY_LAST_DELTA,
   ENTRY_MORE,
   ENTRY_PAYLOAD,
@@ -51,7 +49,7 @@ export class CompletionWriter {
       const at = this.#reserve(kind, part.length)
       ring.words[(at >> 2) + ENTRY_TOKEN] = token
       ring.words[(at >> 2) + ENTRY_MORE] = from + part.length < json.length ? 1 : 0
-      copyShared(part, 0, part.length, ring.bytes, at + ENTRY_HEADER_BYTES)
+      ring.write(at, part)
     }
   }
 

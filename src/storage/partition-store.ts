@@ -53,6 +53,7 @@ export interface PartitionStoreOptions {
 const TICK_MS = 100
 /** Under load the checkpoint is written this often, in ms, so that a start has little to verify. */
 const CHECKPOINT_MS = 10_000
+
 /** A partition that could not be opened. What is known of it is kept for the next start. */
 interface UnopenedLog {
   readonly key: string

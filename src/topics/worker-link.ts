@@ -1,5 +1,4 @@
 import { assert } from '../assert.ts'
-import { copyShared } from '../shared/copy.ts'
 import {
   ENTRY_EPOCH,
   ENTRY_HANDLE,
@@ -120,7 +119,7 @@ export class WorkerLink {
     words[word + ENTRY_PARTITION] = target.index
     words.set(target.topicIdWords, word + ENTRY_TOPIC_ID)
     words[word + ENTRY_EPOCH] = target.leaderEpoch
-    copyShared(batch, 0, batch.length, ring.bytes, at + ENTRY_HEADER_BYTES)
+    ring.write(at, batch)
     this.appendedBytes += batch.length
     this.#publishSoon()
     return true
@@ -165,7 +164,7 @@ export class WorkerLink {
       }
       const token = this.#nextCommand++ & 0x7fffffff
       this.#requests.words[(at >> 2) + ENTRY_TOKEN] = token
-      copyShared(json, 0, json.length, this.#requests.bytes, at + ENTRY_HEADER_BYTES)
+      this.#requests.write(at, json)
       this.#publishSoon()
       const answer = new Promise<unknown>((resolve, reject) => {
         this.#commands.set(token, { resolve, reject })

@@ -174,6 +174,7 @@ function partitionsOf(
     config: logConfigOf(config, Number.MAX_SAFE_INTEGER),
     isCompacted: isCompacted(config),
     epochMax: epoch - record.brokerEpoch,
+    leaderEpoch: -1,
   }))
 }
 

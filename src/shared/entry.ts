@@ -15,7 +15,7 @@
  *   12-13 48-55   ENTRY_BASE_OFFSET worker: first offset of the batch (float64)
  *   14-15 56-63   ENTRY_SEGMENT     worker: base offset of the segment it went to (float64)
  *   16-17 64-71   ENTRY_APPEND_TIME worker: LogAppendTime in ms, or -1 (float64)
- *   18    72-75   ENTRY_EPOCH       main: leader epoch to write into the batch
+ *   18    72-75   ENTRY_EPOCH       producer: leader epoch under which it was sent; of KIND_APPEND, to be written into the batch
  *   19    76-79   ENTRY_LAST_DELTA  worker: last offset delta of the batch
  */
 export const ENTRY_HEADER_BYTES = 80
@@ -40,8 +40,12 @@ export const ENTRY_LAST_DELTA = 19
 export const ENTRY_BASE_OFFSET_F64 = 6
 export const ENTRY_SEGMENT_F64 = 7
 export const ENTRY_APPEND_TIME_F64 = 8
-/** In a completion, where a request has its topic id: at which count of bytes its entry stands in the request ring (`Ring.countAt`). */
+/**
+ * In a completion, where a request has its topic id: at which count of bytes its entry stands in the main thread's request
+ * ring (`Ring.countAt`), -1 if it came by another one; and the leader epoch that the batch carries.
+ */
 export const ENTRY_COUNT_F64 = 4
+export const ENTRY_BATCH_EPOCH = 10
 
 /** Unused room at the end of the ring: the next entry starts at its beginning. */
 export const KIND_PAD = 0
@@ -55,6 +59,11 @@ export const KIND_EVENT = 3
 export const KIND_MARK = 4
 /** Only where journals are read: a batch that is damaged there, and must be in its segment. */
 export const KIND_DAMAGED = 5
+/**
+ * To a partition worker: a batch as its leader has it, with its offsets, for a log that follows. Once it is accepted it is
+ * KIND_APPEND, which is what the journal and the main thread know.
+ */
+export const KIND_REPLICATE = 6
 
 /** Bytes that an entry with this payload takes in a ring. */
 export function entryBytes(payloadBytes: number): number {

@@ -13,6 +13,15 @@ export interface PartitionToOpen {
   readonly topicId: string
   readonly partition: number
   readonly config: LogConfig
+  /** In which it is led here from the start; -1: what it is to do comes with `lead` or `follow`. */
+  readonly leaderEpoch: number
+}
+
+/** What a partition is to do from now on. */
+export interface RoleChange {
+  readonly handle: number
+  readonly epoch: number
+  readonly highWatermark: number
 }
 
 export interface SegmentExtent {
@@ -29,6 +38,8 @@ export interface LogView {
   readonly nextOffset: number
   readonly segments: readonly SegmentExtent[]
   readonly epochs: readonly EpochStart[]
+  /** A lower bound of what is committed; null: what is there is. */
+  readonly highWatermark: number | null
   /** Why it is offline, or null. */
   readonly offline: string | null
 }
@@ -79,10 +90,31 @@ export interface Commands {
       failed: (Failure & { readonly handle: number })[]
     }
   }
+  /** From now on these partitions are led here, in this epoch; or follow a leader of it. Answers with those that were not offline. */
+  lead: { request: { items: readonly RoleChange[] }; response: { views: LogView[] } }
+  follow: { request: { items: readonly RoleChange[] }; response: { views: LogView[] } }
+  /**
+   * Cuts followers off at an offset, durably: nothing at or above it is left, so that they may end somewhat below. What is asked in
+   * another epoch than the partition's, or where it is led, changes nothing. Answers with those that were not offline.
+   */
+  truncate: {
+    request: { items: readonly (Omit<RoleChange, 'highWatermark'> & { readonly offset: number })[] }
+    response: { views: LogView[] }
+  }
+  /** Drops all that a follower has: it goes on at an offset behind its end, where its leader's log starts. */
+  startAnew: {
+    request: { handle: number; epoch: number; offset: number }
+    response: { views: LogView[] }
+  }
+  /** How far partitions are committed, as far as is known: lower bounds, kept for the next start. */
+  highWatermarks: {
+    request: { items: readonly { readonly handle: number; readonly offset: number }[] }
+    response: null
+  }
   /** Makes sure that no journal entry of a closed segment is ever replayed: their bytes are about to change. */
   settle: { request: { handle: number }; response: null }
   /** The files of a cleaned segment are in place. */
-  swapped: { request: { handle: number; cleaned: CleanedSegment }; response: LogView }
+  swapped: { request: { handle: number; cleaned: CleanedSegment }; response: { views: LogView[] } }
   compacted: { request: { handle: number; cleanedOffset: number }; response: null }
   /** The state of its files is not known any more. */
   giveUp: { request: { handle: number; reason: string }; response: null }

@@ -1,10 +1,13 @@
+import * as batch from '../protocol/record-batch.ts'
 import {
   ENTRY_APPEND_TIME_F64,
   ENTRY_BASE_OFFSET_F64,
   ENTRY_BATCH_BYTES,
+  ENTRY_BATCH_EPOCH,
   ENTRY_COUNT_F64,
   ENTRY_ERROR,
   ENTRY_HANDLE,
+  ENTRY_HEADER_BYTES,
   ENTRY_LAST_DELTA,
   ENTRY_MORE,
   ENTRY_PAYLOAD,
@@ -34,9 +37,11 @@ export class CompletionWriter {
     this.#ring.publish()
   }
 
-  /** Says what became of the append at this place of the request ring. */
-  complete(requests: Ring, at: number): void {
-    copyCompletion(requests, at, this.#ring, this.#reserve(KIND_APPEND, 0))
+  /** Says what became of the append at this place of a request ring, the main thread's or another one. */
+  complete(requests: Ring, at: number, isMains: boolean): void {
+    const completion = this.#reserve(KIND_APPEND, 0)
+    copyCompletion(requests, at, this.#ring, completion)
+    this.#ring.doubles[(completion >> 3) + ENTRY_COUNT_F64] = isMains ? requests.countAt(at) : -1
   }
 
   /** Sends a message in as many entries as it takes; all but the last say that more follows. */
@@ -74,7 +79,7 @@ function copyCompletion(from: Ring, at: number, to: Ring, completion: number): v
   to.words[target + ENTRY_POSITION] = from.words[source + ENTRY_POSITION]!
   to.words[target + ENTRY_LAST_DELTA] = from.words[source + ENTRY_LAST_DELTA]!
   to.words[target + ENTRY_BATCH_BYTES] = from.words[source + ENTRY_PAYLOAD]!
-  to.doubles[(completion >> 3) + ENTRY_COUNT_F64] = from.countAt(at)
+  to.words[target + ENTRY_BATCH_EPOCH] = batch.leaderEpoch(from.bytes, at + ENTRY_HEADER_BYTES)
   for (const double of [ENTRY_BASE_OFFSET_F64, ENTRY_SEGMENT_F64, ENTRY_APPEND_TIME_F64]) {
     to.doubles[(completion >> 3) + double] = from.doubles[(at >> 3) + double]!
   }

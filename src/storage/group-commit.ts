@@ -17,7 +17,9 @@ import {
   ENTRY_SEGMENT_F64,
   ENTRY_TOPIC_ID,
   KIND_APPEND,
+  KIND_COMMAND,
   KIND_MARK,
+  KIND_REPLICATE,
 } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { Journal } from './journal.ts'
@@ -30,7 +32,8 @@ const JOURNAL_SPARE_BYTES = 4 * 1024
 
 /** A partition in its worker: its log and where its entries of the current group stand. */
 export interface OwnedLog {
-  readonly log: Log
+  /** Another one after a truncation. */
+  log: Log
   /** Topic id and partition, as the checkpoint names it. */
   readonly key: string
   readonly handle: number
@@ -39,10 +42,13 @@ export interface OwnedLog {
   readonly topicId: Buffer
   /** Bytes this partition has in the current group. */
   groupBytes: number
+  /** Its entries in groups of the journal up to this one count no more: see SafePoint. */
+  flushedSequence: number
 }
 
 export interface GroupCommitOptions {
-  readonly requests: Ring
+  /** The first is the main thread's: it alone has commands in it. */
+  readonly rings: readonly Ring[]
   readonly logs: ReadonlyMap<number, OwnedLog>
   readonly journal: Journal
   /** ms since the epoch. */
@@ -73,12 +79,15 @@ export interface GroupCommitOptions {
  */
 export class GroupCommit {
   readonly #o: GroupCommitOptions
-  /** Ring positions of the group's entries, in order, and their logs (null: the handle is unknown). */
+  /** Positions of the group's entries, in order, the rings in which they are, and their logs (null: the handle is unknown). */
   readonly #entries: number[] = []
+  readonly #from: Ring[] = []
   readonly #owners: (OwnedLog | null)[] = []
   readonly #touched: OwnedLog[] = []
   readonly #marks: Buffer[] = []
   readonly #bytesMax: number
+  /** Whether nothing may be appended now, for want of room; null before it is asked, once a group. */
+  #isRefused: boolean | null = null
 
   constructor(options: GroupCommitOptions) {
     this.#o = options
@@ -89,22 +98,36 @@ export class GroupCommit {
   }
 
   /**
-   * Gathers up to one group of appends.
-   * @returns the ring position of a command that stopped the gathering, to be run after the commit, or -1.
+   * Gathers up to one group of appends; where several rings have some, each has its share of it.
+   * @returns the position in the first ring of a command that stopped its gathering, to be run after the commit, or -1.
    */
   gather(): number {
-    const { requests } = this.#o
+    const { rings } = this.#o
+    let filled = rings.length
+    if (filled > 1) {
+      filled = 0
+      for (const ring of rings) if (!ring.isEmpty) filled++
+    }
+    let command = -1
+    this.#isRefused = null
+    for (const ring of rings) {
+      const stop = this.#gatherFrom(ring, this.#bytesMax / Math.max(1, filled))
+      if (stop !== -1) command = stop
+    }
+    return command
+  }
+
+  #gatherFrom(ring: Ring, bytesMax: number): number {
     const now = this.#o.now()
     const monotonic = this.#o.monotonic()
-    let refuses: boolean | null = null
     let bytes = 0
-    while (bytes < this.#bytesMax) {
-      const at = requests.next()
+    while (bytes < bytesMax) {
+      const at = ring.next()
       if (at === -1) break
-      if (requests.words[(at >> 2) + ENTRY_KIND] !== KIND_APPEND) return at
-      refuses ??= this.#o.refuses()
-      this.#append(at, now, monotonic, refuses)
-      bytes += requests.words[(at >> 2) + ENTRY_BYTES]!
+      if (ring.words[(at >> 2) + ENTRY_KIND] === KIND_COMMAND) return at
+      this.#isRefused ??= this.#o.refuses()
+      this.#append(ring, at, now, monotonic)
+      bytes += ring.words[(at >> 2) + ENTRY_BYTES]!
     }
     return -1
   }
@@ -113,26 +136,32 @@ export class GroupCommit {
     return this.#entries.length === 0
   }
 
-  #append(at: number, now: number, monotonic: number, isRefused: boolean): void {
-    const { words, doubles, bytes } = this.#o.requests
+  #append(ring: Ring, at: number, now: number, monotonic: number): void {
+    const { words, doubles, bytes } = ring
     const word = at >> 2
     const double = at >> 3
     const owned = this.#o.logs.get(words[word + ENTRY_HANDLE]!) ?? null
     this.#entries.push(at)
+    this.#from.push(ring)
     this.#owners.push(owned)
     doubles[double + ENTRY_BASE_OFFSET_F64] = -1
     doubles[double + ENTRY_APPEND_TIME_F64] = -1
     words[word + ENTRY_POSITION] = -1
-    if (owned === null || isRefused) {
-      words[word + ENTRY_ERROR] =
-        owned === null ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.KAFKA_STORAGE_ERROR
+    const replicates = words[word + ENTRY_KIND] === KIND_REPLICATE
+    const epoch = words[word + ENTRY_EPOCH]!
+    const refusal = this.#refusal(owned, replicates, epoch)
+    if (owned === null || refusal !== ErrorCode.NONE) {
+      words[word + ENTRY_ERROR] = refusal
       return
     }
     const size = words[word + ENTRY_PAYLOAD]!
     const start = at + ENTRY_HEADER_BYTES
     const payload = bytes.subarray(start, start + size)
     try {
-      const result = owned.log.append(payload, words[word + ENTRY_EPOCH]!, now, monotonic)
+      const result = replicates
+        ? owned.log.appendAsFollower(payload, now, monotonic)
+        : owned.log.append(payload, epoch, now, monotonic)
+      words[word + ENTRY_KIND] = KIND_APPEND
       words[word + ENTRY_ERROR] = result.errorCode
       words[word + ENTRY_LAST_DELTA] = batch.lastOffsetDelta(payload)
       words[word + ENTRY_POSITION] = result.duplicate ? -1 : result.position
@@ -150,8 +179,20 @@ export class GroupCommit {
     owned.groupBytes += size
   }
 
+  /**
+   * Here is where a leader is fenced: what was sent under another epoch than that in which the partition is led or follows now
+   * changes nothing, however late it comes.
+   */
+  #refusal(owned: OwnedLog | null, replicates: boolean, epoch: number): ErrorCode {
+    if (owned === null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if (this.#isRefused) return ErrorCode.KAFKA_STORAGE_ERROR
+    const { role } = owned.log
+    const isItsOwn = role !== null && role.epoch === epoch && role.leads !== replicates
+    return isItsOwn ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER
+  }
+
   /** Makes the gathered group as durable as its topics ask, then reports each entry through `post`. */
-  commit(post: (entry: number) => void): void {
+  commit(post: (ring: Ring, entry: number) => void): void {
     for (const owned of this.#touched) {
       if (!this.#goesToJournal(owned)) this.#writeDirectly(owned)
     }
@@ -163,6 +204,7 @@ export class GroupCommit {
       this.#o.onWritten(owned)
     }
     this.#entries.length = 0
+    this.#from.length = 0
     this.#owners.length = 0
     this.#touched.length = 0
     this.#marks.length = 0
@@ -222,38 +264,42 @@ export class GroupCommit {
 
   /** The pieces of the ring to journal, neighbouring entries in one piece, then the marks. */
   #runs(): Buffer[] {
-    const { words, bytes } = this.#o.requests
     const runs: Buffer[] = []
+    let ring = this.#from[0]
     let start = -1
     let end = -1
     for (let i = 0; i < this.#entries.length; i++) {
       const at = this.#entries[i]!
+      const from = this.#from[i]!
+      const { words } = from
       const owned = this.#owners[i]
       const word = at >> 2
       const isNew =
         words[word + ENTRY_ERROR] === ErrorCode.NONE && words[word + ENTRY_POSITION] !== -1
       if (!isNew || owned == null || !this.#goesToJournal(owned)) continue
-      if (at !== end) {
-        if (end !== -1) runs.push(bytes.subarray(start, end))
+      if (at !== end || from !== ring) {
+        if (end !== -1) runs.push(ring!.bytes.subarray(start, end))
         start = at
+        ring = from
       }
       end = at + words[word + ENTRY_BYTES]!
     }
-    if (end !== -1) runs.push(bytes.subarray(start, end))
+    if (end !== -1) runs.push(ring!.bytes.subarray(start, end))
     runs.push(...this.#marks)
     return runs
   }
 
-  #report(post: (entry: number) => void): void {
-    const { words, doubles } = this.#o.requests
+  #report(post: (ring: Ring, entry: number) => void): void {
     for (let i = 0; i < this.#entries.length; i++) {
       const at = this.#entries[i]!
+      const ring = this.#from[i]!
+      const { words, doubles } = ring
       const offline = this.#owners[i]?.log.offline ?? null
       if (offline !== null) {
         words[(at >> 2) + ENTRY_ERROR] = ErrorCode.KAFKA_STORAGE_ERROR
         doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64] = -1
       }
-      post(at)
+      post(ring, at)
     }
   }
 }

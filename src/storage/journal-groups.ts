@@ -19,6 +19,7 @@ export class CorruptJournal extends Error {
 
 /** Where the entries of a group are. */
 export interface GroupEntries {
+  readonly sequence: number
   readonly source: JournalSource
   readonly at: number
   readonly entryBytes: number
@@ -28,7 +29,6 @@ export interface GroupEntries {
 export interface Group extends GroupEntries {
   readonly incarnation: number
   readonly salt: bigint
-  readonly sequence: number
   readonly durable: number
   readonly bytes: number
   readonly isSalvaged: boolean
@@ -201,7 +201,7 @@ export function groupsOfRunning(file: JournalSource, incarnation: number): Group
 }
 
 /** A copy of a group's entries. */
-export function readEntries({ source, at, entryBytes }: GroupEntries): Buffer {
+export function readEntries({ source, at, entryBytes }: Omit<GroupEntries, 'sequence'>): Buffer {
   const entries = Buffer.allocUnsafe(entryBytes)
   for (let done = 0; done < entryBytes; done += PIECE_BYTES) {
     source.bytes(at + done, Math.min(PIECE_BYTES, entryBytes - done)).copy(entries, done)
@@ -211,7 +211,7 @@ export function readEntries({ source, at, entryBytes }: GroupEntries): Buffer {
 
 /** Calls back with the header of each entry of a group, where it is, and the bytes of the entry. */
 export function forEachHeader(
-  { source, at: start, entryBytes }: GroupEntries,
+  { source, at: start, entryBytes }: Omit<GroupEntries, 'sequence'>,
   visit: (header: Buffer, at: number, bytes: number) => void,
 ): void {
   for (let at = start; at + ENTRY_HEADER_BYTES <= start + entryBytes; ) {

@@ -6,7 +6,7 @@ import { salvage } from './salvage.ts'
 
 /** What can be told of a journal that a start refuses. */
 export interface SalvagedJournal {
-  /** Entries of the groups that are not known to be flushed, oldest first. */
+  /** Entries of the groups that are not known to be flushed, oldest first, without a gap. */
   readonly groups: readonly Buffer[]
   readonly incarnation: number
   readonly salt: bigint
@@ -39,7 +39,8 @@ export function salvageJournal(
   // What is not whole behind the last whole group was never flushed.
   for (const { group, isWhole } of row.slice(0, row.findLastIndex(one => one.isWhole) + 1)) {
     if (isWhole) {
-      lost += Math.max(0, group.sequence - last - 1)
+      // In the place of each that is lost an empty one, so that all others keep their numbers: checkpoints speak of these.
+      for (; last < group.sequence - 1; last++, lost++) groups.push(Buffer.alloc(0))
       last = Math.max(last, group.sequence)
       groups.push(readEntries(group))
       continue

@@ -19,13 +19,14 @@ export class Journalled {
     this.#files = files
   }
 
-  /** Notes the entries of one group. */
-  add(group: GroupEntries): void {
+  /** Notes the entries of one group, but for partitions of which they count no more. */
+  add(group: GroupEntries, isFlushed: (key: string, sequence: number) => boolean): void {
     const { place } = group.source
     if (this.#sources.at(-1) !== place) this.#sources.push(place)
     const index = this.#sources.length - 1
     forEachHeader(group, (header, at, bytes) => {
       const key = keyOfEntry(header)
+      if (isFlushed(key, group.sequence)) return
       const places = this.#places.get(key)
       if (places === undefined) this.#places.set(key, [index, at, bytes])
       else places.push(index, at, bytes)

@@ -31,6 +31,8 @@ export interface LeftBehind {
   readonly incarnation: number
   /** Of this worker's checkpoint; 0 if there is none. */
   readonly revision: number
+  /** Number of this start, which its safe points carry: above all that are known. */
+  readonly start: number
   readonly notes: string[]
 }
 
@@ -67,7 +69,9 @@ export function readLeftBehind(
       revision = copies.revision + 1
     }
     for (const [partition, point] of Object.entries(checkpoint?.partitions ?? {})) {
-      safePoints.set(partition, later(safePoints.get(partition) ?? NOWHERE, point))
+      // That of which journal it says something is known here only.
+      const { flushedSequence: _, ...safe } = point
+      safePoints.set(partition, later(safePoints.get(partition) ?? NOWHERE, safe))
     }
     let newest = checkpoint?.flushedIncarnation ?? 0
     if (!clean || checkpoint === null) {
@@ -77,7 +81,9 @@ export function readLeftBehind(
     }
     if (name === String(worker)) incarnation = newest
   }
-  return { safePoints, journalled, isComplete, incarnation, revision, notes }
+  let start = 1
+  for (const point of safePoints.values()) start = Math.max(start, (point.start ?? 0) + 1)
+  return { safePoints, journalled, isComplete, incarnation, revision, start, notes }
 }
 
 /** A worker that has never been ready has no checkpoint, and nothing in its journal. */
@@ -99,14 +105,19 @@ function noteEntries(
   const paths = [journalPath(dir, 0), journalPath(dir, 1)]
   return withJournalFiles(files, paths, window, sources => {
     const { groups, incarnation, salvaged } = readJournal(sources, journalFlushed(checkpoint))
-    for (const group of groups) journalled.add(group)
+    const isFlushed = (key: string, sequence: number): boolean =>
+      sequence <= (checkpoint?.partitions[key]?.flushedSequence ?? 0)
+    for (const group of groups) journalled.add(group, isFlushed)
     return { incarnation, salvaged }
   })
 }
 
 /** What two checkpoints know of one partition; one of them is from before it moved to another worker. */
 function later(a: SafePoint, b: SafePoint): SafePoint {
+  const newer = (b.start ?? 0) - (a.start ?? 0)
+  if (newer !== 0) return newer > 0 ? b : a
   return {
+    ...b,
     logStartOffset: Math.max(a.logStartOffset, b.logStartOffset),
     recoveryPoint: Math.max(a.recoveryPoint, b.recoveryPoint),
     scanFrom: Math.max(a.scanFrom, b.scanFrom),

@@ -84,7 +84,7 @@ export function logCommands(access: LogAccess): {
       if (!log.replaceSegments(cleaned)) {
         throw new Error(`segment ${cleaned.base} stands for segments that are not there`)
       }
-      return viewOf(handle, log)
+      return { views: [viewOf(handle, log)] }
     },
     compacted: ({ handle, cleanedOffset }) => {
       const log = access.online(handle)
@@ -112,6 +112,7 @@ export function viewOf(handle: number, log: Log): LogView {
     nextOffset: log.nextOffset,
     segments: log.segments.map(s => ({ base: s.baseOffset, size: s.size, version: s.version })),
     epochs: log.epochs.entries,
+    highWatermark: Number.isFinite(log.highWatermark) ? log.highWatermark : null,
     offline: log.offline,
   }
 }

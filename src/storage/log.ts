@@ -24,6 +24,14 @@ export interface LogConfig {
   /** If cleanup.policy has `compact`. */
   readonly compaction: CompactionConfig | null
   readonly producerIdExpirationMs: number
+  /** Whether its leader's log may lack offsets: the topic is compacted, or was once. */
+  readonly hasGaps: boolean
+}
+
+/** Whether the log's broker leads its partition, and since which leader epoch it has done what it does. */
+export interface Role {
+  readonly leads: boolean
+  readonly epoch: number
 }
 
 /** After a kill at most about this much of a flushed log is walked again to rebuild its indexes and producers. */
@@ -67,11 +75,17 @@ export class Log {
   cleanedOffset: number
   /** Why the log is offline, or null. */
   offline: string | null = null
+  /** Null until it is told: then nothing is appended. */
+  role: Role | null = null
+  /** Everything below is committed, as far as is known: what may go for good (retention, compaction) is below. Infinity: all that is there. */
+  highWatermark = Number.POSITIVE_INFINITY
   /** Records appended since the last flush, and when the first of them came, by the monotonic clock: for flush.messages and flush.ms. */
   unflushedRecords = 0
   unflushedSince = -1
   /** Everything below is handed to the system; what is above waits for `write`. */
   #writtenOffset: number
+  /** Where the log is about to be cut off. */
+  #cutAt = Number.POSITIVE_INFINITY
   readonly #files: FileSystem
   /** Where in the active segment `scanFrom` is, or somewhat before. */
   #scanPosition: number
@@ -146,21 +160,55 @@ export class Log {
     if (result.errorCode !== ErrorCode.NONE || result.duplicate) return result
     if (this.config.logAppendTime) result.appendTime = now
     batch.setTimestampType(bytes, result.appendTime)
-    const lastDelta = batch.lastOffsetDelta(bytes)
-    if (this.#shouldRoll(bytes, lastDelta, now)) this.roll()
-    this.epochs.note(epoch, this.nextOffset)
+    if (this.#shouldRoll(bytes, this.nextOffset + batch.lastOffsetDelta(bytes), now)) this.roll()
     batch.assign(bytes, this.nextOffset, epoch)
-    result.baseOffset = this.nextOffset
-    result.segmentBase = this.active.baseOffset
-    result.position = this.active.size
+    this.#take(bytes, now, monotonic)
+    return result
+  }
+
+  /**
+   * Takes one batch as its leader has it: offsets, epoch and timestamps stay, and the producers are only kept up with, for the
+   * leader has judged them. The result object is the same.
+   */
+  appendAsFollower(bytes: Buffer, now: number, monotonic = now): Appended {
+    const result = this.#result
+    result.duplicate = false
+    result.appendTime = batch.NO_TIMESTAMP
+    result.errorCode = this.#judgeReplicated(bytes)
+    if (result.errorCode !== ErrorCode.NONE) return result
+    if (this.#shouldRoll(bytes, batch.lastOffset(bytes), now)) this.roll()
+    this.#take(bytes, now, monotonic)
+    return result
+  }
+
+  /** What a leader sends fits behind what is here, or it is not what the leader has. */
+  #judgeReplicated(bytes: Buffer): number {
+    if (this.offline !== null) return ErrorCode.KAFKA_STORAGE_ERROR
+    if (this.#cutAt !== Number.POSITIVE_INFINITY) return ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if (batch.batchBytes(bytes) !== bytes.length) return ErrorCode.CORRUPT_MESSAGE
+    if (batch.computeCrc(bytes) !== batch.storedCrc(bytes)) return ErrorCode.CORRUPT_MESSAGE
+    const baseOffset = batch.baseOffset(bytes)
+    const mayFollow = this.config.hasGaps ? baseOffset >= this.nextOffset : false
+    if (baseOffset !== this.nextOffset && !mayFollow) return ErrorCode.OFFSET_OUT_OF_RANGE
+    if (batch.lastOffsetDelta(bytes) < 0) return ErrorCode.CORRUPT_MESSAGE
+    const lastEpoch = this.epochs.entries.at(-1)?.epoch ?? -1
+    return batch.leaderEpoch(bytes) < lastEpoch ? ErrorCode.CORRUPT_MESSAGE : ErrorCode.NONE
+  }
+
+  #take(bytes: Buffer, now: number, monotonic: number): void {
+    const result = this.#result
     const { active } = this
+    const lastOffset = batch.lastOffset(bytes)
+    result.baseOffset = batch.baseOffset(bytes)
+    this.epochs.note(batch.leaderEpoch(bytes), result.baseOffset)
+    result.segmentBase = active.baseOffset
+    result.position = active.size
     active.openedMs = Math.min(active.openedMs, now)
     active.append(bytes)
     this.producers.update(bytes, 0, monotonic)
-    this.nextOffset += lastDelta + 1
     if (this.unflushedRecords === 0) this.unflushedSince = monotonic
-    this.unflushedRecords += lastDelta + 1
-    return result
+    this.unflushedRecords += lastOffset + 1 - this.nextOffset
+    this.nextOffset = lastOffset + 1
   }
 
   #judge(bytes: Buffer, result: Appended): number {
@@ -179,11 +227,11 @@ export class Log {
     return ErrorCode.NONE
   }
 
-  #shouldRoll(bytes: Buffer, lastDelta: number, now: number): boolean {
+  #shouldRoll(bytes: Buffer, lastOffset: number, now: number): boolean {
     const { active, config } = this
     if (active.size === 0) return false
     if (active.size + bytes.length > config.segmentBytes) return true
-    if (this.nextOffset + lastDelta - active.baseOffset > RELATIVE_OFFSET_MAX) return true
+    if (lastOffset - active.baseOffset > RELATIVE_OFFSET_MAX) return true
     // What must be compacted by then must be closed by then.
     const within = Math.min(config.segmentMs, config.compaction?.maxCompactionLagMs ?? Infinity)
     // As Kafka: by record time if the segment has one, so that replayed old data rolls as it did (LogSegment.shouldRoll).
@@ -230,11 +278,26 @@ export class Log {
     this.#noteFlushed()
     const isLong = this.active.size - this.#scanPosition >= SCAN_BYTES_MAX
     // The snapshot is as of the log's end, so that end must be flushed.
-    if (isLong && mayGrow && this.active.waitingBytes === 0) this.#limitScan()
+    const mayLimit = mayGrow && this.#cutAt === Number.POSITIVE_INFINITY
+    if (isLong && mayLimit && this.active.waitingBytes === 0) this.#limitScan()
+  }
+
+  /**
+   * The log is about to be cut off at `end`: from now on no checkpoint says that what is above is there, and nothing is appended.
+   * It is either cut (truncation.ts) or goes on as it was.
+   */
+  beginCut(end: number): void {
+    this.#cutAt = end
+    this.recoveryPoint = Math.min(this.recoveryPoint, end)
+    this.scanFrom = Math.min(this.scanFrom, end)
+  }
+
+  abandonCut(): void {
+    this.#cutAt = Number.POSITIVE_INFINITY
   }
 
   #noteFlushed(): void {
-    this.recoveryPoint = this.#writtenOffset
+    this.recoveryPoint = Math.min(this.#writtenOffset, this.#cutAt)
     this.unflushedRecords = this.nextOffset - this.#writtenOffset
     if (this.unflushedRecords === 0) this.unflushedSince = -1
   }
@@ -283,10 +346,11 @@ export class Log {
     if (!config.deletes) return []
     const isOld = (s: Segment): boolean =>
       config.retentionMs >= 0 && s.size > 0 && now - s.newestMs() > config.retentionMs
-    if (mayGrow && this.active.size > 0 && this.segments.every(isOld)) this.roll()
+    const isCommitted = this.nextOffset <= this.highWatermark
+    if (mayGrow && isCommitted && this.active.size > 0 && this.segments.every(isOld)) this.roll()
     let excess = config.retentionBytes >= 0 ? this.size - config.retentionBytes : -1
     const removed = this.#dropWhile((segment, next) => {
-      if (next === undefined) return false
+      if (next === undefined || next.baseOffset > this.highWatermark) return false
       if (isOld(segment)) {
         excess -= segment.size
         return true

@@ -19,6 +19,7 @@ import { boundProducers } from './producer-bounds.ts'
 import { ProtectedLogs } from './protected-logs.ts'
 import { removalCommands } from './removal-commands.ts'
 import { isDiskFull, Reserve, withReserve } from './reserve.ts'
+import { roleCommands } from './role-commands.ts'
 import { addUnreplayed } from './unreplayed.ts'
 import type { SafePoint } from './worker-checkpoint.ts'
 
@@ -29,7 +30,10 @@ export interface PartitionStoreOptions {
   readonly worker: number
   /** Whether the last stop was clean: then nothing is replayed or verified. */
   readonly clean: boolean
+  /** Of the main thread, which alone sends commands. */
   readonly requests: Ring
+  /** Of the replication workers: batches for logs that follow. */
+  readonly replicated?: readonly Ring[]
   readonly completions: Ring
   /** ms since the epoch. */
   readonly now: () => number
@@ -84,6 +88,7 @@ export class PartitionStore {
   readonly #notes: string[] = []
   readonly #openLogs: OpenFiles<OwnedLog>
   readonly #protected: ProtectedLogs
+  readonly #rings: readonly Ring[]
   #journalFailure: string | null = null
   #lastTick = 0
   #closed = false
@@ -123,8 +128,9 @@ export class PartitionStore {
       guard: this.#guard,
     })
     this.#openLogs = new OpenFiles<OwnedLog>(options.openLogsMax)
+    this.#rings = [options.requests, ...(options.replicated ?? [])]
     this.#group = new GroupCommit({
-      requests: options.requests,
+      rings: this.#rings,
       logs: this.#logs,
       journal: this.#journal,
       now: options.now,
@@ -158,15 +164,16 @@ export class PartitionStore {
   /** Handles one group of appends, and takes a command that stands behind it. @returns false if there was nothing to do. */
   turn(): boolean {
     const { requests } = this.#o
+    const rings = this.#rings
     this.#protected.flushAhead()
     const command = this.#group.gather()
     if (this.#group.isEmpty && command === -1) return false
     if (!this.#group.isEmpty) {
-      this.#group.commit(at => this.#out.complete(requests, at))
+      this.#group.commit((ring, at) => this.#out.complete(ring, at, ring === requests))
       this.#checkpoint.isStale = true
     }
     if (command !== -1) this.#commands.take(command)
-    requests.release()
+    for (const ring of rings) ring.release()
     for (const owned of this.#openLogs.excess()) this.#guard(owned, () => owned.log.closeFile())
     this.#out.publish()
     const now = this.#o.monotonic()
@@ -260,9 +267,18 @@ export class PartitionStore {
 
   *#safePoints(): Generator<readonly [string, SafePoint]> {
     for (const { key, safe } of this.#unopened.values()) yield [key, safe]
-    for (const { key, log } of this.#logs.values()) {
-      const { logStartOffset, recoveryPoint, scanFrom } = log
-      if (log.nextOffset > 0) yield [key, { logStartOffset, recoveryPoint, scanFrom }]
+    const { start } = this.#left
+    for (const { key, log, flushedSequence } of this.#logs.values()) {
+      const { logStartOffset, recoveryPoint, scanFrom, highWatermark } = log
+      if (log.nextOffset + logStartOffset + flushedSequence === 0) continue
+      yield [
+        key,
+        {
+          ...{ logStartOffset, recoveryPoint, scanFrom, start },
+          ...(flushedSequence > 0 && { flushedSequence }),
+          ...(Number.isFinite(highWatermark) && { highWatermark }),
+        },
+      ]
     }
   }
 
@@ -315,11 +331,15 @@ export class PartitionStore {
     ...removalCommands({
       now: () => this.#o.now(),
       monotonic: () => this.#o.monotonic(),
-      findOnline: handle => {
-        const owned = this.#logs.get(handle)
-        return owned?.log.offline === null ? owned : undefined
-      },
+      findOnline: handle => this.#findOnline(handle),
       hasRoom: () => this.#hasRoom(),
+      guard: this.#guard,
+      checkpoint: () => this.#checkpointLogs(),
+    }),
+    ...roleCommands({
+      files: () => this.#files,
+      journalSequence: () => this.#journal.sequence,
+      findOnline: handle => this.#findOnline(handle),
       guard: this.#guard,
       checkpoint: () => this.#checkpointLogs(),
     }),
@@ -370,6 +390,11 @@ export class PartitionStore {
     return yield* removePartitions(this.#files, this.#o.dataDir, dirs)
   }
 
+  #findOnline(handle: number): OwnedLog | undefined {
+    const owned = this.#logs.get(handle)
+    return owned?.log.offline === null ? owned : undefined
+  }
+
   /** Its files may be touched: after a failure nothing is tried on them again. */
   #online(handle: number): OwnedLog {
     const owned = this.#owned(handle)
@@ -394,7 +419,10 @@ export class PartitionStore {
       const known = { left: this.#left, deleted, clean, notes: this.#notes }
       const { log, isNew } = openPartition(files, dataDir, p, recovering, known)
       const topicId = Buffer.from(p.topicId, 'base64url')
-      const owned: OwnedLog = { log, key, handle, partition, topicId, groupBytes: 0 }
+      const none = { groupBytes: 0, flushedSequence: 0 }
+      const owned: OwnedLog = { log, key, handle, partition, topicId, ...none }
+      if (p.leaderEpoch >= 0) log.role = { leads: true, epoch: p.leaderEpoch }
+      else log.highWatermark = Math.min(safe.highWatermark ?? 0, log.nextOffset)
       this.#logs.set(handle, owned)
       if (isNew) this.#openLogs.touch(owned)
       // After a kill even names that are there may not be on the disk.
@@ -413,7 +441,8 @@ export class PartitionStore {
         if (entries.length > 0) this.#notes.push(kept)
       })
       this.#unopened.set(handle, { key, dir, safe })
-      return { handle, logStartOffset: 0, nextOffset: 0, segments: [], epochs: [], offline }
+      const nothing = { logStartOffset: 0, nextOffset: 0, segments: [], epochs: [] }
+      return { handle, ...nothing, highWatermark: null, offline }
     }
   }
 

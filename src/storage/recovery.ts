@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
 import { scanBatches } from './batch-scanner.ts'
 import { openClosedSegment, resumeTimes } from './closed-segment.ts'
-import { CLEANED, finishSwap, mendCompactionCheckpoint } from './compaction/swap.ts'
+import { CLEANED, finishSwap, forgetCleaned, mendCompactionCheckpoint } from './compaction/swap.ts'
 import { CorruptLog, damaged } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
 import type { JournalledEntry } from './journalled.ts'
@@ -61,30 +61,38 @@ export function recover(files: FileSystem, input: RecoveryInput): Recovered {
   if (!files.exists(input.dir)) files.mkdir(input.dir)
   checkTopicId(files, input)
   notes.push(...mendCompactionCheckpoint(files, input.dir))
-  const { cleanedOffset, cleaned } = finishSwap(files, input.dir)
+  const compacted = finishSwap(files, input.dir)
   const bases = listSegments(files, input, notes)
   const unreplayed = readUnreplayed(files, input.dir)
-  refuseMissing(input, bases, cleaned)
+  refuseMissing(input, bases, compacted.cleaned)
+  const active = bases.at(-1) ?? Number.POSITIVE_INFINITY
+  const { cleanedOffset, cleaned } = forgetCleaned(files, input.dir, active)
   const known = { ...input, bases, cleaned }
   const durable = replay(files, known, [...unreplayed, ...input.journal])
-  const epochs = new LeaderEpochs(files, join(input.dir, LEADER_EPOCHS))
-  const opened = openSegments(files, known, durable, epochs, notes)
-  const { nextOffset } = opened
-  const start = Math.max(input.logStartOffset, opened.segments[0]!.baseOffset)
-  const logStartOffset = Math.min(start, nextOffset)
-  epochs.truncateFromEnd(nextOffset)
-  epochs.truncateFromStart(logStartOffset)
-  const log = new Log(files, input.dir, input.name, input.config, {
-    ...opened,
-    epochs,
-    logStartOffset,
-    cleanedOffset,
-  })
+  const log = openLog(files, { ...known, cleanedOffset }, durable, notes)
   if (unreplayed.length > 0) {
     removeUnreplayed(files, input.dir)
     notes.push(`${input.name}: replayed ${unreplayed.length} journal entries of an earlier run`)
   }
   return { log, notes, isNew: bases.length === 0 }
+}
+
+/** Opens the segments that there are, with all that belongs to them. */
+export function openLog(
+  files: FileSystem,
+  input: SegmentsToOpen & { readonly cleanedOffset: number },
+  durable: Durable,
+  notes: string[],
+): Log {
+  const { dir, name, config, cleanedOffset } = input
+  const epochs = new LeaderEpochs(files, join(dir, LEADER_EPOCHS))
+  const opened = openSegments(files, input, durable, epochs, notes)
+  const { nextOffset } = opened
+  const start = Math.max(input.logStartOffset, opened.segments[0]!.baseOffset)
+  const logStartOffset = Math.min(start, nextOffset)
+  epochs.truncateFromEnd(nextOffset)
+  epochs.truncateFromStart(logStartOffset)
+  return new Log(files, dir, name, config, { ...opened, epochs, logStartOffset, cleanedOffset })
 }
 
 /**
@@ -111,9 +119,12 @@ function listSegments(files: FileSystem, input: RecoveryInput, notes: string[]):
   return bases.slice(first)
 }
 
-/** What is not there must have been removed on purpose: from the front, up to the log's start. */
+/**
+ * What is not there must have been removed on purpose: from the front, up to the log's start, or from the end, by a truncation
+ * before which recoveryPoint was lowered.
+ */
 function refuseMissing(
-  { name, logStartOffset, isStartKnown }: RecoveryInput,
+  { name, logStartOffset, isStartKnown, recoveryPoint }: RecoveryInput,
   bases: readonly number[],
   cleaned: Readonly<Record<number, number>>,
 ): void {
@@ -124,11 +135,16 @@ function refuseMissing(
       `${name}: the log starts at offset ${logStartOffset}, but its first segment at ${first}: those before it are missing`,
     )
   }
+  const end = recoveryPoint === 0 ? Number.POSITIVE_INFINITY : recoveryPoint
   const missing = Object.keys(cleaned)
     .map(Number)
-    .find(base => base > first && !bases.includes(base))
+    .find(base => base > first && base < end && !bases.includes(base))
   if (missing !== undefined) throw new CorruptLog(`${name}: segment ${missing} is missing`)
 }
+
+/** What is needed of a partition and its folder to open its segments. */
+export type SegmentsToOpen = Omit<RecoveryInput, 'topicId' | 'isStartKnown' | 'journal'> &
+  ReplayInput
 
 interface Opened {
   readonly segments: Segment[]
@@ -141,7 +157,7 @@ interface Opened {
 
 function openSegments(
   files: FileSystem,
-  input: RecoveryInput & ReplayInput,
+  input: SegmentsToOpen,
   durable: Durable,
   epochs: LeaderEpochs,
   notes: string[],
@@ -199,7 +215,7 @@ interface ActiveStart {
 
 function openActiveSegment(
   files: FileSystem,
-  input: RecoveryInput,
+  input: SegmentsToOpen,
   { base, from, durable }: ActiveStart,
   snapshot: Snapshot,
   epochs: LeaderEpochs,

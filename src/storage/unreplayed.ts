@@ -39,9 +39,11 @@ export function keepEntriesOf(
   failed: readonly OwnedLog[],
 ): void {
   const journalled = new Journalled(files)
+  const flushed = new Map(failed.map(({ key, flushedSequence }) => [key, flushedSequence]))
+  const isFlushed = (key: string, sequence: number) => sequence <= (flushed.get(key) ?? 0)
   withJournalFiles(files, [journal], new Window(), sources => {
     for (const source of sources) {
-      for (const group of groupsOfRunning(source, incarnation)) journalled.add(group)
+      for (const group of groupsOfRunning(source, incarnation)) journalled.add(group, isFlushed)
     }
   })
   for (const { key, log } of failed) {

@@ -8,6 +8,18 @@ export interface SafePoint {
   readonly logStartOffset: number
   readonly recoveryPoint: number
   readonly scanFrom: number
+  /**
+   * Number of the broker start that wrote it (absent: 0). Of a partition that several checkpoints know, the newest start is
+   * believed: after a truncation an older one says too much.
+   */
+  readonly start?: number
+  /**
+   * Of the journal beside this checkpoint: the partition's entries in groups up to this one count no more, though others' do. It
+   * has been truncated since: what was below is flushed, what was above is cut off.
+   */
+  readonly flushedSequence?: number
+  /** A lower bound of what is committed, if it is not the log's end. */
+  readonly highWatermark?: number
 }
 
 /** What a worker knew to be flushed: written before a journal file is overwritten, and at a clean stop. */

@@ -25,5 +25,6 @@ export function logConfigOf(config: TopicConfig, producerIdExpirationMs: number)
     logAppendTime: config.messageTimestampType === 'LogAppendTime',
     compaction: isCompacted(config) ? compactionConfigOf(config) : null,
     producerIdExpirationMs,
+    hasGaps: isCompacted(config),
   }
 }

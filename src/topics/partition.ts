@@ -3,6 +3,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import {
   ENTRY_BASE_OFFSET_F64,
   ENTRY_BATCH_BYTES,
+  ENTRY_BATCH_EPOCH,
   ENTRY_COUNT_F64,
   ENTRY_ERROR,
   ENTRY_LAST_DELTA,
@@ -94,7 +95,7 @@ export class Partition implements AppendTarget {
     this.offline = view.offline
     this.#epochs = [...view.epochs]
     this.logStartOffset = view.logStartOffset
-    this.logEndOffset = Math.max(this.logEndOffset, view.nextOffset)
+    this.logEndOffset = view.nextOffset
     this.highWatermark = this.logEndOffset
     this.reader.replace(view)
   }
@@ -119,9 +120,10 @@ export class Partition implements AppendTarget {
     const lastOffset = baseOffset + ring.words[word + ENTRY_LAST_DELTA]!
     this.reader.appended(ring.doubles[double + ENTRY_SEGMENT_F64]!, baseOffset, position, bytes)
     this.reader.noteTail(baseOffset, lastOffset, ring.doubles[double + ENTRY_COUNT_F64]!, bytes)
+    const epoch = ring.words[word + ENTRY_BATCH_EPOCH]!
     const lastEpoch = this.#epochs[this.#epochs.length - 1]
-    if (lastEpoch === undefined || lastEpoch.epoch < this.leaderEpoch) {
-      this.#epochs.push({ epoch: this.leaderEpoch, startOffset: baseOffset })
+    if (lastEpoch === undefined || lastEpoch.epoch < epoch) {
+      this.#epochs.push({ epoch, startOffset: baseOffset })
     }
     this.logEndOffset = lastOffset + 1
     this.highWatermark = this.logEndOffset

@@ -1,4 +1,3 @@
-import type { LogView } from '../storage/commands.ts'
 import type { Partition } from './partition.ts'
 import type { WorkerLink } from './worker-link.ts'
 
@@ -8,7 +7,7 @@ const ITEMS_MAX = 500
 interface Deletion {
   readonly handle: number
   readonly offset: number
-  readonly resolve: (view: LogView) => void
+  readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
 
@@ -16,8 +15,8 @@ interface Deletion {
 export class RecordDeletions {
   readonly #waiting = new Map<WorkerLink, Deletion[]>()
 
-  /** Moves a partition's start up; durable when it resolves. @returns the log as it is then */
-  run({ handle, worker }: Partition, offset: number): Promise<LogView> {
+  /** Moves a partition's start up; durable when it resolves. */
+  run({ handle, worker }: Partition, offset: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const deletion = { handle, offset, resolve, reject }
       const waiting = this.#waiting.get(worker)
@@ -41,11 +40,10 @@ async function run(worker: WorkerLink, deletions: readonly Deletion[]): Promise<
   try {
     const items = deletions.map(({ handle, offset }) => ({ handle, offset }))
     const { views } = await worker.command('deleteRecords', { items })
-    const byHandle = new Map(views.map(view => [view.handle, view]))
+    const done = new Set(views.map(({ handle }) => handle))
     for (const { handle, resolve, reject } of deletions) {
-      const view = byHandle.get(handle)
-      if (view === undefined) reject(new Error(`partition ${handle} is offline or gone`))
-      else resolve(view)
+      if (done.has(handle)) resolve()
+      else reject(new Error(`partition ${handle} is offline or gone`))
     }
   } catch (error) {
     for (const { reject } of deletions) reject(error)

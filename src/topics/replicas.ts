@@ -60,6 +60,9 @@ export class Replicas {
       }
     }
     link.onOffline = event => this.#takeOffline(event.handle, event)
+    link.onViews = views => {
+      for (const view of views) this.#update(view)
+    }
     link.onBadWaiter = err =>
       this.#o.log.error({ err }, 'bug: who waited for an append could not be told')
   }
@@ -111,24 +114,25 @@ export class Replicas {
         const toOpen = handles.map(handle => this.#toOpen(this.#byHandle[handle]!))
         const deleted = deletedOf(new Set(batch.map(({ topic }) => topic)))
         const request = { partitions: toOpen, recovering, deleted }
-        const { views, notes } = await worker.command('open', request)
+        const { notes } = await worker.command('open', request)
         for (const note of notes) this.#o.log.warn({}, note)
-        for (const view of views) this.#opened(view)
       })
     }
   }
 
   #toOpen(partition: Partition): PartitionToOpen {
     const config = logConfigOf(partition.config, this.#o.producerIdExpirationMs())
-    const { handle, name, topicId, index } = partition
-    return { handle, name, topicId, partition: index, config }
+    const { handle, name, topicId, index, leaderEpoch } = partition
+    return { handle, name, topicId, partition: index, config, leaderEpoch }
   }
 
-  #opened(view: LogView): void {
-    const partition = this.#byHandle[view.handle]!
+  /** What a worker says of a log as a whole. */
+  #update(view: LogView): void {
+    const partition = this.#byHandle[view.handle]
+    if (partition === undefined) return
     const { offline } = view
     if (offline !== null) this.#takeOffline(view.handle, { reason: offline, stack: null })
-    partition.update(view)
+    this.guard(partition, () => partition.update(view))
   }
 
   /** A topic's config goes for its partitions from now on. */
@@ -164,9 +168,7 @@ export class Replicas {
 
   /** Moves the log start up; durable when it resolves. */
   async deleteRecords(partition: Partition, offset: number): Promise<void> {
-    await this.exclusive.run([partition.handle], async () => {
-      partition.update(await this.#deletions.run(partition, offset))
-    })
+    await this.exclusive.run([partition.handle], () => this.#deletions.run(partition, offset))
   }
 
   #rebuildIndexes(handle: number, base: number): void {

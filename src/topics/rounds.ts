@@ -15,7 +15,7 @@ export type Candidate = Cleanable & { readonly partition: Partition }
 
 export interface RoundsOptions {
   readonly topics: () => Iterable<Topic>
-  readonly replicas: Pick<Replicas, 'get' | 'exclusive' | 'guard'>
+  readonly replicas: Pick<Replicas, 'get' | 'exclusive'>
   readonly log: RegistryOptions['log']
 }
 
@@ -36,7 +36,6 @@ export class Rounds {
       for (const view of views) {
         const partition = replicas.get(view.handle)
         if (partition === undefined) continue
-        replicas.guard(partition, () => partition.update(view))
         const { logStartOffset } = view
         log.info({ partition: partition.name, logStartOffset }, 'retention applied')
       }

@@ -66,7 +66,7 @@ export class Swapping {
     const { cleaned, done } = this.#underWay
     const { handle, worker } = this.#partition
     try {
-      this.#partition.update(await worker.command('swapped', { handle, cleaned }))
+      await worker.command('swapped', { handle, cleaned })
       this.#planned = this.#planned.filter(({ base }) => !cleaned.replaces.includes(base))
       this.#underWay = null
       this.#say('go')

@@ -22,7 +22,13 @@ import {
 } from '../shared/layout.ts'
 import { Ring } from '../shared/ring.ts'
 import { listen, wake } from '../shared/signal.ts'
-import type { CommandAnswer, CommandName, Commands, OfflineEvent } from '../storage/commands.ts'
+import type {
+  CommandAnswer,
+  CommandName,
+  Commands,
+  LogView,
+  OfflineEvent,
+} from '../storage/commands.ts'
 import { Tails } from './tail.ts'
 
 /** Completions of one worker that may wait for the main thread. */
@@ -67,6 +73,8 @@ export class WorkerLink {
   /** Called for every completed append, before its waiter. What it throws is its own affair. */
   onCompletion: (completions: Ring, at: number) => void = () => {}
   onOffline: (event: OfflineEvent) => void = () => {}
+  /** Called with what an answer says of whole logs, in its place among the completions: what comes behind it is newer. */
+  onViews: (views: readonly LogView[]) => void = () => {}
   /** Told of what nobody expected in who waited for an append, which is told that its outcome is unknown. */
   onBadWaiter: (error: unknown) => void = () => {}
   /** Bytes of all batches submitted so far. */
@@ -239,7 +247,11 @@ export class WorkerLink {
     this.#settle()
     const answer = JSON.parse(json) as CommandAnswer
     if ('error' in answer) pending.reject(new CommandFailed(answer.error, answer.kind))
-    else pending.resolve(answer.response)
+    else {
+      const { views } = (answer.response ?? {}) as { views?: readonly LogView[] }
+      if (views !== undefined) this.onViews(views)
+      pending.resolve(answer.response)
+    }
   }
 
   /** From now on the process lives only while somebody waits for what this worker does. Its thread is unref'd by the caller. */

@@ -18,7 +18,7 @@ function partition(handle: number): PartitionToOpen {
   const topicId = Buffer.alloc(16, handle + 1).toString('base64url')
   const compaction = { minCompactionLagMs: 0, maxCompactionLagMs: 1 }
   const config = { ...LOG_CONFIG, segmentBytes: 8_000, retentionBytes: 20_000, compaction }
-  return { handle, name: `p${handle}-0`, topicId, partition: 0, config }
+  return { handle, name: `p${handle}-0`, topicId, partition: 0, leaderEpoch: 0, config }
 }
 
 const partitions = [0, BROKEN, 2].map(partition)

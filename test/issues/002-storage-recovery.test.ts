@@ -15,7 +15,14 @@ const JOURNAL = { journalFileBytes: 32 * 1024, bypassBytes: 8 * 1024 }
 function partition(handle = 0, id = 1, config = {}): PartitionToOpen {
   const topicId = Buffer.alloc(16, id).toString('base64url')
   const name = `t${handle}-0`
-  return { handle, name, topicId, partition: 0, config: { ...LOG_CONFIG, ...config } }
+  return {
+    handle,
+    name,
+    topicId,
+    partition: 0,
+    leaderEpoch: 0,
+    config: { ...LOG_CONFIG, ...config },
+  }
 }
 
 function start(

@@ -14,6 +14,7 @@ const PARTITION: PartitionToOpen = {
   name: 'topic-0',
   topicId: Buffer.alloc(16, 7).toString('base64url'),
   partition: 0,
+  leaderEpoch: 0,
   config: { ...LOG_CONFIG, segmentBytes: SEGMENT_BYTES },
 }
 const WORKERS = ['/data/journal/0/checkpoint', '/data/journal/0/checkpoint.2']

@@ -17,6 +17,7 @@ const partition = (config: Partial<PartitionToOpen['config']>): PartitionToOpen 
   name: 'spans-0',
   topicId: Buffer.alloc(16, 1).toString('base64url'),
   partition: 0,
+  leaderEpoch: 0,
   config: { ...LOG_CONFIG, ...config },
 })
 

@@ -440,5 +440,5 @@ const KEYS = ['', 'a', 'b', 'c', 'dd', 'eee', 'k'.repeat(300)]
 const CONFIG = {
   ...{ segmentBytes: SEGMENT_BYTES, segmentMs: 1e12, retentionMs: -1, retentionBytes: -1 },
   ...{ deletes: false, flushMessages: 1, flushMs: 1e12, logAppendTime: false },
-  ...{ compaction: null, producerIdExpirationMs: 1e12 },
+  ...{ compaction: null, producerIdExpirationMs: 1e12, hasGaps: true },
 }

@@ -30,6 +30,8 @@ export class Model {
   readonly sequences = new Map<number, number>()
   readonly acknowledged = new Map<number, number>()
   firstProducer = 100
+  /** It has a leader elsewhere, since the last start. */
+  follows = false
 
   constructor(open: PartitionToOpen) {
     this.open = open
@@ -61,6 +63,7 @@ export class Model {
     for (const [producer, next] of this.sequences) copy.sequences.set(producer, next)
     for (const [producer, next] of this.acknowledged) copy.acknowledged.set(producer, next)
     copy.firstProducer = this.firstProducer
+    copy.follows = this.follows
     return copy
   }
 }

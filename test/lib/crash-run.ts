@@ -65,6 +65,7 @@ export class CrashRun {
       name: `${name}-0`,
       topicId: topicId.toString('base64url'),
       partition: 0,
+      leaderEpoch: 0,
       config: { ...LOG_CONFIG, ...this.#someConfig() },
     })
   }
@@ -179,6 +180,7 @@ export class CrashRun {
     for (const i of order) this.#drivers[i]!.command('ready', { workers: world.workers })
     world.deleted = []
     if (!checks) return
+    for (const model of world.models) model.follows = false
     this.#checkFolders(files, names)
     for (const model of world.models) this.#check(files, model, views.get(model.open.handle)!)
   }
@@ -274,8 +276,11 @@ export class CrashRun {
       else if (kind < 0.89) this.#deleteRecords(r.pick(world.models))
       else if (kind < 0.93) this.#retention(r.pick(world.models))
       else if (kind < 0.95) this.#recreate(r.below(world.models.length))
-      else if (kind < 0.97) this.#restart()
-      else if (kind < 0.985) this.#configure(r.pick(world.models))
+      else if (kind < 0.965) this.#restart()
+      else if (kind < 0.975) this.#changeRole(r.pick(world.models), r.chance(0.5))
+      else if (kind < 0.985) this.#truncate(r.pick(world.models))
+      else if (kind < 0.987) this.#startAnew(r.pick(world.models))
+      else if (kind < 0.994) this.#configure(r.pick(world.models))
       else this.#rebuildIndexes(r.pick(world.models))
     } catch (error) {
       if (!this.#files.hasCrashed) throw error
@@ -293,7 +298,7 @@ export class CrashRun {
     for (let i = 0; i < count; i++) {
       const model = r.pick(models)
       const { kept, isRetry } = this.#nextBatch(model, large)
-      const token = this.#driverOf(model).submit(model.open, kept.bytes)
+      const token = this.#send(model, kept.bytes)
       sent.set(this.#key(model, token), { model, kept, isRetry })
       if (!isRetry) model.maybe.push(kept.id)
     }
@@ -325,6 +330,17 @@ export class CrashRun {
     }
   }
 
+  /** Where it follows, as its leader has it: behind what was sent before, be it answered or not. */
+  #send(model: Model, bytes: Buffer): number {
+    const driver = this.#driverOf(model)
+    if (!model.follows) return driver.submit(model.open, bytes)
+    const before = model.maybe.map(id => model.submitted.get(id)!)
+    const waiting = before.reduce((sum, one) => sum + batch.lastOffsetDelta(one) + 1, 0)
+    const copy = Buffer.from(bytes)
+    batch.assign(copy, model.end + waiting, model.open.leaderEpoch)
+    return driver.replicate(model.open, copy)
+  }
+
   #key(model: Model, token: number): number {
     return model.open.handle * 1e9 + token
   }
@@ -334,8 +350,9 @@ export class CrashRun {
     const producer = r.chance(0.6) ? model.firstProducer + r.below(2) : -1
     const own = model.kept.filter(k => k.producer === producer)
     const pending = model.maybe.some(id => batch.producerId(model.submitted.get(id)!) === producer)
+    const knows = !model.follows
     const recent = own.slice(-PRODUCER_BATCHES).filter(k => this.#isRecalled(model, k))
-    if (producer >= 0 && !pending && recent.length > 0 && r.chance(0.25)) {
+    if (knows && producer >= 0 && !pending && recent.length > 0 && r.chance(0.25)) {
       return { kept: r.pick(recent), isRetry: true }
     }
     const records = 1 + r.below(4)
@@ -370,6 +387,75 @@ export class CrashRun {
     this.#mustLive()
     promise(view.logStartOffset === offset, `${model.open.name} starts at ${view.logStartOffset}`)
     model.start = offset
+  }
+
+  /** Another epoch begins, led here or elsewhere. */
+  #changeRole(model: Model, follows: boolean): void {
+    const { open } = model
+    model.open = { ...open, leaderEpoch: open.leaderEpoch + 1 }
+    model.follows = follows
+    const { handle, leaderEpoch: epoch } = model.open
+    const items = [{ handle, epoch, highWatermark: follows ? model.start : model.end }]
+    this.#driverOf(model).command(follows ? 'follow' : 'lead', { items })
+    this.#mustLive()
+    // What comes too late changes nothing.
+    const bytes = plainBatch({ id: this.#world.nextId++, contentBytes: 20 })
+    batch.assign(bytes, model.end, open.leaderEpoch)
+    const driver = this.#driverOf(model)
+    if (this.#random.chance(0.5)) driver.submit(model.open, bytes, open.leaderEpoch)
+    else driver.replicate(model.open, bytes, open.leaderEpoch)
+    const [late] = driver.run()
+    this.#mustLive()
+    promise(late!.error === ErrorCode.NOT_LEADER_OR_FOLLOWER, `${open.name}: ${late!.error}`)
+  }
+
+  /** Its leader has other records from an offset on. */
+  #truncate(model: Model): void {
+    if (!model.follows) this.#changeRole(model, true)
+    const r = this.#random
+    const { handle, leaderEpoch: epoch, name } = model.open
+    const from = r.chance(0.5) ? model.start : Math.max(model.start, model.end - 20)
+    const offset = from + r.below(model.end - from + 1)
+    const endOf = (kept: Kept): number => kept.offset + batch.lastOffsetDelta(kept.bytes) + 1
+    const stays = (kept: Kept): boolean => endOf(kept) <= offset
+    model.kept = model.kept.map(k => (stays(k) ? k : { ...k, isPromised: false }))
+    const items = [{ handle, epoch, offset }]
+    const { views } = this.#driverOf(model).command('truncate', { items })
+    this.#mustLive()
+    model.kept = model.kept.filter(stays)
+    const last = model.kept.at(-1)
+    const end = last === undefined ? model.start : Math.max(model.start, endOf(last))
+    promise(views.length === 1 && views[0]!.offline === null, `${name} was not cut`)
+    promise(views[0]!.nextOffset === end, `${name} ends at ${views[0]!.nextOffset}, not at ${end}`)
+    model.end = end
+    this.#forgetSequences(model)
+  }
+
+  /** What is known of the producers is what the records that are left say of them. */
+  #forgetSequences(model: Model): void {
+    const producers = [model.firstProducer, model.firstProducer + 1]
+    const isKnown = (producer: number): boolean =>
+      model.kept.some(k => k.producer === producer && k.offset >= model.start)
+    model.sequences.clear()
+    model.acknowledged.clear()
+    if (!producers.every(isKnown)) model.firstProducer += 2
+    else for (const kept of model.kept) model.noteSequence(kept)
+    for (const [producer, next] of model.acknowledged) model.sequences.set(producer, next)
+  }
+
+  /** Its leader's log starts behind its end. */
+  #startAnew(model: Model): void {
+    if (!model.follows) this.#changeRole(model, true)
+    const { handle, leaderEpoch: epoch } = model.open
+    const offset = model.end + 1 + this.#random.below(100)
+    model.startMax = offset
+    model.kept = model.kept.map(k => ({ ...k, isPromised: false }))
+    this.#driverOf(model).command('startAnew', { handle, epoch, offset })
+    this.#mustLive()
+    model.kept = []
+    model.start = offset
+    model.end = offset
+    this.#forgetSequences(model)
   }
 
   #retention(model: Model): void {

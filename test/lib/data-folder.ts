@@ -85,7 +85,14 @@ export class RunningFolder {
     for (let partition = 0; partition < record.partitions; partition++) {
       const handle = this.logs.size
       const name = `${topic}-${partition}`
-      const toOpen = { handle, name, topicId: record.id, partition, config }
+      const toOpen = {
+        handle,
+        name,
+        topicId: record.id,
+        partition,
+        config,
+        leaderEpoch: this.#epoch,
+      }
       const driver = this.drivers[handle % WORKERS]!
       const [view] = driver.open([toOpen], recovering)
       this.logs.set(name, { partition: toOpen, driver, view: view! })

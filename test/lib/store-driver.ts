@@ -15,6 +15,7 @@ import {
   ENTRY_TOPIC_ID,
   KIND_APPEND,
   KIND_COMMAND,
+  KIND_REPLICATE,
 } from '../../src/shared/entry.ts'
 import { createSharedMemory } from '../../src/shared/layout.ts'
 import { Ring } from '../../src/shared/ring.ts'
@@ -41,6 +42,7 @@ export const LOG_CONFIG: LogConfig = {
   logAppendTime: false,
   compaction: null,
   producerIdExpirationMs: 86_400_000,
+  hasGaps: false,
 }
 
 export const DATA_DIR = '/data'
@@ -74,6 +76,7 @@ export class StoreDriver {
   readonly store: PartitionStore
   readonly #toWorker: Ring
   readonly #fromWorker: Ring
+  readonly #fromLeader: Ring
   #nextToken = 1
   #steps = 0
   readonly #outcomes: Outcome[] = []
@@ -85,6 +88,8 @@ export class StoreDriver {
 
   constructor(options: DriverOptions) {
     const memory = createSharedMemory(1 << 20, 1 << 16)
+    const replicated = createSharedMemory(1 << 20, 1 << 16)
+    this.#fromLeader = new Ring(replicated, 'request')
     this.#toWorker = new Ring(memory, 'request')
     this.#fromWorker = new Ring(memory, 'completion')
     options.files.mkdir(DATA_DIR)
@@ -95,6 +100,7 @@ export class StoreDriver {
       worker: options.worker ?? 0,
       clean: options.clean ?? false,
       requests: new Ring(memory, 'request'),
+      replicated: [new Ring(replicated, 'request')],
       completions: new Ring(memory, 'completion'),
       now: options.now ?? (() => 1_000_000),
       // Every step of a command is one by itself: nothing else may depend on their being together.
@@ -110,9 +116,17 @@ export class StoreDriver {
   }
 
   /** Submits a batch; it is handled by the next `turn`. @returns its token */
-  submit(partition: PartitionToOpen, bytes: Buffer, epoch = 0): number {
-    const ring = this.#toWorker
-    const at = ring.reserve(KIND_APPEND, bytes.length)
+  submit(partition: PartitionToOpen, bytes: Buffer, epoch = partition.leaderEpoch): number {
+    return this.#send(this.#toWorker, KIND_APPEND, partition, bytes, epoch)
+  }
+
+  /** The same with a batch as its leader has it, by another ring. */
+  replicate(partition: PartitionToOpen, bytes: Buffer, epoch = partition.leaderEpoch): number {
+    return this.#send(this.#fromLeader, KIND_REPLICATE, partition, bytes, epoch)
+  }
+
+  #send(ring: Ring, kind: number, partition: PartitionToOpen, bytes: Buffer, epoch: number) {
+    const at = ring.reserve(kind, bytes.length)
     if (at === -1) throw new Error('the ring is full')
     const word = at >> 2
     ring.words[word + ENTRY_HANDLE] = partition.handle

@@ -14,6 +14,7 @@ const PARTITION: PartitionToOpen = {
   name: 'orders-0',
   topicId: Buffer.alloc(16, 7).toString('base64url'),
   partition: 0,
+  leaderEpoch: 0,
   config: { ...LOG_CONFIG, segmentBytes: 20_000 },
 }
 const JOURNAL = { journalFileBytes: 64 * 1024, bypassBytes: 16 * 1024 }
@@ -189,6 +190,7 @@ test('a leader epoch file deleted beside one long segment is learnt again', () =
   driver.command('ready', { workers: 1 })
   // More than a stop leaves to be walked again.
   for (let id = 1; id <= 60; id++) {
+    if (id === 6) driver.command('lead', { items: [{ handle: 0, epoch: 1, highWatermark: 5 }] })
     driver.submit(partition, plainBatch({ id, contentBytes: 10_000 }), id > 5 ? 1 : 0)
     driver.run()
   }

@@ -28,7 +28,7 @@ const test = suite('failing calls')
 function partition(handle: number, flushMessages: number): PartitionToOpen {
   const config = { ...LOG_CONFIG, segmentBytes: 40_000, flushMessages }
   const topicId = Buffer.alloc(16, handle + 1).toString('base64url')
-  return { handle, name: `p${handle}-0`, topicId, partition: 0, config }
+  return { handle, name: `p${handle}-0`, topicId, partition: 0, leaderEpoch: 0, config }
 }
 
 /** Three partitions, the last one relaxed, in a store that may fail; what it acknowledged. */
@@ -74,6 +74,25 @@ class Bench {
       if (error === ErrorCode.NONE) this.acknowledged[handle]!.push(ids.get(handle)!)
     }
     return codes
+  }
+
+  follow(handle: number): void {
+    this.driver!.command('follow', { items: [{ handle, epoch: 0, highWatermark: 0 }] })
+  }
+
+  lead(handle: number): void {
+    this.driver!.command('lead', { items: [{ handle, epoch: 0, highWatermark: 0 }] })
+  }
+
+  /** Cuts a log off; of what was above nothing is promised any more. Each batch has one record. */
+  cut(handle: number, offset: number): void {
+    this.follow(handle)
+    this.acknowledged[handle]!.splice(offset)
+    try {
+      this.driver!.command('truncate', { items: [{ handle, epoch: 0, offset }] })
+    } finally {
+      this.lead(handle)
+    }
   }
 
   /** After a failure: who was hit says so from now on and acknowledges nothing, all others go on. */
@@ -172,6 +191,21 @@ const SCENARIOS: Record<string, (bench: Bench) => void> = {
     for (let i = 0; i < 8; i++) bench.append(7_000)
     bench.starts[0] = 5
     bench.driver!.deleteRecords(0, 5)
+    bench.append(300)
+  },
+  'a truncation': bench => {
+    for (let i = 0; i < 14; i++) bench.append(7_000)
+    bench.cut(0, 7)
+    bench.append(300)
+    bench.cut(1, 15)
+    bench.append(300)
+  },
+  'starting anew': bench => {
+    for (let i = 0; i < 8; i++) bench.append(7_000)
+    bench.starts[0] = 100
+    bench.follow(0)
+    bench.driver!.command('startAnew', { handle: 0, epoch: 0, offset: 100 })
+    bench.lead(0)
     bench.append(300)
   },
   'a clean stop and a start': bench => {

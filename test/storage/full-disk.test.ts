@@ -16,6 +16,7 @@ const PARTITION: PartitionToOpen = {
   name: 'full-0',
   topicId: Buffer.alloc(16, 1).toString('base64url'),
   partition: 0,
+  leaderEpoch: 0,
   config: LOG_CONFIG,
 }
 

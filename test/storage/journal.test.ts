@@ -219,6 +219,7 @@ const PARTITION: PartitionToOpen = {
   name: 'orders-0',
   topicId: Buffer.alloc(16, 7).toString('base64url'),
   partition: 0,
+  leaderEpoch: 0,
   config: LOG_CONFIG,
 }
 const STORE = { journalFileBytes: 64 * 1024, bypassBytes: 16 * 1024 }

@@ -29,6 +29,7 @@ const PARTITION: PartitionToOpen = {
   name: 'topic-0',
   topicId: 'AAAAAAAAAAAAAAAAAAAAAQ',
   partition: 0,
+  leaderEpoch: 0,
   config: {
     ...LOG_CONFIG,
     segmentBytes: 1_500,

@@ -96,6 +96,41 @@ const BUGS: Record<string, (files: MemoryFs) => void> = {
       write.call(files, fd, isCheckpoint ? [withoutStart(content)] : buffers, position)
     }
   },
+  'journal entries from before a truncation count': files =>
+    changeCheckpoints(files, json => json.replace(/("start":\d+),"flushedSequence":\d+/g, '$1')),
+  'of what several checkpoints say the most is believed': files =>
+    changeCheckpoints(files, json => json.replace(/"start":\d+/g, '"start":0')),
+  'snapshots from before a truncation stay': files => {
+    const { unlink } = files
+    files.unlink = path => {
+      if (!path.endsWith('.snapshot')) unlink.call(files, path)
+    }
+  },
+  'segments above a cut go in any order': files => {
+    const { unlink, rename, fsyncDir } = files
+    let isCutting = false
+    files.unlink = path => {
+      isCutting = path.endsWith('.log')
+      unlink.call(files, path)
+    }
+    files.rename = (from, to) => {
+      isCutting = to.endsWith('.log.deleted')
+      rename.call(files, from, to)
+    }
+    files.fsyncDir = path => {
+      if (!isCutting) fsyncDir.call(files, path)
+      isCutting = false
+    }
+  },
+}
+
+function changeCheckpoints(files: MemoryFs, change: (json: string) => string): void {
+  const { write } = files
+  files.write = (fd, buffers, position) => {
+    const isCheckpoint = /journal\/\d\/checkpoint(\.2)?\.tmp$/.test(files.pathOf(fd))
+    const content = isCheckpoint ? [changed(Buffer.concat(buffers), change)] : buffers
+    write.call(files, fd, content, position)
+  }
 }
 
 /** Makes every whole batch at the front of the buffer match its CRC. */
@@ -155,6 +190,13 @@ const MUTATIONS: Record<string, Mutation> = {
     ...r,
     deleted: [],
   })),
+  'the epoch of an entry is not looked at': {
+    driver: driver => {
+      const { submit, replicate } = driver
+      driver.submit = (to, bytes) => submit.call(driver, to, bytes, to.leaderEpoch)
+      driver.replicate = (to, bytes) => replicate.call(driver, to, bytes, to.leaderEpoch)
+    },
+  },
 }
 
 for (const [name, mutation] of Object.entries(MUTATIONS)) {

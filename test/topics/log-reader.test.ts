@@ -88,7 +88,15 @@ function viewOf(placed: readonly Placed[]): LogView {
   for (const b of placed) sizes.set(b.segment, b.position + b.bytes.length)
   const segments = [...sizes].map(([base, size]) => ({ base, size, version: 0 }))
   const nextOffset = (placed.at(-1)?.last ?? -1) + 1
-  return { handle: 0, logStartOffset: 0, nextOffset, segments, epochs: [], offline: null }
+  return {
+    handle: 0,
+    logStartOffset: 0,
+    nextOffset,
+    segments,
+    epochs: [],
+    highWatermark: null,
+    offline: null,
+  }
 }
 
 interface Asked {

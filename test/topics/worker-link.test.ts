@@ -51,7 +51,7 @@ class FakeWorker {
       const word = at >> 2
       if (requests.words[word + ENTRY_KIND] === KIND_APPEND) {
         requests.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64] = this.nextOffset++
-        this.#completions.complete(requests, at)
+        this.#completions.complete(requests, at, true)
         continue
       }
       const start = at + ENTRY_HEADER_BYTES

@@ -23,11 +23,12 @@ interface CompactedLog {
   readonly logStartOffset: number
   readonly nextOffset: number
   readonly cleanedOffset: number
+  readonly highWatermark: number
 }
 
 /**
- * From the end of the last compaction up to the active segment, or to the first segment with a record that is too new
- * (LogCleanerManager.cleanableOffsets). Null if there is nothing.
+ * From the end of the last compaction up to the active segment, or to the first segment with a record that is too new or not
+ * committed, and so may be cut off again (LogCleanerManager.cleanableOffsets). Null if there is nothing.
  */
 export function cleanable(
   log: CompactedLog,
@@ -35,7 +36,8 @@ export function cleanable(
   now: number,
 ): Cleanable | null {
   const firstDirtyOffset = firstDirty(log)
-  const closed = log.segments.slice(0, -1)
+  const isCommitted = (i: number): boolean => log.segments[i + 1]!.baseOffset <= log.highWatermark
+  const closed = log.segments.slice(0, -1).filter((_, i) => isCommitted(i))
   const isDirty = (i: number): boolean => log.segments[i + 1]!.baseOffset > firstDirtyOffset
   const tooNew = (segment: Segment, i: number): boolean =>
     config.minCompactionLagMs > 0 &&

@@ -65,6 +65,24 @@ export function noteCleaned(files: FileSystem, dir: string, cleanedOffset: numbe
 }
 
 /**
+ * A segment to which batches are appended is none that compaction has written: from this one on what it wrote has been cut
+ * off. Done at each start too, which may follow a crash amid a truncation.
+ */
+export function forgetCleaned(
+  files: FileSystem,
+  dir: string,
+  active: number,
+): CompactionCheckpoint {
+  const checkpoint = readCompactionCheckpoint(files, dir)
+  const left = Object.entries(checkpoint.cleaned).filter(([base]) => Number(base) < active)
+  if (left.length === Object.keys(checkpoint.cleaned).length) return checkpoint
+  const cleanedOffset = Math.min(checkpoint.cleanedOffset, active)
+  const forgotten = { ...checkpoint, cleanedOffset, cleaned: Object.fromEntries(left) }
+  writeCompactionCheckpoint(files, dir, forgotten)
+  return forgotten
+}
+
+/**
  * Puts a cleaned segment in the place of those that it stands for. What decides is the checkpoint: once that names the swap
  * it is finished whatever happens (`finishSwap`), before that the cleaned files count for nothing.
  */

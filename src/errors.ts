@@ -4,7 +4,7 @@ import { ErrorCode } from './protocol/error-codes.ts'
  * An operating error that a client is told about: a Kafka error code and one sentence for a person.
  */
 export class BrokerError extends Error {
-  override readonly name = 'BrokerError'
+  override readonly name: string = 'BrokerError'
   readonly errorCode: ErrorCode
 
   constructor(errorCode: ErrorCode, message: string, options?: ErrorOptions) {

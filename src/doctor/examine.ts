@@ -148,7 +148,7 @@ interface TopicFound {
 }
 
 async function topicsOf(store: LocalMetadataStore): Promise<TopicFound[]> {
-  const entries = await store.list(TOPIC_PREFIX)
+  const { entries } = await store.list(TOPIC_PREFIX)
   return entries.map(({ key, value }) => ({
     name: key.slice(TOPIC_PREFIX.length),
     record: value as unknown as TopicRecord,
@@ -156,7 +156,8 @@ async function topicsOf(store: LocalMetadataStore): Promise<TopicFound[]> {
 }
 
 async function tombstonesOf(store: LocalMetadataStore): Promise<string[]> {
-  return (await store.list(TOMBSTONES)).map(({ key }) => key.slice(TOMBSTONES.length))
+  const { entries } = await store.list(TOMBSTONES)
+  return entries.map(({ key }) => key.slice(TOMBSTONES.length))
 }
 
 function partitionsOf(

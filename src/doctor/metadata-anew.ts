@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import type { Transaction } from '../metadata/log-file.ts'
-import type { Change, Json } from '../metadata/store.ts'
+import type { LoggedChange, Transaction } from '../metadata/log-file.ts'
+import type { Json } from '../metadata/store.ts'
 import * as batch from '../protocol/record-batch.ts'
 import type { FileSystem } from '../storage/fs.ts'
 import { topicIdOf } from '../storage/partition-metadata.ts'
@@ -51,7 +51,7 @@ function topicsOfFolders(
   files: FileSystem,
   dir: string,
   state: ReadonlyMap<string, Json>,
-): Change[] {
+): LoggedChange[] {
   const topics = [...state].filter(([key]) => key.startsWith(TOPIC_PREFIX))
   const ids = new Set(topics.map(([, value]) => (value as unknown as TopicRecord).id))
   const found = new Map<string, TopicRecord>()

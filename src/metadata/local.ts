@@ -4,16 +4,31 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import type { FileSystem } from '../storage/fs.ts'
 import { isDiskFull, Reserve, withReserve } from '../storage/reserve.ts'
 import { MetadataCopies } from './copies.ts'
-import { encodeLine, newHeader, type Transaction } from './log-file.ts'
-import { checkTransaction, copyOf, freeze } from './rules.ts'
+import { LocalSession } from './local-session.ts'
+import { encodeLine, type LoggedChange, newHeader, type Transaction } from './log-file.ts'
+import { checkTransaction, copyOf } from './rules.ts'
+import {
+  type Decision,
+  Draft,
+  deletionOf,
+  entryOf,
+  MetadataState,
+  type Operation,
+} from './state.ts'
 import type {
   Change,
   Compare,
   Entry,
   Json,
+  KeyEvent,
+  LeaseId,
+  Listing,
   MetadataStore,
-  TransactionResult,
+  Session,
+  TxResult,
+  Watch,
   WatchEvent,
+  WatchListener,
 } from './store.ts'
 
 /** Transactions that may wait for the flush under way. */
@@ -26,21 +41,19 @@ const RESERVE_BYTES_MIN = 256 * 1024
 /** Bytes of values in one line of a snapshot, about. */
 const SNAPSHOT_LINE_BYTES = 1_048_576
 
-interface Stored extends Entry {
-  /** Bytes this entry takes in the log, about. */
-  readonly bytes: number
-}
-
 interface Waiting {
   readonly compares: readonly Compare[]
-  readonly changes: readonly Change[]
-  readonly resolve: (result: TransactionResult) => void
+  readonly operations: readonly Operation[]
+  readonly resolve: (result: TxResult) => void
   readonly reject: (error: Error) => void
 }
 
+/** One that was decided. */
+type Decided = Waiting & Decision
+
 interface Watcher {
   readonly prefix: string
-  readonly listener: (event: WatchEvent) => void
+  readonly listener: WatchListener
 }
 
 /** Nothing has changed: they may be tried again. */
@@ -68,9 +81,12 @@ export class LocalMetadataStore implements MetadataStore {
   readonly notes: readonly string[]
   readonly #copies: MetadataCopies
   readonly #reserve: Reserve
-  readonly #entries = new Map<string, Stored>()
+  readonly #state = new MetadataState()
   readonly #watchers = new Set<Watcher>()
-  #revision = 0
+  readonly #leases = new Set<LeaseId>()
+  readonly #session = new LocalSession(this.#leases, lease => this.revoke(lease))
+  /** Bytes that each key takes in the log, about; and all of them. */
+  readonly #bytes = new Map<string, number>()
   #liveBytes = 0
   #waiting: Waiting[] = []
   #scheduled = false
@@ -94,10 +110,10 @@ export class LocalMetadataStore implements MetadataStore {
     this.notes = []
     if (MetadataCopies.exist(files, dir)) {
       const found = this.#copies.read()
-      for (const transaction of found.transactions) this.#apply(transaction)
-      this.#revision = found.revision
+      for (const transaction of found.transactions) this.#replay(transaction)
+      this.#state.revision = found.revision
       this.notes = found.notes
-      isSame = found.isSame
+      isSame = this.#endLeases() && found.isSame
     }
     if (wasClean(this) && isSame) this.#copies.open()
     else this.#rewrite()
@@ -105,7 +121,7 @@ export class LocalMetadataStore implements MetadataStore {
 
   /** What a key holds, without waiting. */
   peek(key: string): Json | null {
-    return this.#entries.get(key)?.value ?? null
+    return this.#state.get(key)?.value ?? null
   }
 
   /** Whether a write has failed: then what is on the disk is not known. */
@@ -120,50 +136,68 @@ export class LocalMetadataStore implements MetadataStore {
 
   /** Revision of the last durable transaction; 0 for a new store. */
   get revision(): number {
-    return this.#revision
+    return this.#state.revision
+  }
+
+  get session(): Session {
+    return this.#session
   }
 
   async get(key: string): Promise<Entry | null> {
     this.#refuseIfClosed()
-    return this.#entries.get(key) ?? null
+    return this.#state.get(key)
   }
 
-  async list(prefix: string): Promise<readonly Entry[]> {
+  async list(prefix: string): Promise<Listing> {
     this.#refuseIfClosed()
-    const found = [...this.#entries.values()].filter(entry => entry.key.startsWith(prefix))
-    return found.sort((a, b) => (a.key < b.key ? -1 : 1))
+    return { revision: this.revision, entries: this.#state.list(prefix) }
   }
 
-  compareAndSet(key: string, revision: number, value: Json | null): Promise<TransactionResult> {
+  compareAndSet(key: string, revision: number, value: Json | null): Promise<TxResult> {
     return this.transact([{ key, revision }], [{ key, value }])
   }
 
-  async transact(
-    compares: readonly Compare[],
-    changes: readonly Change[],
-  ): Promise<TransactionResult> {
+  async transact(compares: readonly Compare[], changes: readonly Change[]): Promise<TxResult> {
     this.#refuseIfClosed()
     if (this.#failure !== null) throw this.#failure
     checkTransaction(compares, changes)
+    return this.#submit([...compares], changes.map(copyOf))
+  }
+
+  async revoke(lease: LeaseId): Promise<void> {
+    this.#refuseIfClosed()
+    if (this.#failure !== null) throw this.#failure
+    await this.#submit([], [{ endOf: lease }])
+    if (this.#leases.delete(lease)) this.#session.ended(lease)
+  }
+
+  #submit(compares: readonly Compare[], operations: readonly Operation[]): Promise<TxResult> {
     if (this.#waiting.length >= WAITING_MAX) {
       throw storageError(`More than ${WAITING_MAX} metadata changes are waiting.`)
     }
-    const copies = changes.map(({ key, value }) => ({ key, value: copyOf(value) }))
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ compares: [...compares], changes: copies, resolve, reject })
+      this.#waiting.push({ compares, operations, resolve, reject })
       this.#schedule()
     })
   }
 
-  watch(prefix: string, listener: (event: WatchEvent) => void): () => void {
+  /** There is no history: whoever comes from an older revision is told of all there is. */
+  watch(prefix: string, afterRevision: number, listener: WatchListener): Watch {
+    this.#refuseIfClosed()
     const watcher = { prefix, listener }
     this.#watchers.add(watcher)
-    return () => void this.#watchers.delete(watcher)
+    if (afterRevision !== this.revision) {
+      const entries = this.#state.list(prefix)
+      const { revision } = this
+      this.#tell(watcher, () => listener.onReset(revision, entries))
+    }
+    return { stop: () => void this.#watchers.delete(watcher), restart: () => {} }
   }
 
   async close(): Promise<void> {
     if (this.#closed) return
     this.#flush()
+    // Those bound to a lease go with the next start, if nobody has given it up.
     this.#closed = true
     this.#watchers.clear()
     this.#copies.close()
@@ -190,40 +224,35 @@ export class LocalMetadataStore implements MetadataStore {
     const group = this.#waiting
     if (group.length === 0 || this.#failure !== null) return
     this.#waiting = []
-    const { accepted, results } = this.#decide(group)
+    const decided = this.#decide(group)
+    const events = decided.flatMap(({ event }) => event ?? [])
     try {
-      if (accepted.length > 0) this.#copies.append(encodeLine(accepted))
+      if (events.length > 0) this.#copies.append(encodeLine(events.map(loggedOf)))
     } catch (error) {
-      if (isDiskFull(error) && !this.#copies.hasFailed) refuse(group, error)
-      else this.#fail(error, group)
+      if (isDiskFull(error) && !this.#copies.hasFailed) refuse(decided, error)
+      else this.#fail(error, decided)
       return
     }
-    for (const transaction of accepted) {
-      this.#apply(transaction)
-      this.#notify(transaction)
+    for (const event of events) {
+      this.#apply(event)
+      this.#notify(event)
     }
-    for (const [i, waiting] of group.entries()) waiting.resolve(results[i]!)
+    for (const { result, resolve } of decided) resolve(result)
     this.#compactIfWorthIt()
   }
 
-  #decide(group: readonly Waiting[]) {
-    const accepted: Transaction[] = []
-    const results: TransactionResult[] = []
-    /** Revisions of keys as earlier members of the group leave them. */
-    const written = new Map<string, number>()
-    let revision = this.#revision
-    for (const { compares, changes } of group) {
-      const ok = compares.every(({ key, revision: expected }) => {
-        return (written.get(key) ?? this.#entries.get(key)?.revision ?? 0) === expected
-      })
-      if (ok && changes.length > 0) {
-        revision++
-        accepted.push({ revision, changes })
-        for (const { key, value } of changes) written.set(key, value === null ? 0 : revision)
+  /** Without those that cannot be: they are told at once. */
+  #decide(group: readonly Waiting[]): Decided[] {
+    const draft = new Draft(this.#state, lease => this.#leases.has(lease))
+    const decided: Decided[] = []
+    for (const waiting of group) {
+      try {
+        decided.push({ ...waiting, ...draft.decide(waiting.compares, waiting.operations) })
+      } catch (error) {
+        waiting.reject(error as Error)
       }
-      results.push({ ok, revision })
     }
-    return { accepted, results }
+    return decided
   }
 
   /**
@@ -239,32 +268,54 @@ export class LocalMetadataStore implements MetadataStore {
     this.#waiting = []
   }
 
-  #apply({ revision, changes }: Transaction): void {
-    for (const { key, value } of changes) {
-      this.#liveBytes -= this.#entries.get(key)?.bytes ?? 0
-      this.#entries.delete(key)
+  #apply(event: WatchEvent): void {
+    for (const { key, value } of event.changes) {
+      this.#liveBytes -= this.#bytes.get(key) ?? 0
+      this.#bytes.delete(key)
       if (value === null) continue
       const bytes = JSON.stringify({ key, value }).length
-      this.#entries.set(key, Object.freeze({ key, value: freeze(value), revision, bytes }))
+      this.#bytes.set(key, bytes)
       this.#liveBytes += bytes
     }
-    this.#revision = revision
+    this.#state.apply(event)
   }
 
-  /** In a microtask of its own: a listener that throws fails neither the transaction nor the others. */
-  #notify({ revision, changes }: Transaction): void {
+  #replay({ revision, changes }: Transaction): void {
+    const events = changes.map((change): KeyEvent => {
+      if (change.value === null) return deletionOf(change.key, revision)
+      const created = change.created ?? this.#state.get(change.key)?.created ?? revision
+      return entryOf(change, revision, created)
+    })
+    this.#apply({ revision, changes: events })
+  }
+
+  /** Of processes before this one. @returns whether there were none: then nothing has changed */
+  #endLeases(): boolean {
+    const bound = this.#state.list('').filter(({ lease }) => lease !== undefined)
+    if (bound.length === 0) return true
+    const revision = this.revision + 1
+    this.#apply({ revision, changes: bound.map(({ key }) => deletionOf(key, revision)) })
+    return false
+  }
+
+  #notify({ revision, changes }: WatchEvent): void {
     for (const watcher of this.#watchers) {
       const seen = changes.filter(({ key }) => key.startsWith(watcher.prefix))
       if (seen.length === 0) continue
-      queueMicrotask(() => {
-        if (!this.#watchers.has(watcher)) return
-        try {
-          watcher.listener({ revision, changes: seen })
-        } catch (error) {
-          this.onBadWatcher(error)
-        }
-      })
+      this.#tell(watcher, () => watcher.listener.onChange({ revision, changes: seen }))
     }
+  }
+
+  /** In a microtask of its own: a listener that throws fails neither the transaction nor the others. */
+  #tell(watcher: Watcher, call: () => void): void {
+    queueMicrotask(() => {
+      if (!this.#watchers.has(watcher)) return
+      try {
+        call()
+      } catch (error) {
+        this.onBadWatcher(error)
+      }
+    })
   }
 
   #compactIfWorthIt(): void {
@@ -280,15 +331,15 @@ export class LocalMetadataStore implements MetadataStore {
   /** Replaces the log by what is left of it. */
   #rewrite(): void {
     const lines = this.#snapshot()
-    const header = encodeLine(newHeader(this.#revision, lines.length))
+    const header = encodeLine(newHeader(this.revision, lines.length))
     this.#copies.replace(Buffer.concat([header, ...lines]))
   }
 
   #snapshot(): Buffer[] {
-    const byRevision = new Map<number, Change[]>()
-    for (const { key, value, revision } of this.#entries.values()) {
+    const byRevision = new Map<number, LoggedChange[]>()
+    for (const { key, value, revision, created, lease } of this.#state.entries) {
       const changes = byRevision.get(revision) ?? []
-      changes.push({ key, value })
+      changes.push({ key, value, ...leaseOf(lease), ...(created === revision ? {} : { created }) })
       byRevision.set(revision, changes)
     }
     const transactions = [...byRevision].sort(([a], [b]) => a - b)
@@ -297,7 +348,7 @@ export class LocalMetadataStore implements MetadataStore {
     let bytes = 0
     for (const [revision, changes] of transactions) {
       line.push({ revision, changes })
-      for (const { key } of changes) bytes += this.#entries.get(key)!.bytes
+      for (const { key } of changes) bytes += this.#bytes.get(key)!
       if (bytes < SNAPSHOT_LINE_BYTES) continue
       lines.push(encodeLine(line))
       line = []
@@ -307,3 +358,15 @@ export class LocalMetadataStore implements MetadataStore {
     return lines
   }
 }
+
+const leaseOf = (lease?: LeaseId): { lease?: LeaseId } => (lease === undefined ? {} : { lease })
+
+/** When a key was made follows from what is before it in the log. */
+const loggedOf = ({ revision, changes }: WatchEvent): Transaction => ({
+  revision,
+  changes: changes.map(change => ({
+    key: change.key,
+    value: change.value,
+    ...('lease' in change ? leaseOf(change.lease) : {}),
+  })),
+})

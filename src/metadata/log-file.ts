@@ -1,5 +1,5 @@
 import { crc32c } from '../protocol/crc32c.ts'
-import type { Change } from './store.ts'
+import type { KeyChange } from './store.ts'
 
 /*
  * A copy of the metadata log: lines of text, each `crc32c-of-json length-of-json json\n`, both numbers
@@ -25,10 +25,16 @@ interface Header {
   readonly lines: number
 }
 
+/** One key. Deletions by prefix or lease are in the log as what they deleted. */
+export interface LoggedChange extends KeyChange {
+  /** In a snapshot, if it is another than the transaction's: what the log said of it is gone. */
+  readonly created?: number
+}
+
 /** One transaction; in a snapshot, what is left of it. */
 export interface Transaction {
   readonly revision: number
-  readonly changes: readonly Change[]
+  readonly changes: readonly LoggedChange[]
 }
 
 const hex = (value: number) => value.toString(16).padStart(8, '0')

@@ -7,6 +7,7 @@ import {
   type Json,
   type JsonItem,
   KEY_BYTES_MAX,
+  type PrefixDeletion,
   VALUE_BYTES_MAX,
 } from './store.ts'
 
@@ -21,22 +22,31 @@ function checkKey(key: string): void {
   }
 }
 
+export const isPrefix = (change: object): change is PrefixDeletion => 'prefix' in change
+
+function checkValue(key: string, value: Json | null): void {
+  if (value === undefined) refuse(`The value of ${key} is undefined.`)
+  const bytes = Buffer.byteLength(JSON.stringify(value))
+  if (bytes > VALUE_BYTES_MAX) {
+    refuse(`The metadata value of ${key} takes ${bytes} bytes; at most ${VALUE_BYTES_MAX} fit.`)
+  }
+}
+
 /** The bounds that every store keeps. @throws BrokerError INVALID_REQUEST */
 export function checkTransaction(compares: readonly Compare[], changes: readonly Change[]): void {
   if (compares.length > CHANGES_MAX || changes.length > CHANGES_MAX) {
     refuse(`A metadata transaction has at most ${CHANGES_MAX} compares and ${CHANGES_MAX} changes.`)
   }
-  const keys = new Set<string>()
   for (const { key } of compares) checkKey(key)
-  for (const { key, value } of changes) {
-    checkKey(key)
-    if (keys.has(key)) refuse(`A metadata transaction changes ${key} twice.`)
-    keys.add(key)
-    if (value === undefined) refuse(`The value of ${key} is undefined.`)
-    const bytes = Buffer.byteLength(JSON.stringify(value))
-    if (bytes > VALUE_BYTES_MAX) {
-      refuse(`The metadata value of ${key} takes ${bytes} bytes; at most ${VALUE_BYTES_MAX} fit.`)
-    }
+  const keys = new Set<string>()
+  const prefixes = changes.filter(isPrefix).map(({ prefix }) => prefix)
+  for (const change of changes) {
+    const name = isPrefix(change) ? change.prefix : change.key
+    checkKey(name)
+    const isTwice = prefixes.some(prefix => prefix !== name && name.startsWith(prefix))
+    if (keys.has(name) || isTwice) refuse(`A metadata transaction changes ${name} twice.`)
+    keys.add(name)
+    if (!isPrefix(change)) checkValue(name, change.value)
   }
 }
 
@@ -49,7 +59,8 @@ export function freeze<T extends JsonItem>(value: T): T {
   return value
 }
 
-/** The value as it would be read back, apart from the caller's. */
-export function copyOf(value: Json | null): Json | null {
-  return JSON.parse(JSON.stringify(value)) as Json | null
+/** The change as it would be read back, apart from the caller's. */
+export function copyOf(change: Change): Change {
+  if (isPrefix(change)) return { prefix: change.prefix, value: null }
+  return { ...change, value: JSON.parse(JSON.stringify(change.value)) as Json | null }
 }

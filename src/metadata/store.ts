@@ -1,3 +1,6 @@
+import { BrokerError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+
 /** What a key can hold. Null is no value: it stands for "the key is absent". */
 export type Json =
   | string
@@ -7,43 +10,109 @@ export type Json =
   | { readonly [name: string]: JsonItem }
 export type JsonItem = Json | null
 
+/** etcd's 64-bit number of a lease, which no number of JavaScript holds. */
+export type LeaseId = string
+
 export interface Entry {
   readonly key: string
   /** Frozen: what a reader gets is the store's own. */
   readonly value: Json
   /** Revision of the transaction that wrote this value. */
   readonly revision: number
+  /** Revision of the transaction that made the key, which was absent before: no other life of the key has it. */
+  readonly created: number
+  /** With which the key goes. */
+  readonly lease?: LeaseId
 }
 
-/**
- * A transaction applies only if every key named here was last written at that revision; 0: the key
- * is absent.
- */
-export interface Compare {
-  readonly key: string
-  readonly revision: number
-}
+/** A condition on a key: when it was last written, or when it was made. 0: it is absent. */
+export type Compare =
+  | { readonly key: string; readonly revision: number }
+  | { readonly key: string; readonly created: number }
 
-export interface Change {
+export interface KeyChange {
   readonly key: string
   /** Null deletes. */
   readonly value: Json | null
+  /** Of this store's session or of another's; without it the key stays, also if it had one before. */
+  readonly lease?: LeaseId
 }
 
-export interface TransactionResult {
-  /** False: a compare did not hold and nothing was changed. */
-  readonly ok: boolean
-  /**
-   * The store's revision: after the transaction if ok, else the one at which the compare failed.
-   */
-  readonly revision: number
+/** Deletes all keys that start so, however many they are. */
+export interface PrefixDeletion {
+  readonly prefix: string
+  readonly value: null
 }
+
+export type Change = KeyChange | PrefixDeletion
+
+/** What became of a transaction. */
+export type TxResult =
+  | { readonly outcome: 'applied'; readonly revision: number }
+  /** Nothing was changed. `now`: what the compared keys held then, without those that were absent. */
+  | { readonly outcome: 'refused'; readonly revision: number; readonly now: readonly Entry[] }
+
+/** A key as a transaction left it. */
+export type KeyEvent =
+  | Entry
+  | {
+      readonly key: string
+      readonly value: null
+      readonly revision: number
+      readonly created: 0
+    }
 
 /** What one transaction changed. */
 export interface WatchEvent {
   readonly revision: number
-  /** Those changes whose key has the watched prefix. */
-  readonly changes: readonly Change[]
+  /** Of the watched prefix only. */
+  readonly changes: readonly KeyEvent[]
+}
+
+export interface Listing {
+  readonly revision: number
+  /** Sorted by key. */
+  readonly entries: readonly Entry[]
+}
+
+export interface WatchListener {
+  /** Once for each transaction that touches the prefix, in order of revision. */
+  onChange(event: WatchEvent): void
+  /**
+   * What lies between is not known any more: this is all there is now, what is not among it was deleted. Changes go on after
+   * the revision, which may even be lower than before: a store was restored from a backup.
+   */
+  onReset(revision: number, entries: readonly Entry[]): void
+}
+
+export interface Watch {
+  /** The listener is not called again. */
+  stop(): void
+  /** For a caller that has reason to think that it is dead: connects anew, elsewhere if it can. Nothing is missed by it. */
+  restart(): void
+}
+
+/**
+ * A lease that is kept alive: keys bound to it go when this process does. It tells others whom to replace; nothing may rest
+ * on its holder knowing that it has ended.
+ */
+export interface Session {
+  /**
+   * Takes a new lease, and gives up the one before.
+   * @param ttlMs how long it outlives its last keep-alive, about; etcd has seconds
+   */
+  open(ttlMs: number): Promise<LeaseId>
+  /** The lease there is, as far as is known. */
+  readonly lease: LeaseId | null
+  /**
+   * Whether others must believe the lease to be alive, with a margin: counted from when its last successful keep-alive was
+   * sent, by the store's own monotonic clock, as `now` is. No proof: a store may revoke a lease early.
+   */
+  mayHold(now: number): boolean
+  /** The store says that the lease is gone; it is not taken anew by itself. */
+  onLost: (lease: LeaseId) => void
+  /** Ends the lease, and the keys bound to it. */
+  close(): Promise<void>
 }
 
 /**
@@ -52,25 +121,53 @@ export interface WatchEvent {
  * cluster's etcd are interchangeable.
  *
  * What a read or a watcher sees is durable. A watch is a hint for what to read again, not a lock:
- * whoever acts on a value compares its revision when writing.
+ * whoever acts on a value compares its revision when writing. A watcher may be told before or after
+ * the transaction's own promise: who changes something applies the result itself.
  */
 export interface MetadataStore {
   get(key: string): Promise<Entry | null>
-  /** All entries whose key starts with the prefix, sorted by key. */
-  list(prefix: string): Promise<readonly Entry[]>
-  /** Writes one key if it was last written at `revision` (0: if absent). Null deletes. */
-  compareAndSet(key: string, revision: number, value: Json | null): Promise<TransactionResult>
-  /** Applies all changes, of distinct keys, or none. */
-  transact(compares: readonly Compare[], changes: readonly Change[]): Promise<TransactionResult>
+  /** All entries whose key starts with the prefix, as they were at one revision. */
+  list(prefix: string): Promise<Listing>
   /**
-   * Calls the listener once for each later transaction that touches the prefix, in order of
-   * revision, before the promise of that transaction resolves. What a listener throws is told in the
-   * log, and costs nobody else anything.
-   * @returns ends the watch
+   * Writes one key if it was last written at `revision` (0: if absent). Null deletes.
+   * @throws OutcomeUnknown
    */
-  watch(prefix: string, listener: (event: WatchEvent) => void): () => void
-  /** Flushes what is under way and refuses everything after. Idempotent. */
+  compareAndSet(key: string, revision: number, value: Json | null): Promise<TxResult>
+  /**
+   * Applies all changes, none of which may touch a key of another one, or none of them.
+   * @throws OutcomeUnknown; after any other error nothing was changed and nothing will be
+   */
+  transact(compares: readonly Compare[], changes: readonly Change[]): Promise<TxResult>
+  /** Tells of every transaction after `afterRevision` that touches the prefix. */
+  watch(prefix: string, afterRevision: number, listener: WatchListener): Watch
+  /** Ends a lease of whomever, and the keys bound to it; one that has ended already is no error. */
+  revoke(lease: LeaseId): Promise<void>
+  readonly session: Session
+  /** Ends what is under way, the session's lease and all watches, and refuses everything after. Idempotent. */
   close(): Promise<void>
+}
+
+/**
+ * The transaction was sent and no answer was understood: it may have been applied, may never be, or may still be, minutes
+ * later. It is settled only when its key is seen with its value (applied), or with another revision than the one compared
+ * (it will never be). The store never repeats it: the caller may send *the same* again, and must not plan anew before.
+ */
+export class OutcomeUnknown extends BrokerError {
+  override readonly name = 'OutcomeUnknown'
+
+  constructor(cause?: unknown) {
+    const message = 'It is not known whether the metadata was changed: there was no answer in time.'
+    super(ErrorCode.REQUEST_TIMED_OUT, message, { cause })
+  }
+}
+
+/** The lease that a change names has ended: nothing was changed. */
+export class LeaseEnded extends BrokerError {
+  override readonly name = 'LeaseEnded'
+
+  constructor(cause?: unknown) {
+    super(ErrorCode.STALE_BROKER_EPOCH, 'The lease has ended: nothing was changed.', { cause })
+  }
 }
 
 /** etcd's own bounds on a transaction and a request. */

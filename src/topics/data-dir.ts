@@ -170,7 +170,7 @@ export class DataDir {
     const brokerEpoch = ((entry?.value as number | undefined) ?? 0) + 1
     const start: Start = { brokerEpoch, id: randomUuid() }
     const identity = this.#identity
-    const { ok } = await this.store.transact(
+    const { outcome } = await this.store.transact(
       [{ key, revision: entry?.revision ?? 0 }],
       [
         { key, value: brokerEpoch },
@@ -178,7 +178,7 @@ export class DataDir {
         { key: IDENTITY, value: { ...identity } },
       ],
     )
-    if (!ok) {
+    if (outcome === 'refused') {
       throw new Error(`another broker started as node ${this.#nodeId} at the same time`)
     }
     this.#start = start

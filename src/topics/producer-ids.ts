@@ -1,6 +1,5 @@
-import { BrokerError } from '../errors.ts'
 import type { MetadataStore } from '../metadata/store.ts'
-import { ErrorCode } from '../protocol/error-codes.ts'
+import { update } from '../metadata/update.ts'
 
 /** Where the metadata keeps the first id that is not given out. */
 export const PRODUCER_IDS = 'producer-ids'
@@ -28,18 +27,13 @@ export class ProducerIds {
     return this.#next++
   }
 
+  /** If it is not known whether a block was taken, nobody ever uses it. */
   async #takeBlock(): Promise<void> {
-    const entry = await this.#store.get(PRODUCER_IDS)
-    const start = (entry?.value as number | undefined) ?? 0
-    const { ok } = await this.#store.compareAndSet(
-      PRODUCER_IDS,
-      entry?.revision ?? 0,
-      start + PRODUCER_ID_BLOCK,
-    )
-    if (!ok) {
-      const message = 'Another broker took the same block of producer ids.'
-      throw new BrokerError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, message)
-    }
+    let start = 0
+    await update(this.#store, PRODUCER_IDS, now => {
+      start = (now?.value as number | undefined) ?? 0
+      return [{ key: PRODUCER_IDS, value: start + PRODUCER_ID_BLOCK }]
+    })
     this.#next = start
     this.#end = start + PRODUCER_ID_BLOCK
   }

@@ -4,6 +4,7 @@ import { type BrokerConfigView, resolveTopicConfig } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
 import { guarded } from '../guarded.ts'
 import type { Change, MetadataStore } from '../metadata/store.ts'
+import { update } from '../metadata/update.ts'
 import { BatchOpener } from '../protocol/batch-content.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { realFileSystem } from '../storage/fs.ts'
@@ -97,7 +98,8 @@ export class Registry {
   /** Opens every topic that the metadata has: at start, with recovery. */
   async load(): Promise<void> {
     const topics: Topic[] = []
-    for (const { key, value } of await this.#o.store.list(TOPIC_PREFIX)) {
+    const { entries } = await this.#o.store.list(TOPIC_PREFIX)
+    for (const { key, value } of entries) {
       const record = value as unknown as TopicRecord
       const topic = this.#newTopic(key.slice(TOPIC_PREFIX.length), record)
       this.#addPartitions(topic, record.partitions)
@@ -148,8 +150,8 @@ export class Registry {
       this.#checkRoom()
       const { brokerEpoch, store } = this.#o
       const record: TopicRecord = { id: newTopicId(), partitions, configs, brokerEpoch }
-      const { ok } = await store.compareAndSet(TOPIC_PREFIX + name, 0, { ...record })
-      if (!ok)
+      const { outcome } = await store.compareAndSet(TOPIC_PREFIX + name, 0, { ...record })
+      if (outcome === 'refused')
         throw new BrokerError(ErrorCode.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`)
       const topic = this.#newTopic(name, record)
       this.#addPartitions(topic, partitions)
@@ -215,12 +217,12 @@ export class Registry {
   addPartitions(topic: Topic, count: number): Promise<void> {
     return this.#change(async () => {
       const from = topic.partitions.length
-      if (count <= from) {
-        const message = `Topic '${topic.name}' has ${from} partitions already, ${count} would not be more.`
-        throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
-      }
+      checkMore(topic.name, from, count)
       this.#checkRoom()
-      await this.#update(topic, record => ({ ...record, partitions: count }))
+      await this.#update(topic, record => {
+        checkMore(topic.name, record.partitions, count)
+        return { ...record, partitions: count }
+      })
       const grown: Topic = { ...topic, partitions: [...topic.partitions] }
       this.#addPartitions(grown, count)
       const added = grown.partitions.slice(from)
@@ -237,8 +239,11 @@ export class Registry {
    */
   setConfigs(topic: Topic, change: (current: ConfigValues) => ConfigValues): Promise<void> {
     return this.#change(async () => {
-      const configs = change(topic.configs)
-      await this.#update(topic, record => ({ ...record, configs }))
+      let configs = topic.configs
+      await this.#update(topic, record => {
+        configs = change(record.configs)
+        return { ...record, configs }
+      })
       topic.configs = configs
       await this.#applyConfig(topic)
       this.#o.log.info({ topic: topic.name, configs }, 'topic configs changed')
@@ -293,24 +298,29 @@ export class Registry {
     await this.replicas.configure(topic.partitions, changed)
   }
 
-  async #update(
+  /** @param next is asked again where another broker was faster; null: the topic goes */
+  #update(
     topic: Topic,
     next: ((record: TopicRecord) => TopicRecord) | null,
     beside: readonly Change[] = [],
   ): Promise<void> {
     const key = TOPIC_PREFIX + topic.name
-    const entry = await this.#o.store.get(key)
-    const record = entry?.value as unknown as TopicRecord | undefined
-    const value = next === null || record === undefined ? null : { ...next(record) }
-    const same = entry !== null && record?.id === topic.id
-    const compares = [{ key, revision: entry?.revision ?? 0 }]
-    const changes = [{ key, value }, ...beside]
-    const done = same && (await this.#o.store.transact(compares, changes)).ok
-    if (!done) {
-      const message = `Topic '${topic.name}' has been deleted or changed meanwhile.`
-      throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
-    }
+    return update(this.#o.store, key, now => {
+      const record = now?.value as unknown as TopicRecord | undefined
+      if (record?.id !== topic.id) {
+        const message = `Topic '${topic.name}' has been deleted or changed meanwhile.`
+        throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+      }
+      const value = next === null ? null : { ...next(record) }
+      return [{ key, value }, ...beside]
+    })
   }
+}
+
+function checkMore(topic: string, from: number, count: number): void {
+  if (count > from) return
+  const message = `Topic '${topic}' has ${from} partitions already, ${count} would not be more.`
+  throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
 }
 
 /** A random id in Kafka's text form; never one of the reserved ones, nor one that starts with a dash (Uuid.java). */

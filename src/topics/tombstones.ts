@@ -1,4 +1,4 @@
-import type { Change, MetadataStore } from '../metadata/store.ts'
+import type { KeyChange, MetadataStore } from '../metadata/store.ts'
 
 /** Of their keys in the metadata store; topic ids follow. */
 export const TOMBSTONES = 'deleted-topics/'
@@ -21,7 +21,8 @@ export class Tombstones {
   }
 
   async load(): Promise<void> {
-    for (const { key, value } of await this.#store.list(TOMBSTONES)) {
+    const { entries } = await this.#store.list(TOMBSTONES)
+    for (const { key, value } of entries) {
       this.#names.set(key.slice(TOMBSTONES.length), value as string)
     }
   }
@@ -36,17 +37,17 @@ export class Tombstones {
   }
 
   /** What belongs into the transaction that deletes a topic. */
-  changesFor({ id, name }: { readonly id: string; readonly name: string }): Change[] {
+  changesFor({ id, name }: { readonly id: string; readonly name: string }): KeyChange[] {
     return [{ key: TOMBSTONES + id, value: name }, ...this.#removals()]
   }
 
-  #removals(): Change[] {
+  #removals(): KeyChange[] {
     const ids = [...this.#finished].slice(0, REMOVED_MAX)
     return ids.map(id => ({ key: TOMBSTONES + id, value: null }))
   }
 
   /** Such a transaction is durable. */
-  applied(changes: readonly Change[]): void {
+  applied(changes: readonly KeyChange[]): void {
     for (const { key, value } of changes) {
       if (!key.startsWith(TOMBSTONES)) continue
       const id = key.slice(TOMBSTONES.length)

@@ -91,10 +91,14 @@ test('retention: a worker that fails keeps it from none of the others', async ()
 test('who listens to the metadata: the others are told, and it is again', async () => {
   const { store } = wire.node
   const told: string[] = []
-  store.watch('x/', planted)
-  store.watch('x/', ({ changes }) => told.push(changes[0]!.key))
+  const { revision } = await store.list('x/')
+  store.watch('x/', revision, { onChange: planted, onReset: planted })
+  store.watch('x/', revision, {
+    onChange: ({ changes }) => void told.push(changes[0]!.key),
+    onReset: planted,
+  })
   for (const [i, key] of ['x/a', 'x/b'].entries()) {
-    assert.ok((await store.compareAndSet(key, 0, 1)).ok)
+    assert.is((await store.compareAndSet(key, 0, 1)).outcome, 'applied')
     assert.is(told[i], key)
     log.expectOne(/^bug: a listener of the metadata failed/)
   }

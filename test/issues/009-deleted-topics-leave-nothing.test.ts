@@ -46,7 +46,7 @@ test('the next start removes the folders of a topic that was deleted for certain
   const broker = await start(dir)
   assert.equal(partitionsIn(dir), [])
   // The tombstone is gone, too.
-  assert.equal(await broker.store.list('deleted-topics/'), [])
+  assert.equal((await broker.store.list('deleted-topics/')).entries, [])
   await broker.close()
 })
 
@@ -74,7 +74,7 @@ test('what the metadata remembers of deleted topics does not grow', async () => 
   const broker = await start(newDir())
   for (let i = 0; i < 5; i++) {
     await broker.registry.delete(await broker.registry.create(`t${i}`, 1, {}))
-    assert.is((await broker.store.list('deleted-topics/')).length, 1)
+    assert.is((await broker.store.list('deleted-topics/')).entries.length, 1)
   }
   await broker.close()
 })

@@ -54,8 +54,8 @@ export class RunningFolder {
     const running = new RunningFolder(files, dir)
     await dir.begin()
     await dir.expectNoMoreThan(WORKERS)
-    const topics = await dir.store.list(TOPIC_PREFIX)
-    for (const { key, value } of topics) {
+    const { entries } = await dir.store.list(TOPIC_PREFIX)
+    for (const { key, value } of entries) {
       running.#open(key.slice(TOPIC_PREFIX.length), value as unknown as TopicRecord, true)
     }
     const folders = files.readdir(DATA_DIR).filter(name => PARTITION_FOLDER.test(name))

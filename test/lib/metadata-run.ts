@@ -1,6 +1,6 @@
 import { COPIES } from '../../src/metadata/copies.ts'
 import { LocalMetadataStore } from '../../src/metadata/local.ts'
-import type { Change, Json } from '../../src/metadata/store.ts'
+import type { Json, KeyChange } from '../../src/metadata/store.ts'
 import { MemoryFs } from './memory-fs.ts'
 import { Random } from './random.ts'
 
@@ -21,7 +21,7 @@ export interface MetadataMutation {
 
 type State = Readonly<Record<string, Json>>
 
-function applied(state: State, changes: readonly Change[]): State {
+function applied(state: State, changes: readonly KeyChange[]): State {
   const next: Record<string, Json> = { ...state }
   for (const { key, value } of changes) {
     if (value === null) delete next[key]
@@ -147,7 +147,7 @@ export class MetadataRun {
     } catch (error) {
       throw new Broken(`the start was refused: ${(error as Error).message}`)
     }
-    const entries = await this.#store.list('')
+    const { entries } = await this.#store.list('')
     const found = Object.fromEntries(entries.map(({ key, value }) => [key, value]))
     const states = [this.#acknowledged, ...this.#maybe]
     if (!states.some(state => textOf(state) === textOf(found))) {

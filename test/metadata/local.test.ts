@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { LocalMetadataStore } from '../../src/metadata/local.ts'
+import { encodeLine, newHeader } from '../../src/metadata/log-file.ts'
 import { CHANGES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX } from '../../src/metadata/store.ts'
 import { realFileSystem } from '../../src/storage/fs.ts'
 import { DIR, rejects, stateOf, stateOnDisk, TestFiles } from './test-files.ts'
@@ -13,8 +14,11 @@ const local = suite('local metadata store')
 
 local('reads back what was set, with the revision that set it', async () => {
   const store = new LocalMetadataStore(new TestFiles(), DIR)
-  assert.equal(await store.compareAndSet('a', 0, { x: [1, null, 'é'] }), { ok: true, revision: 1 })
-  assert.equal(await store.compareAndSet('b', 0, 7), { ok: true, revision: 2 })
+  assert.equal(await store.compareAndSet('a', 0, { x: [1, null, 'é'] }), {
+    outcome: 'applied',
+    revision: 1,
+  })
+  assert.equal(await store.compareAndSet('b', 0, 7), { outcome: 'applied', revision: 2 })
   const entry = (await store.get('a'))!
   assert.equal(entry.value, { x: [1, null, 'é'] })
   assert.is(entry.revision, 1)
@@ -25,8 +29,9 @@ local('reads back what was set, with the revision that set it', async () => {
 local('a compare that does not hold changes nothing', async () => {
   const store = new LocalMetadataStore(new TestFiles(), DIR)
   await store.compareAndSet('a', 0, 1)
-  assert.equal(await store.compareAndSet('a', 0, 2), { ok: false, revision: 1 })
-  assert.equal(await store.compareAndSet('a', 9, 2), { ok: false, revision: 1 })
+  const refused = { outcome: 'refused', revision: 1, now: [await store.get('a')] }
+  assert.equal(await store.compareAndSet('a', 0, 2), refused)
+  assert.equal(await store.compareAndSet('a', 9, 2), refused)
   const both = await store.transact(
     [
       { key: 'a', revision: 1 },
@@ -37,7 +42,7 @@ local('a compare that does not hold changes nothing', async () => {
       { key: 'b', value: 3 },
     ],
   )
-  assert.is(both.ok, false)
+  assert.equal(both, refused)
   assert.equal(await stateOf(store), { a: 1 })
   await store.close()
 })
@@ -51,8 +56,8 @@ local('of two racing for one key, one wins', async () => {
     store.compareAndSet('a', 0, 'third'),
   ])
   assert.equal(
-    results.map(result => result.ok),
-    [true, false, true, true],
+    results.map(result => result.outcome),
+    ['applied', 'refused', 'applied', 'applied'],
   )
   assert.equal(await stateOf(store), { a: 'third' })
   await store.close()
@@ -75,7 +80,7 @@ local('close flushes what is waiting, then refuses', async () => {
   const waiting = store.compareAndSet('a', 0, 1)
   await store.close()
   await store.close()
-  assert.is((await waiting).ok, true)
+  assert.is((await waiting).outcome, 'applied')
   await rejects(store.get('a'), /closed/)
   await rejects(store.compareAndSet('a', 1, 2), /closed/)
   assert.equal(await stateOnDisk(files.afterPowerCut()), { a: 1 })
@@ -96,8 +101,11 @@ local('what was read or given cannot be changed from outside', async () => {
 local('a watcher sees its changes in order, before the promise resolves', async () => {
   const store = new LocalMetadataStore(new TestFiles(), DIR)
   const seen: string[] = []
-  const stop = store.watch('/t/', ({ revision, changes }) => {
-    for (const { key, value } of changes) seen.push(`${revision} ${key}=${JSON.stringify(value)}`)
+  const watch = store.watch('/t/', 0, {
+    onChange: ({ revision, changes }) => {
+      for (const { key, value } of changes) seen.push(`${revision} ${key}=${JSON.stringify(value)}`)
+    },
+    onReset: () => assert.unreachable(),
   })
   await store.transact(
     [],
@@ -109,7 +117,7 @@ local('a watcher sees its changes in order, before the promise resolves', async 
   assert.equal(seen, ['1 /t/a=1'])
   await Promise.all([store.compareAndSet('/t/b', 0, 2), store.compareAndSet('/t/a', 1, null)])
   assert.equal(seen, ['1 /t/a=1', '2 /t/b=2', '3 /t/a=null'])
-  stop()
+  watch.stop()
   await store.compareAndSet('/t/c', 0, 1)
   assert.is(seen.length, 3)
   await store.close()
@@ -150,7 +158,8 @@ local('behaves like a map, across restarts and power cuts', async () => {
         if (one.kind === 'set') {
           const expected = model.get(one.key)?.revision ?? 0
           const result = await store.compareAndSet(one.key, expected, one.value)
-          assert.equal(result, { ok: true, revision: ++revision })
+          if (one.value !== null || expected !== 0) revision++
+          assert.equal(result, { outcome: 'applied', revision })
           if (one.value === null) model.delete(one.key)
           else model.set(one.key, { value: one.value, revision })
           continue
@@ -161,7 +170,7 @@ local('behaves like a map, across restarts and power cuts', async () => {
         assert.equal(store.notes, [])
       }
       assert.is(store.revision, revision)
-      const listed = (await store.list('')).map(entry => [
+      const listed = (await store.list('')).entries.map(entry => [
         entry.key,
         { value: entry.value, revision: entry.revision },
       ])
@@ -206,8 +215,79 @@ local('revisions go on after a compaction whose last transaction was a deletion'
   await store.close()
   const again = new LocalMetadataStore(files, DIR)
   assert.is(again.revision, 12 + deleted + 1)
-  assert.is((await again.list('k')).length, 12 - deleted)
+  assert.is((await again.list('k')).entries.length, 12 - deleted)
   await again.close()
 })
+
+local(
+  'when a key was made is known after restarts, with the log as it was and written anew',
+  async () => {
+    const files = new TestFiles()
+    for (const wasClean of [true, false]) {
+      const store = new LocalMetadataStore(files, DIR, () => wasClean)
+      await store.transact([], [{ key: 'a', value: wasClean }])
+      await store.transact([], [{ key: 'b', value: wasClean }])
+      await store.transact([], [{ key: 'gone', value: 1 }])
+      await store.transact([], [{ key: 'gone', value: null }])
+      await store.close()
+    }
+    for (const wasClean of [true, false, true]) {
+      const store = new LocalMetadataStore(files, DIR, () => wasClean)
+      const { entries } = await store.list('')
+      assert.equal(
+        entries.map(({ created, revision }) => [created, revision]),
+        [
+          [1, 5],
+          [2, 6],
+        ],
+      )
+      const { outcome } = await store.transact(
+        [{ key: 'a', created: 1 }],
+        [{ prefix: 'x', value: null }],
+      )
+      assert.is(outcome, 'applied')
+      await store.close()
+    }
+  },
+)
+
+local('a log of a release that did not write down when keys were made is read', async () => {
+  const lines = [
+    encodeLine(newHeader(9, 1)),
+    encodeLine([{ revision: 7, changes: [{ key: 'a', value: 1 }] }]),
+    encodeLine([{ revision: 10, changes: [{ key: 'a', value: 2 }] }]),
+  ]
+  const store = new LocalMetadataStore(TestFiles.of(Buffer.concat(lines)), DIR)
+  assert.equal(await store.get('a'), { key: 'a', value: 2, revision: 10, created: 7 })
+  await store.close()
+})
+
+local(
+  'what was bound to a lease of an earlier process is gone after a start, for good',
+  async () => {
+    let files = new TestFiles()
+    let store = new LocalMetadataStore(files, DIR)
+    const lease = await store.session.open(1000)
+    await store.transact(
+      [],
+      [
+        { key: 'bound', value: 1, lease },
+        { key: 'kept', value: 1 },
+      ],
+    )
+    assert.is((await store.get('bound'))!.lease, lease)
+    files = files.afterPowerCut()
+    store = new LocalMetadataStore(files, DIR, () => true)
+    assert.equal(await stateOf(store), { kept: 1 })
+    assert.is(store.revision, 2)
+    const bound = { key: 'bound', value: 2, lease: await store.session.open(1000) }
+    await store.transact([{ key: 'bound', created: 0 }], [bound])
+    assert.is((await store.get('bound'))!.created, 3)
+    await store.close()
+    store = new LocalMetadataStore(files, DIR, () => true)
+    assert.equal(await stateOf(store), { kept: 1 })
+    await store.close()
+  },
+)
 
 local.run()

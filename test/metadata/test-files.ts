@@ -141,7 +141,7 @@ export class TestFiles implements FileSystem {
 }
 
 export async function stateOf(store: LocalMetadataStore): Promise<Record<string, unknown>> {
-  return Object.fromEntries((await store.list('')).map(({ key, value }) => [key, value]))
+  return Object.fromEntries((await store.list('')).entries.map(({ key, value }) => [key, value]))
 }
 
 /** Opens the disk, reads everything, closes. */

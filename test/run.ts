@@ -18,7 +18,7 @@ import type { FileDone } from './lib/test-process.ts'
 const TESTS = fileURLToPath(new URL('.', import.meta.url))
 const PROCESS = join(TESTS, 'lib/test-process.ts')
 /** These want more than npm, or much time: only when they are named. */
-const APART = ['definitions/', 'live/', 'crash/', 'attack/']
+const APART = ['definitions/', 'live/', 'crash/', 'attack/', 'cluster/']
 const PROCESSES_MAX = 4
 /** How long each file took: the longest begin first, so that all processes end about together. */
 const TIMES = join(TESTS, '../node_modules/.cache/odradek-test-times.json')

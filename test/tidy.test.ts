@@ -173,12 +173,12 @@ test('every API file is in the table and has its messages, and the other way rou
 test('every source file is used', () => {
   const used = new Set(imports.map(({ to }) => to))
   const entries = ['src/index.ts', 'src/testing/index.ts', 'src/cli/main.ts']
-  // The raw client is for tests, benches and what comes later.
-  const client = new Set(tests.flatMap(importsOf).map(({ to }) => to))
+  // The raw client, and the metadata of a cluster, are for tests, benches and what comes later.
+  const tested = new Set(tests.flatMap(importsOf).map(({ to }) => to))
   const dead = src
     .map(({ path }) => path)
     .filter(path => !used.has(path) && !entries.includes(path))
-    .filter(path => !(path.startsWith('src/client/') && client.has(path)))
+    .filter(path => !(/^src\/(client|metadata)\//.test(path) && tested.has(path)))
   assert.equal(dead, [])
 })
 

@@ -1,0 +1,165 @@
+import { BrokerError } from '../../errors.ts'
+import { ErrorCode } from '../../protocol/error-codes.ts'
+import { checkTransaction } from '../rules.ts'
+import type {
+  Change,
+  Compare,
+  Entry,
+  Json,
+  LeaseId,
+  Listing,
+  MetadataStore,
+  TxResult,
+  Watch,
+  WatchListener,
+} from '../store.ts'
+import { EtcdClient, type EtcdOptions } from './client.ts'
+import { isCompacted, refusalOf } from './errors.ts'
+import { EtcdSession } from './lease.ts'
+import { EtcdWatch } from './watch.ts'
+import * as wire from './wire.ts'
+
+/** Keys in one page of a list. */
+const PAGE_KEYS = 5_000
+/** Each means that etcd was compacted amid it, which happens once in minutes. */
+const LISTS_MAX = 5
+const WATCHES_MAX = 100
+/** In JSON, where bytes take a third more: etcd takes 1.5 MiB, and says so up to 2 MiB. */
+const TRANSACTION_BYTES_MAX = 2 * 1_048_576
+/** For giving the lease up: who is away longer finds that it ended by itself. */
+const CLOSE_MS = 1_000
+
+export interface EtcdStoreOptions extends EtcdOptions {
+  /** Monotonic, ms: what `session.mayHold` is asked with. */
+  readonly now?: () => number
+}
+
+/** The metadata of a cluster, in etcd. */
+export class EtcdMetadataStore implements MetadataStore {
+  readonly session: EtcdSession
+  readonly #client: EtcdClient
+  readonly #keys: wire.Keys
+  readonly #watches = new Set<EtcdWatch>()
+  #closing: Promise<void> | null = null
+
+  private constructor(options: EtcdStoreOptions) {
+    this.#client = new EtcdClient(options)
+    this.#keys = new wire.Keys(options.url.prefix)
+    this.session = new EtcdSession(this.#client, options.now ?? (() => performance.now()))
+  }
+
+  /**
+   * Looks whether there is an etcd that can be used: its version, the user, the prefix.
+   * @throws BrokerError that says what is wrong
+   */
+  static async open(options: EtcdStoreOptions): Promise<EtcdMetadataStore> {
+    const store = new EtcdMetadataStore(options)
+    try {
+      await store.#client.check()
+      await store.#page('', null, 0, 1)
+      return store
+    } catch (error) {
+      store.#client.close()
+      throw error
+    }
+  }
+
+  async get(key: string): Promise<Entry | null> {
+    const answer = await this.#read(wire.getBody(this.#keys, key))
+    return wire.readRange(this.#keys, answer).entries[0] ?? null
+  }
+
+  async list(prefix: string): Promise<Listing> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#list(prefix)
+      } catch (error) {
+        const cause = error instanceof BrokerError ? error.cause : error
+        const isAgain = cause instanceof wire.EtcdError && isCompacted(cause)
+        if (!isAgain || tries >= LISTS_MAX) throw error
+      }
+    }
+  }
+
+  async #list(prefix: string): Promise<Listing> {
+    const entries: Entry[] = []
+    let page = await this.#page(prefix, null, 0, PAGE_KEYS)
+    const { revision } = page
+    entries.push(...page.entries)
+    while (page.hasMore) {
+      page = await this.#page(prefix, entries.at(-1)!.key, revision, PAGE_KEYS)
+      entries.push(...page.entries)
+    }
+    return { revision, entries }
+  }
+
+  async #page(prefix: string, behind: string | null, revision: number, limit: number) {
+    const body = wire.rangeBody(this.#keys, { prefix, behind, limit, revision })
+    return wire.readRange(this.#keys, await this.#read(body))
+  }
+
+  #read(body: string) {
+    return this.#refused(this.#client.call(wire.PATH.range, body, { isRepeatable: true }))
+  }
+
+  async #refused<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call
+    } catch (error) {
+      throw error instanceof wire.EtcdError ? refusalOf(error, this.#client.url) : error
+    }
+  }
+
+  compareAndSet(key: string, revision: number, value: Json | null): Promise<TxResult> {
+    return this.transact([{ key, revision }], [{ key, value }])
+  }
+
+  async transact(compares: readonly Compare[], changes: readonly Change[]): Promise<TxResult> {
+    checkTransaction(compares, changes)
+    const body = wire.txnBody(this.#keys, compares, changes)
+    if (Buffer.byteLength(body) > TRANSACTION_BYTES_MAX) {
+      const message = `A metadata transaction has at most ${TRANSACTION_BYTES_MAX} bytes.`
+      throw new BrokerError(ErrorCode.INVALID_REQUEST, message)
+    }
+    const call = this.#client.call(wire.PATH.txn, body, { isRepeatable: false })
+    return wire.readTxn(this.#keys, await this.#refused(call))
+  }
+
+  watch(prefix: string, afterRevision: number, listener: WatchListener): Watch {
+    if (this.#closing !== null || this.#watches.size >= WATCHES_MAX) {
+      const why = this.#closing === null ? `has ${WATCHES_MAX} watches` : 'is closed'
+      throw new BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, `The metadata store ${why}.`)
+    }
+    const [client, keys] = [this.#client, this.#keys]
+    const list = (): Promise<Listing> => this.list(prefix)
+    const head = async (): Promise<number> => (await this.#page('', null, 0, 1)).revision
+    const onStop = (): void => void this.#watches.delete(watch)
+    const watch = new EtcdWatch(afterRevision, {
+      ...{ client, keys, prefix, listener },
+      ...{ list, head, onStop },
+    })
+    this.#watches.add(watch)
+    return watch
+  }
+
+  async revoke(lease: LeaseId): Promise<void> {
+    await this.session.revoke(lease)
+    this.session.ended(lease)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    for (const watch of this.#watches) watch.stop()
+    const lease = this.session.drop()
+    try {
+      if (lease !== null) await this.session.revoke(lease, CLOSE_MS)
+    } catch (err) {
+      this.#client.log.warn({ err, lease }, 'the lease could not be given up: it ends by itself')
+    }
+    this.#client.close()
+  }
+}

@@ -1,0 +1,175 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import http from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Releases of etcd in the folder of tools (.ci/tools); the first is always there. */
+export const ETCD_RELEASES = ['3.4', '3.6'] as const
+export type EtcdRelease = (typeof ETCD_RELEASES)[number]
+
+/** How long one may take to serve, or to end. */
+const WAIT_MS = 20_000
+const ASK_EVERY_MS = 20
+
+/** The program, or null: the tools do not have it. */
+export function etcdProgram(release: EtcdRelease): string | null {
+  const { LIVE_TOOLS = 'node_modules/.live-tools' } = process.env
+  const program = join(LIVE_TOOLS, 'etcd', `etcd-${release}`)
+  return existsSync(program) ? program : null
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+export interface EtcdSettings {
+  readonly release?: EtcdRelease
+  /** More of its flags. */
+  readonly flags?: readonly string[]
+  /** Files in PEM: then clients use TLS and show a certificate. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
+}
+
+/** A single etcd in a folder of its own, on free ports of this machine; quick to elect itself. */
+export class Etcd {
+  readonly port: number
+  readonly #peerPort: number
+  readonly #dir = mkdtempSync(join(tmpdir(), 'odradek-etcd-'))
+  readonly #settings: EtcdSettings
+  #process: ChildProcess | null = null
+  /** The end of what it has said. */
+  output = ''
+
+  private constructor(port: number, peerPort: number, settings: EtcdSettings) {
+    this.port = port
+    this.#peerPort = peerPort
+    this.#settings = settings
+  }
+
+  static async start(settings: EtcdSettings = {}): Promise<Etcd> {
+    const etcd = new Etcd(await freePort(), await freePort(), settings)
+    await etcd.start()
+    return etcd
+  }
+
+  get #scheme(): string {
+    return this.#settings.tls === undefined ? 'http' : 'https'
+  }
+
+  async start(): Promise<void> {
+    const { release = ETCD_RELEASES[0], flags = [], tls } = this.#settings
+    const program = etcdProgram(release)
+    if (program === null) throw new Error(`no etcd ${release} in LIVE_TOOLS: bash .ci/tools FOLDER`)
+    const client = `${this.#scheme}://127.0.0.1:${this.port}`
+    const peer = `http://127.0.0.1:${this.#peerPort}`
+    const secured =
+      tls === undefined
+        ? []
+        : [
+            ...['--cert-file', tls.cert, '--key-file', tls.key],
+            ...['--trusted-ca-file', tls.ca, '--client-cert-auth'],
+          ]
+    const args = [
+      ...['--name', 'one', '--data-dir', join(this.#dir, 'data'), '--log-level', 'warn'],
+      ...['--listen-client-urls', client, '--advertise-client-urls', client],
+      ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
+      ...['--initial-cluster', `one=${peer}`, '--heartbeat-interval', '20'],
+      ...['--election-timeout', '200', ...secured, ...flags],
+    ]
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#process = child
+    const take = (chunk: Buffer): void => {
+      this.output = (this.output + chunk.toString()).slice(-10_000)
+    }
+    child.stdout.on('data', take)
+    child.stderr.on('data', take)
+    await this.#serves(child)
+  }
+
+  async #serves(child: ChildProcess): Promise<void> {
+    const until = Date.now() + WAIT_MS
+    while (!(await this.#isHealthy())) {
+      if (child.exitCode !== null || Date.now() > until) {
+        throw new Error(`etcd does not serve:\n${this.output}`)
+      }
+      await new Promise(resolve => setTimeout(resolve, ASK_EVERY_MS))
+    }
+  }
+
+  /** With TLS it is asked for its connection only: this helper has no certificate to show. */
+  #isHealthy(): Promise<boolean> {
+    return new Promise(resolve => {
+      const request = http.get({ host: '127.0.0.1', port: this.port, path: '/health' })
+      request.setTimeout(1_000, () => request.destroy(new Error('no answer')))
+      request.on('error', () => resolve(false))
+      request.on('response', response => {
+        let text = ''
+        response.on('data', chunk => {
+          text += chunk
+        })
+        const isTls = this.#settings.tls !== undefined
+        response.on('end', () => resolve(isTls || text.includes('"true"')))
+        response.on('error', () => resolve(false))
+      })
+    })
+  }
+
+  /** As kill -9. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL')
+  }
+
+  /** As an operator stops it. */
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM')
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#process
+    this.#process = null
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    await ended
+  }
+
+  /** It stands still: connections stay open, nobody answers. */
+  pause(): void {
+    this.#process?.kill('SIGSTOP')
+  }
+
+  resume(): void {
+    this.#process?.kill('SIGCONT')
+  }
+
+  /** One request of the gateway, apart from the code under test. */
+  async ask(path: string, body: object, token?: string): Promise<Record<string, unknown>> {
+    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      ...(token === undefined ? {} : { headers: { authorization: token } }),
+    })
+    return (await response.json()) as Record<string, unknown>
+  }
+
+  /** Everything up to its newest revision is history that it has no more. */
+  async compact(): Promise<void> {
+    const { header } = await this.ask('/v3/kv/range', { key: 'AA==' })
+    const { revision } = header as { revision: string }
+    await this.ask('/v3/kv/compaction', { revision, physical: true })
+  }
+
+  async close(): Promise<void> {
+    this.resume()
+    await this.kill()
+    rmSync(this.#dir, { recursive: true, force: true })
+  }
+}

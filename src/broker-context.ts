@@ -1,4 +1,5 @@
 import type { ApiTable } from './apis/handler.ts'
+import type { ClusterView } from './cluster/view.ts'
 import type { DynamicConfigs } from './configs/dynamic.ts'
 import type { NamedConfigs } from './configs/named.ts'
 import type { GroupCoordinator } from './groups/coordinator.ts'
@@ -20,7 +21,7 @@ export interface Endpoint {
 export const addressOf = ({ host, port }: Endpoint): string =>
   `${host.includes(':') ? `[${host}]` : host}:${port}`
 
-/** What the API handlers work with. One broker is the whole cluster: it leads every partition and is the controller. */
+/** What the API handlers work with. */
 export interface BrokerContext {
   readonly options: Options
   /** What is served: of every broker but a test's, all there is. */
@@ -31,6 +32,8 @@ export interface BrokerContext {
   /** Starts of this broker on its data folder. */
   readonly brokerEpoch: number
   readonly store: MetadataStore
+  /** Who is there, and who has what. */
+  readonly cluster: ClusterView
   readonly registry: Registry
   readonly producerIds: ProducerIds
   readonly configs: DynamicConfigs

@@ -1,5 +1,7 @@
 import type { ApiTable } from './apis/handler.ts'
 import { addressOf, type BrokerContext, type Endpoint } from './broker-context.ts'
+import { SoloView } from './cluster/solo.ts'
+import type { ClusterView } from './cluster/view.ts'
 import { DynamicConfigs } from './configs/dynamic.ts'
 import { NamedConfigs } from './configs/named.ts'
 import { brokerValue } from './configs/values.ts'
@@ -51,6 +53,7 @@ export class BrokerNode implements BrokerContext {
   readonly cleaner: Cleaner
   readonly guests = new Set<{ close(): Promise<void> }>()
   readonly brokerEpoch: number
+  readonly cluster: ClusterView
   readonly #dataDir: DataDir
   readonly #workers: WorkerPool
   readonly #server: NetServer
@@ -99,6 +102,12 @@ export class BrokerNode implements BrokerContext {
       },
       producerIdExpirationMs: () => brokerValue('producer.id.expiration.ms', this.configs.view),
       log: this.log,
+    })
+    this.cluster = new SoloView({
+      nodeId: this.nodeId,
+      rack: this.options.settings.brokerRack,
+      endpoint: listener => this.endpoint(listener),
+      registry: () => this.registry,
     })
     this.cleaner = new Cleaner({
       registry: this.registry,

@@ -216,8 +216,9 @@ class FetchRead {
   }
 
   #check(target: FetchTarget): PartitionRead {
-    const partition = this.#find(target)
-    const errorCode = this.#problem(target, partition)
+    const found = this.#find(target)
+    const partition = typeof found === 'number' ? undefined : found
+    const errorCode = this.#problem(target, found)
     const answer: PartitionAnswer = {
       partitionIndex: target.index,
       errorCode,
@@ -237,19 +238,17 @@ class FetchRead {
     return { target, partition, answer, bytes: 0, appendedBytes: partition?.appendedBytes ?? 0 }
   }
 
-  #find({ topic, topicId, index }: FetchTarget): Partition | undefined {
+  #find({ topic, topicId, index }: FetchTarget): Partition | ErrorCode {
     const { registry } = this.#broker
-    const found = this.#context.version >= 13 ? registry.topicById(topicId) : registry.topic(topic)
-    return found?.partitions[index]
+    const isById = this.#context.version >= 13
+    const found = isById ? registry.topicById(topicId) : registry.topic(topic)
+    if (isById && found === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
+    return registry.led(found, index)
   }
 
-  #problem(target: FetchTarget, partition: Partition | undefined): ErrorCode {
+  #problem(target: FetchTarget, partition: Partition | ErrorCode): ErrorCode {
     const { version } = this.#context
-    if (partition === undefined) {
-      const topicIsKnown =
-        version < 13 || this.#broker.registry.topicById(target.topicId) !== undefined
-      return topicIsKnown ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.UNKNOWN_TOPIC_ID
-    }
+    if (typeof partition === 'number') return partition
     if (this.#terms.isReplica) return ErrorCode.NOT_LEADER_OR_FOLLOWER
     if (partition.offline !== null) {
       return version < STORAGE_ERROR_SINCE

@@ -50,7 +50,12 @@ export const listOffsets = defineApi(listOffsetsApi, async (request, context) =>
     const answers = await eachPaced(partitions, pace, async asked => {
       const found: Found = twice.has(asked.partitionIndex)
         ? { errorCode: ErrorCode.INVALID_REQUEST }
-        : await find(registry.partition(name, asked.partitionIndex), asked, request, context)
+        : await find(
+            registry.led(registry.topic(name), asked.partitionIndex),
+            asked,
+            request,
+            context,
+          )
       const { leaderEpoch, ...rest } = found
       const known = context.version >= LEADER_EPOCH_SINCE ? { leaderEpoch } : {}
       return { partitionIndex: asked.partitionIndex, ...rest, ...known }
@@ -61,13 +66,13 @@ export const listOffsets = defineApi(listOffsetsApi, async (request, context) =>
 })
 
 async function find(
-  partition: Partition | undefined,
+  partition: Partition | ErrorCode,
   asked: Asked,
   { isolationLevel }: { isolationLevel: number },
   context: RequestContext,
 ): Promise<Found> {
   const problem = problemWith(partition, asked, context.version)
-  if (problem !== ErrorCode.NONE || partition === undefined) return { errorCode: problem }
+  if (problem !== ErrorCode.NONE || typeof partition === 'number') return { errorCode: problem }
   const end =
     isolationLevel === READ_COMMITTED ? partition.lastStableOffset : partition.highWatermark
   const at = (offset: number): Found => ({
@@ -89,8 +94,8 @@ async function find(
   }
 }
 
-function problemWith(partition: Partition | undefined, asked: Asked, version: number): ErrorCode {
-  if (partition === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+function problemWith(partition: Partition | ErrorCode, asked: Asked, version: number): ErrorCode {
+  if (typeof partition === 'number') return partition
   if (partition.offline !== null) return ErrorCode.KAFKA_STORAGE_ERROR
   const { currentLeaderEpoch, timestamp } = asked
   if (currentLeaderEpoch !== -1 && currentLeaderEpoch < partition.leaderEpoch) {

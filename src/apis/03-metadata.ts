@@ -19,6 +19,7 @@ import {
 } from './authorized-operations.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced, Once } from './pace.ts'
+import { indexesOf, placeOf } from './topic-checks.ts'
 
 type TopicAnswer = NonNullable<Encodable<typeof metadataApi.response>['topics']>[number]
 
@@ -30,13 +31,12 @@ const IDS_SINCE = 12
 
 export const metadata = defineApi(metadataApi, async (request, context) => {
   const { broker, version } = context
-  const { host, port } = broker.endpoint(context.listener)
   const topics = await topicsAsked(request, context)
   return {
     body: {
-      brokers: [{ nodeId: broker.nodeId, host, port, rack: broker.options.settings.brokerRack }],
+      brokers: broker.cluster.brokers(context.listener),
       clusterId: broker.clusterId,
-      controllerId: broker.nodeId,
+      controllerId: broker.cluster.controllerId,
       topics,
       ...(request.includeClusterAuthorizedOperations && version >= 8 && version <= 10
         ? { clusterAuthorizedOperations: CLUSTER_OPERATIONS }
@@ -118,9 +118,9 @@ async function autoCreate(
 function describe(
   topic: Topic,
   request: MetadataRequest,
-  { broker: { nodeId }, pace }: RequestContext,
+  { broker, pace }: RequestContext,
 ): TopicAnswer | Promise<TopicAnswer> {
-  const partitions = eachPaced(topic.partitions, pace, p => p.leadership(nodeId))
+  const partitions = eachPaced(indexesOf(topic), pace, i => placeOf(broker, topic, i))
   const answer = (all: TopicAnswer['partitions']): TopicAnswer => ({
     errorCode: ErrorCode.NONE,
     name: topic.name,

@@ -76,7 +76,7 @@ function checkTopic(
   const partitions = eachPaced(asked.partitions, pace, partition => {
     const { partitionIndex } = partition
     if (topic === undefined) return { partitionIndex, errorCode: missing }
-    if (topic.partitions[partitionIndex] === undefined) {
+    if (!broker.registry.has(topic.name, partitionIndex)) {
       return { partitionIndex, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
     }
     const key = `${topic.id} ${partitionIndex}`

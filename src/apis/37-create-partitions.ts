@@ -51,7 +51,7 @@ export const createPartitions = defineApi(
 
 function added({ name, count }: Asked, { registry }: Broker): number {
   const topic = registry.topic(name)
-  return topic === undefined ? 0 : Math.max(0, count - topic.partitions.length)
+  return topic === undefined ? 0 : Math.max(0, count - topic.partitionCount)
 }
 
 function checkOne(asked: Asked, broker: Broker): Topic {
@@ -67,7 +67,7 @@ function checkOne(asked: Asked, broker: Broker): Topic {
   }
   checkCount(topic, count)
   if (assignments === null) return topic
-  const more = count - topic.partitions.length
+  const more = count - topic.partitionCount
   if (assignments.length !== more) {
     const message = `${more} partitions are to be added, but ${assignments.length} are assigned.`
     throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
@@ -76,11 +76,10 @@ function checkOne(asked: Asked, broker: Broker): Topic {
   return topic
 }
 
-function checkCount({ name, partitions }: Topic, count: number): void {
+function checkCount({ name, partitionCount: has }: Topic, count: number): void {
   const refuse = (message: string): never => {
     throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
   }
-  const has = partitions.length
   if (count <= has) refuse(`Topic '${name}' has ${has} partitions, ${count} would not be more.`)
   if (count > PARTITIONS_MAX) refuse(`A topic has at most ${PARTITIONS_MAX} partitions.`)
 }

@@ -17,7 +17,7 @@ export const alterPartitionReassignments = defineApi(
     const responses = await eachPaced(topics, pace, async ({ name, partitions }) => ({
       name,
       partitions: await eachPaced(partitions, pace, ({ partitionIndex, replicas }) => {
-        const isKnown = broker.registry.partition(name, partitionIndex) !== undefined
+        const isKnown = broker.registry.has(name, partitionIndex)
         return { partitionIndex, ...outcome(isKnown, replicas, broker.nodeId) }
       }),
     }))

@@ -52,7 +52,7 @@ function plan(
   { registry }: RequestContext['broker'],
   records: RecordOf<'offsetCommit'>[],
 ) {
-  if (registry.partition(name, partitionIndex) === undefined) {
+  if (!registry.has(name, partitionIndex)) {
     return { partitionIndex, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
   }
   if (group.isSubscribedTo(name)) {

@@ -1,6 +1,6 @@
 /**
- * DescribeCluster (60), versions 0-2: the cluster is this broker, which is also its controller. It has no listener for
- * controllers, so that asking for their endpoints is a mismatch; no broker is ever fenced.
+ * DescribeCluster (60), versions 0-2: the brokers that clients of this listener can reach; fenced ones are never shown. There is
+ * no listener for controllers, so that asking for their endpoints is a mismatch.
  */
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { describeClusterApi } from '../protocol/messages/60-describe-cluster.ts'
@@ -12,13 +12,14 @@ const EndpointType = { BROKERS: 1, CONTROLLERS: 2 } as const
 export const describeCluster = defineApi(describeClusterApi, (request, { broker, listener }) => {
   const { endpointType, includeClusterAuthorizedOperations } = request
   if (endpointType !== EndpointType.BROKERS) return { body: refusal(endpointType) }
-  const { nodeId, clusterId } = broker
-  const { host, port } = broker.endpoint(listener)
+  const { cluster, clusterId } = broker
   return {
     body: {
       clusterId,
-      controllerId: nodeId,
-      brokers: [{ brokerId: nodeId, host, port, rack: broker.options.settings.brokerRack }],
+      controllerId: cluster.controllerId,
+      brokers: cluster
+        .brokers(listener)
+        .map(({ nodeId, host, port, rack }) => ({ brokerId: nodeId, host, port, rack })),
       clusterAuthorizedOperations: includeClusterAuthorizedOperations
         ? CLUSTER_OPERATIONS
         : OPERATIONS_NOT_ASKED,

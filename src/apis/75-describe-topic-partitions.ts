@@ -9,13 +9,12 @@ import {
   type DescribeTopicPartitionsRequest,
   describeTopicPartitionsApi,
 } from '../protocol/messages/75-describe-topic-partitions.ts'
-import type { Partition } from '../topics/partition.ts'
 import type { Topic } from '../topics/registry.ts'
 import { isInternalTopic } from '../topics/topic-names.ts'
 import { TOPIC_OPERATIONS } from './authorized-operations.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced, type Pace, sortPaced } from './pace.ts'
-import { checkTopicName } from './topic-checks.ts'
+import { checkTopicName, indexesOf, placeOf } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
 type Request = DescribeTopicPartitionsRequest
@@ -65,9 +64,9 @@ async function page(request: Request, names: readonly string[], broker: Broker, 
       continue
     }
     const from = name === cursor?.topicName ? cursor.partitionIndex : 0
-    const to = Math.min(topic.partitions.length, from + left)
-    topics.push(describe(topic, topic.partitions.slice(from, to), broker.nodeId))
-    if (to < topic.partitions.length) {
+    const to = Math.min(topic.partitionCount, from + left)
+    topics.push(describe(topic, indexesOf(topic).slice(from, to), broker))
+    if (to < topic.partitionCount) {
       return { topics, nextCursor: { topicName: name, partitionIndex: to } }
     }
     left -= Math.max(0, to - from)
@@ -85,16 +84,16 @@ function missing(name: string, { log }: Broker) {
   }
 }
 
-function describe(topic: Topic, partitions: readonly Partition[], nodeId: number) {
+function describe(topic: Topic, indexes: readonly number[], broker: Broker) {
   return {
     errorCode: ErrorCode.NONE,
     name: topic.name,
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
     topicAuthorizedOperations: TOPIC_OPERATIONS,
-    partitions: partitions.map(p => ({
-      ...p.leadership(nodeId),
-      eligibleLeaderReplicas: [],
+    partitions: indexes.map(index => ({
+      ...placeOf(broker, topic, index),
+      eligibleLeaderReplicas: broker.cluster.place(topic, index).elr,
       lastKnownElr: [],
     })),
   }

@@ -160,14 +160,14 @@ export class Submission {
       this.#refuse(index, refusal)
       return null
     }
-    return this.#submit(partition!, index, records!)
+    return this.#submit(partition as Partition, index, records!)
   }
 
   /** The partition may have gone while its batch was being looked at. */
   async #submitChecked(topicData: TopicData, index: number, records: Buffer): Promise<void> {
     for (;;) {
       const partition = this.#partitionOf(topicData, index)
-      if (partition === undefined) return this.#refuse(index, this.#missing())
+      if (typeof partition === 'number') return this.#refuse(index, this.#missing(partition))
       const wait = this.#submit(partition, index, records)
       if (wait === null) return
       await wait
@@ -203,26 +203,28 @@ export class Submission {
     return null
   }
 
-  #partitionOf({ name, topicId }: TopicData, index: number): Partition | undefined {
+  #partitionOf({ name, topicId }: TopicData, index: number): Partition | ErrorCode {
     const { broker, version } = this.#context
-    const topic = version >= 13 ? broker.registry.topicById(topicId) : broker.registry.topic(name)
-    return topic?.partitions[index]
+    const { registry } = broker
+    const topic = version >= 13 ? registry.topicById(topicId) : registry.topic(name)
+    if (version >= 13 && topic === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
+    return registry.led(topic, index)
   }
 
-  #missing(): AppendRefusal {
-    const { registry } = this.#context.broker
-    const { topicId } = this.#request.topicData[this.#topic]!
-    const byId = this.#context.version >= 13 && registry.topicById(topicId) === undefined
-    const errorCode = byId ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    return { errorCode, errorMessage: 'the topic or partition does not exist' }
+  #missing(errorCode: ErrorCode): AppendRefusal {
+    const isElsewhere = errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER
+    const errorMessage = isElsewhere
+      ? 'another broker leads the partition'
+      : 'the topic or partition does not exist'
+    return { errorCode, errorMessage }
   }
 
   #refusalOf(
-    partition: Partition | undefined,
+    partition: Partition | ErrorCode,
     records: Buffer | null,
   ): AppendRefusal | null | Promise<AppendRefusal | null> {
     if (this.#requestRefusal !== null) return this.#requestRefusal
-    if (partition === undefined) return this.#missing()
+    if (typeof partition === 'number') return this.#missing(partition)
     const { broker, version } = this.#context
     const wrong = appendRefusal(broker, partition, records, version, Date.now())
     if (wrong !== null || records === null || !isCompacted(partition.config)) return wrong

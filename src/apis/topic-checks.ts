@@ -1,6 +1,7 @@
 import { BrokerError, type KafkaError, toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Partition } from '../topics/partition.ts'
+import type { Topic } from '../topics/registry.ts'
 import { topicNameProblem } from '../topics/topic-names.ts'
 import type { RequestContext } from './handler.ts'
 import { eachPaced, Once, type Pace } from './pace.ts'
@@ -41,17 +42,39 @@ export async function outcomeOf(
 }
 
 /**
- * The partition, if it can be worked with.
- * @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION or KAFKA_STORAGE_ERROR
+ * The partition, if it is led here and can be worked with.
+ * @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER or KAFKA_STORAGE_ERROR
  */
 export function onlinePartition(broker: Broker, topic: string, index: number): Partition {
-  const partition = broker.registry.partition(topic, index)
-  if (partition === undefined) {
-    const message = `There is no partition ${index} of topic '${topic}'.`
-    throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+  const { registry } = broker
+  const found = registry.led(registry.topic(topic), index)
+  if (typeof found === 'number') {
+    const isElsewhere = found === ErrorCode.NOT_LEADER_OR_FOLLOWER
+    const message = isElsewhere
+      ? `Partition ${index} of topic '${topic}' is led by another broker.`
+      : `There is no partition ${index} of topic '${topic}'.`
+    throw new BrokerError(found, message)
   }
-  throwIfOffline(partition)
-  return partition
+  throwIfOffline(found)
+  return found
+}
+
+/** 0 up to the number of partitions. */
+export const indexesOf = ({ partitionCount }: Topic): readonly number[] =>
+  Array.from({ length: partitionCount }, (_, index) => index)
+
+/** Who leads and holds a partition, as Metadata and DescribeTopicPartitions tell it. */
+export function placeOf({ cluster }: Broker, topic: Topic, index: number) {
+  const { leader, epoch, replicas, isr, offline } = cluster.place(topic, index)
+  return {
+    errorCode: leader === -1 ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
+    partitionIndex: index,
+    leaderId: leader,
+    leaderEpoch: epoch,
+    replicaNodes: replicas,
+    isrNodes: isr,
+    offlineReplicas: offline,
+  }
 }
 
 /** @throws BrokerError KAFKA_STORAGE_ERROR */

@@ -7,7 +7,7 @@ import { encodeBatch, type NewRecord } from '../protocol/records.ts'
 import { ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { Partition } from '../topics/partition.ts'
-import type { Topic } from '../topics/registry.ts'
+import { ledHere, type Topic } from '../topics/registry.ts'
 import { isInternalTopic } from '../topics/topic-names.ts'
 import { checkRecords, checkTopicName } from './arguments.ts'
 import { partitionOf } from './partitioner.ts'
@@ -92,7 +92,7 @@ export class Appender {
     await Promise.all(
       [...byPartition].map(async ([index, which]) => {
         const base = await this.#appendBatch(
-          topic.partitions[index]!,
+          ledHere(this.#broker.registry, topic, index),
           which.map(i => records[i]!),
         )
         which.forEach((i, n) => {
@@ -187,7 +187,7 @@ function toNewRecord(record: AppendRecord, now: number): NewRecord {
 }
 
 function choosePartition(record: AppendRecord, topic: Topic, turn: number): number {
-  const count = topic.partitions.length
+  const count = topic.partitionCount
   const { partition } = record
   if (partition !== undefined) {
     if (!Number.isInteger(partition) || partition < 0 || partition >= count) {

@@ -4,6 +4,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
 import { isUnreadable, readRecords } from '../protocol/records.ts'
 import type { Partition } from '../topics/partition.ts'
+import { ledHere } from '../topics/registry.ts'
 import { checkRead } from './arguments.ts'
 
 /** Bytes read from a partition at a time. */
@@ -106,9 +107,12 @@ function positionsOf(broker: BrokerContext, name: string, options: ReadOptions):
     new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `${what} does not exist.`)
   if (topic === undefined) throw unknown(`Topic '${name}'`)
   const { partition: index, from = 'earliest', until, onUnreadable } = options
-  const partitions = index === undefined ? topic.partitions : [topic.partitions[index]]
-  return partitions.map(partition => {
-    if (partition === undefined) throw unknown(`Partition ${name}-${index}`)
+  if (index !== undefined && !broker.registry.has(name, index)) {
+    throw unknown(`Partition ${name}-${index}`)
+  }
+  const indexes = index === undefined ? [...Array(topic.partitionCount).keys()] : [index]
+  return indexes.map(one => {
+    const partition = ledHere(broker.registry, topic, one)
     const { logStartOffset, highWatermark } = partition
     const offset = from === 'earliest' ? logStartOffset : from === 'latest' ? highWatermark : from
     if (!(offset >= logStartOffset && offset <= highWatermark)) {

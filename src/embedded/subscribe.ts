@@ -3,6 +3,7 @@ import { BrokerError } from '../errors.ts'
 import { type CommittedOffset, NO_EXPIRY } from '../groups/offsets.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Partition } from '../topics/partition.ts'
+import { ledHere } from '../topics/registry.ts'
 import { checkCommitted, checkSubscribe } from './arguments.ts'
 import {
   type Position,
@@ -299,8 +300,9 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   async #begin(key: string): Promise<void> {
     const [topicId, index] = key.split(' ') as [string, string]
     const { registry, groups } = this.#broker
-    const partition = registry.topicById(topicId)?.partitions[Number(index)]
-    if (partition === undefined) return
+    const topic = registry.topicById(topicId)
+    if (topic === undefined || Number(index) >= topic.partitionCount) return
+    const partition = ledHere(registry, topic, Number(index))
     const found = groups.entry(this.#options.group)
     if (found !== undefined) await found.shard.settled(found.entry)
     const committed = found?.entry.offsets.get(partition.topic, partition.index, topicId)?.offset

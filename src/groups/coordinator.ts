@@ -340,7 +340,7 @@ const unavailable = (message: string) =>
 
 function viewOf(registry: Registry): TopicsView {
   const info = (topic: Topic | undefined) =>
-    topic && { name: topic.name, id: topic.id, partitions: topic.partitions.length }
+    topic && { name: topic.name, id: topic.id, partitions: topic.partitionCount }
   return {
     get revision() {
       return registry.revision

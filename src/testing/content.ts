@@ -52,9 +52,9 @@ function topicConfigTexts(configs: Readonly<Record<string, OptionValue>>): Confi
  * A client that asks for a topic gets one (auto.create.topics.enable), be it in the moment between a reset and a seed. So what is
  * there as such a client would have made it, and empty, is no obstacle.
  */
-function isAutoCreated(node: BrokerNode, { configs, partitions }: Topic): boolean {
+function isAutoCreated(node: BrokerNode, { configs, partitions, partitionCount }: Topic): boolean {
   const count = brokerValue('num.partitions', node.configs.view)
-  const isPlain = Object.keys(configs).length === 0 && partitions.length === count
+  const isPlain = Object.keys(configs).length === 0 && partitionCount === count
   return isPlain && partitions.every(({ logEndOffset }) => logEndOffset === 0)
 }
 

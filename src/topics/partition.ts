@@ -30,7 +30,10 @@ export class Partition implements AppendTarget {
   readonly handle: number
   readonly worker: WorkerLink
   readonly reader: LogReader
-  readonly leaderEpoch: number
+  /** In which it is led, here or elsewhere. */
+  leaderEpoch: number
+  /** Whether it is led here. */
+  leads = true
   config: TopicConfig
   logStartOffset = 0
   logEndOffset = 0
@@ -74,20 +77,6 @@ export class Partition implements AppendTarget {
   /** Below it, read_committed consumers may read: with no open transaction that is the high watermark. */
   get lastStableOffset(): number {
     return this.highWatermark
-  }
-
-  /** Who leads and holds it, as Metadata and DescribeTopicPartitions tell it: the broker alone, or nobody while it is offline. */
-  leadership(nodeId: number) {
-    const isOffline = this.offline !== null
-    return {
-      errorCode: isOffline ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
-      partitionIndex: this.index,
-      leaderId: isOffline ? -1 : nodeId,
-      leaderEpoch: this.leaderEpoch,
-      replicaNodes: [nodeId],
-      isrNodes: [nodeId],
-      offlineReplicas: isOffline ? [nodeId] : [],
-    }
   }
 
   /** Takes over what the worker says of the log as a whole. */

@@ -28,8 +28,17 @@ export interface Topic {
   configs: ConfigValues
   /** What is in force. */
   config: TopicConfig
+  partitionCount: number
+  /** Those whose logs are on this broker, in order of index; on a broker without a cluster that is all of them. */
   readonly partitions: Partition[]
   readonly brokerEpoch: number
+}
+
+/** The partition, if its log is on this broker. */
+export function replicaOf({ partitions }: Topic, index: number): Partition | undefined {
+  const first = partitions[index]
+  if (first?.index === index) return first
+  return partitions.find(partition => partition.index === index)
 }
 
 export interface RegistryOptions extends ReplicasOptions {
@@ -91,8 +100,26 @@ export class Registry {
     return this.#byName.values()
   }
 
+  /** The partition, if its log is on this broker, whoever leads it. */
   partition(name: string, index: number): Partition | undefined {
-    return this.#byName.get(name)?.partitions[index]
+    const topic = this.#byName.get(name)
+    return topic === undefined ? topic : replicaOf(topic, index)
+  }
+
+  /** Whether there is such a partition, here or elsewhere. */
+  has(name: string, index: number): boolean {
+    return index >= 0 && index < (this.#byName.get(name)?.partitionCount ?? 0)
+  }
+
+  /**
+   * The partition where it is led, as nearly all wants that is asked of one; be it offline. Else the code that says why it is
+   * not asked of this broker.
+   */
+  led(topic: Topic | undefined, index: number): Partition | ErrorCode {
+    const partition = topic === undefined ? undefined : replicaOf(topic, index)
+    if (partition?.leads) return partition
+    const isThere = topic !== undefined && index >= 0 && index < topic.partitionCount
+    return isThere ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   }
 
   /** Opens every topic that the metadata has: at start, with recovery. */
@@ -216,7 +243,7 @@ export class Registry {
   /** Raises the number of partitions to `count`. @throws BrokerError INVALID_PARTITIONS if it has that many */
   addPartitions(topic: Topic, count: number): Promise<void> {
     return this.#change(async () => {
-      const from = topic.partitions.length
+      const from = topic.partitionCount
       checkMore(topic.name, from, count)
       this.#checkRoom()
       await this.#update(topic, record => {
@@ -228,6 +255,7 @@ export class Registry {
       const added = grown.partitions.slice(from)
       await this.#open(added, false)
       topic.partitions.push(...added)
+      topic.partitionCount = count
       this.#revision++
       this.#o.log.info({ topic: topic.name, partitions: count }, 'partitions added')
     })
@@ -264,7 +292,8 @@ export class Registry {
   #newTopic(name: string, record: TopicRecord): Topic {
     const config = resolveTopicConfig(record.configs, this.#o.configView())
     const { id, configs, brokerEpoch } = record
-    return { name, id, configs, config, partitions: [], brokerEpoch }
+    const partitionCount = record.partitions
+    return { name, id, configs, config, partitionCount, partitions: [], brokerEpoch }
   }
 
   #addPartitions(topic: Topic, count: number): void {
@@ -329,4 +358,12 @@ function newTopicId(): string {
     const id = randomUuid()
     if (!id.startsWith('-')) return id
   }
+}
+
+/** For callers inside the process, which cannot be sent elsewhere. @throws BrokerError NOT_LEADER_OR_FOLLOWER */
+export function ledHere(registry: Registry, topic: Topic, index: number): Partition {
+  const found = registry.led(topic, index)
+  if (typeof found !== 'number') return found
+  const message = `Partition ${topic.name}-${index} is led by another broker: use a client.`
+  throw new BrokerError(found, message)
 }

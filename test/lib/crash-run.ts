@@ -2,30 +2,17 @@ import { join } from 'node:path'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import * as batch from '../../src/protocol/record-batch.ts'
 import type { LogView } from '../../src/storage/commands.ts'
-import { idOf, plainBatch } from './batches.ts'
+import { plainBatch } from './batches.ts'
+import { Broken, checkLog, promise } from './crash-checks.ts'
 import { copyWorld, type Kept, Model, type World } from './crash-model.ts'
 import { Crashed, MemoryFs } from './memory-fs.ts'
 import { Random } from './random.ts'
-import { DATA_DIR, LOG_CONFIG, readLog, StoreDriver } from './store-driver.ts'
+import { DATA_DIR, LOG_CONFIG, StoreDriver } from './store-driver.ts'
 
 const JOURNAL_BYTES = 32 * 1024
 const BYPASS_BYTES = 6 * 1024
 const SEGMENT_BYTES = 24 * 1024
 const PRODUCER_BATCHES = 5
-/** A broken promise of the storage engine. */
-export class Broken extends Error {
-  override readonly name = 'Broken'
-}
-
-function promise(holds: boolean, what: string): void {
-  if (!holds) throw new Broken(what)
-}
-
-/** All but what the leader writes in: offset and epoch. */
-function isSame(stored: Buffer, submitted: Buffer): boolean {
-  return stored.subarray(16).equals(submitted.subarray(16))
-}
-
 /** Changes of a run, each a planted bug that the run has to find: they wrap what the engine is given. */
 export interface Mutation {
   readonly files?: (files: MemoryFs) => void
@@ -182,7 +169,7 @@ export class CrashRun {
     if (!checks) return
     for (const model of world.models) model.follows = false
     this.#checkFolders(files, names)
-    for (const model of world.models) this.#check(files, model, views.get(model.open.handle)!)
+    for (const model of world.models) checkLog(files, model, views.get(model.open.handle)!)
   }
 
   /** Nothing is left of deleted topics, and nothing is taken for a stray: every folder's owner is known here. */
@@ -190,74 +177,6 @@ export class CrashRun {
     const found = files.readdir(DATA_DIR).filter(name => name !== 'journal')
     const extra = found.filter(name => !names.includes(name))
     promise(extra.length === 0, `left behind: ${extra}`)
-  }
-
-  #check(files: MemoryFs, model: Model, view: LogView): void {
-    const { name } = model.open
-    promise(view.offline === null, `${name} is offline: ${view.offline}`)
-    const found = readLog(files, name, view)
-    const start = view.logStartOffset
-    promise(start >= model.start, `${name} starts at ${start}, below ${model.start}`)
-    promise(start <= model.startMax, `${name} starts at ${start}, above ${model.startMax}`)
-    const byOffset = new Map(found.map(b => [b.baseOffset, b.bytes]))
-    let least = 0
-    for (const { offset, bytes, id, isPromised } of model.kept) {
-      if (!isPromised) continue
-      least = offset + batch.lastOffsetDelta(bytes) + 1
-      if (least <= start) continue
-      const there = byOffset.get(offset)
-      promise(there !== undefined, `${name}: acknowledged batch ${id} at ${offset} is lost`)
-      promise(isSame(there!, bytes), `${name}: acknowledged batch ${id} at ${offset} is changed`)
-    }
-    promise(view.nextOffset >= least, `${name} ends at ${view.nextOffset}, before ${least}`)
-    this.#checkOrder(model, found, view)
-    this.#adopt(model, found, view)
-  }
-
-  /** What is there was submitted, is there once, in order and without gaps. */
-  #checkOrder(model: Model, found: { baseOffset: number; bytes: Buffer }[], view: LogView): void {
-    const { name } = model.open
-    const ids = found.map(b => idOf(b.bytes))
-    promise(new Set(ids).size === ids.length, `${name}: a batch is there twice: ${ids}`)
-    const keptIds = new Set(model.kept.map(k => k.id))
-    let last = -1
-    const places = new Map([...model.kept.map(k => k.id), ...model.maybe].map((id, i) => [id, i]))
-    let expected = found[0]?.baseOffset ?? view.nextOffset
-    for (const { baseOffset, bytes } of found) {
-      const id = idOf(bytes)
-      const submitted = model.submitted.get(id)
-      promise(submitted !== undefined, `${name}: batch ${id} was never submitted`)
-      promise(isSame(bytes, submitted!), `${name}: batch ${id} is not as it was submitted`)
-      promise(baseOffset === expected, `${name}: batch ${id} at ${baseOffset}, not ${expected}`)
-      const place = places.get(id)
-      promise(place !== undefined, `${name}: batch ${id} was refused or removed`)
-      promise(place! > last, `${name}: batch ${id} is out of order (${keptIds.has(id)})`)
-      last = place!
-      expected = baseOffset + batch.lastOffsetDelta(bytes) + 1
-    }
-    promise(expected === view.nextOffset, `${name} ends at ${expected}, not ${view.nextOffset}`)
-  }
-
-  /** What is served now must stay. */
-  #adopt(model: Model, found: { baseOffset: number; bytes: Buffer }[], view: LogView): void {
-    const promised = new Set(model.kept.filter(k => k.isPromised).map(k => k.id))
-    model.kept = found.map(({ baseOffset, bytes }) => ({
-      isPromised: model.isDurable || promised.has(idOf(bytes)),
-      id: idOf(bytes),
-      offset: baseOffset,
-      bytes: model.submitted.get(idOf(bytes))!,
-      producer: batch.producerId(bytes),
-      sequence: batch.baseSequence(bytes),
-    }))
-    model.maybe = []
-    model.sequences.clear()
-    for (const kept of model.kept) model.noteSequence(kept)
-    for (const [producer, next] of model.acknowledged) model.sequences.set(producer, next)
-    if (model.isLoose) model.firstProducer += 2
-    model.isLoose = !model.isDurable
-    model.start = view.logStartOffset
-    model.startMax = view.logStartOffset
-    model.end = view.nextOffset
   }
 
   #driverOf(model: Model): StoreDriver {

@@ -1,10 +1,8 @@
+import type { EpochStart } from '../shared/epochs.ts'
 import { readCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import type { FileSystem } from './fs.ts'
 
-export interface EpochStart {
-  readonly epoch: number
-  readonly startOffset: number
-}
+export { type EpochStart, endOffsetFor } from '../shared/epochs.ts'
 
 export const LEADER_EPOCHS = 'leader-epoch-checkpoint'
 
@@ -83,21 +81,4 @@ function readEpochs(files: FileSystem, path: string): EpochStart[] | 'missing' |
     entries.push({ epoch, startOffset })
   }
   return entries
-}
-
-/**
- * Answers OffsetForLeaderEpoch: the end offset of `epoch`, or of the largest epoch before it (KIP-101, KIP-279).
- * Both are -1 if the epoch is newer than all known ones or nothing is known.
- */
-export function endOffsetFor(
-  entries: readonly EpochStart[],
-  epoch: number,
-  logEndOffset: number,
-): { epoch: number; endOffset: number } {
-  const last = entries.at(-1)
-  if (last === undefined || epoch > last.epoch || epoch < 0) return { epoch: -1, endOffset: -1 }
-  if (epoch === last.epoch) return { epoch, endOffset: logEndOffset }
-  const next = entries.find(e => e.epoch > epoch)!
-  const holding = entries.findLast(e => e.epoch <= epoch)
-  return { epoch: holding?.epoch ?? epoch, endOffset: next.startOffset }
 }

@@ -1,0 +1,56 @@
+/**
+ * What the machines of replication and the controller see of the metadata store: entries, compares, changes and the three
+ * outcomes of a transaction. The shape is etcd's; src/metadata/ promises it.
+ */
+import type { Json } from '../metadata/store.ts'
+
+/** Of etcd: a 64-bit number, as text. */
+export type LeaseId = string
+
+export interface Entry {
+  readonly key: string
+  readonly value: Json
+  /** Of the transaction that wrote this value (mod_revision). */
+  readonly revision: number
+  /** Of the transaction that made the key (create_revision): a key that is deleted and made again has another. */
+  readonly created: number
+}
+
+/** Holds if the key was last written, or was made, at that revision. 0: the key is absent. */
+export type Compare =
+  | { readonly key: string; readonly revision: number }
+  | { readonly key: string; readonly created: number }
+
+export interface Change {
+  readonly key: string
+  /** Null deletes. */
+  readonly value: Json | null
+  /** The key goes with this lease. */
+  readonly lease?: LeaseId
+}
+
+/** What is certain about a transaction that was sent. */
+export type Outcome =
+  | { readonly outcome: 'applied'; readonly revision: number }
+  /** A compare did not hold. `now`: those of the compared keys that exist, read in the same transaction. */
+  | { readonly outcome: 'refused'; readonly revision: number; readonly now: readonly Entry[] }
+  /** No answer: it may have been applied, may still be, minutes later, or never. */
+  | { readonly outcome: 'unknown' }
+
+/** One put or deletion that a watcher is told; its revision is the event's. */
+export interface Observed {
+  readonly key: string
+  readonly value: Json | null
+  /** create_revision after a put; 0 after a deletion. */
+  readonly created: number
+}
+
+export interface WatchEvent {
+  readonly revision: number
+  readonly changes: readonly Observed[]
+}
+
+/** Takes what a machine wants done. */
+export interface Outbox<E> {
+  push(effect: E): unknown
+}

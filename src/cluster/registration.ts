@@ -1,0 +1,47 @@
+import type { Json } from '../metadata/store.ts'
+import type { Entry } from '../replication/types.ts'
+
+/**
+ * What the folder of a broker was found to be at its start. new: it had no id. clean: stopped in order. recovered: its
+ * journal was replayed. live: the process went on, only its lease had ended.
+ */
+export type StartKind = 'new' | 'clean' | 'recovered' | 'live'
+
+/** A broker as it has registered itself: `brokers/<id>`, which goes with its lease. */
+export interface Registration {
+  readonly id: number
+  /** The broker epoch: the registration's create_revision. */
+  readonly epoch: number
+  readonly revision: number
+  /** Of the process: another one for each start. */
+  readonly incarnation: string
+  /** Of the data folder. */
+  readonly dir: string
+  readonly rack: string | null
+  readonly start: StartKind
+  /** Partitions that it has and cannot serve, as `<topic id>/<index>`. */
+  readonly failed: ReadonlySet<string>
+  /** It wants to stop, or to be emptied. */
+  readonly draining: boolean
+  /** All of it: listeners and features too. */
+  readonly value: Json
+}
+
+export const BROKERS_PREFIX = 'brokers/'
+export const brokerKey = (id: number): string => `${BROKERS_PREFIX}${id}`
+
+export function registrationOf(entry: Entry): Registration {
+  const value = entry.value as { readonly [name: string]: unknown }
+  return {
+    id: Number(entry.key.slice(BROKERS_PREFIX.length)),
+    epoch: entry.created,
+    revision: entry.revision,
+    incarnation: String(value.incarnation ?? ''),
+    dir: String(value.dir ?? ''),
+    rack: typeof value.rack === 'string' ? value.rack : null,
+    start: (value.start as StartKind | undefined) ?? 'clean',
+    failed: new Set((value.failed as readonly string[] | undefined) ?? []),
+    draining: value.draining === true,
+    value: entry.value,
+  }
+}

@@ -23,13 +23,15 @@ import { WorkerPool } from './topics/worker-pool.ts'
 
 /** What is loaded while the worker threads start: the protocol, all APIs, the logger. */
 async function loadLateModules() {
-  const [{ NetServer }, { Registry }, groups, { default: pino }] = await Promise.all([
-    import('./net/server.ts'),
-    import('./topics/registry.ts'),
-    import('./groups/start.ts'),
-    import('pino'),
-  ])
-  return { NetServer, Registry, groups, pino }
+  const [{ NetServer }, { Registry }, { LocalTopics }, groups, { default: pino }] =
+    await Promise.all([
+      import('./net/server.ts'),
+      import('./topics/registry.ts'),
+      import('./topics/local-topics.ts'),
+      import('./groups/start.ts'),
+      import('pino'),
+    ])
+  return { NetServer, Registry, LocalTopics, groups, pino }
 }
 
 type LateModules = Awaited<ReturnType<typeof loadLateModules>>
@@ -89,11 +91,15 @@ export class BrokerNode implements BrokerContext {
     this.tasks = parts.tasks
     this.producerIds = new ProducerIds(this.store)
     this.fetchSessions = new FetchSessions(this.options.limits.fetchSessionsMax)
+    const workers = this.#workers.links
+    const dataDir = this.#dataDir.path
     this.registry = new parts.code.Registry({
-      store: this.store,
-      workers: this.#workers.links,
-      dataDir: this.#dataDir.path,
-      brokerEpoch: this.brokerEpoch,
+      workers,
+      dataDir,
+      source: table => {
+        const { store, brokerEpoch, log } = this
+        return new parts.code.LocalTopics({ store, table, workers, dataDir, brokerEpoch, log })
+      },
       openSegmentsMax: this.options.limits.openSegmentsMax,
       configView: () => this.configs.view,
       refusesGrowth: () => {

@@ -1,59 +1,33 @@
 import type { ConfigValues } from '../configs/definition.ts'
-import { isCompacted, type TopicConfig } from '../configs/topic.ts'
-import { type BrokerConfigView, resolveTopicConfig } from '../configs/values.ts'
+import type { BrokerConfigView } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
-import { guarded } from '../guarded.ts'
-import type { Change, MetadataStore } from '../metadata/store.ts'
-import { update } from '../metadata/update.ts'
-import { BatchOpener } from '../protocol/batch-content.ts'
+import type { BatchOpener } from '../protocol/batch-content.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
-import { realFileSystem } from '../storage/fs.ts'
 import { FairQueue } from './fair-queue.ts'
-import { CONTENT_BYTES_MAX } from './log-config.ts'
+import { checkMore } from './local-topics.ts'
 import type { Partition } from './partition.ts'
 import { Replicas, type ReplicasOptions } from './replicas.ts'
 import { Rounds } from './rounds.ts'
-import { Tombstones } from './tombstones.ts'
-import { collisionKey, isInternalTopic, topicNameProblem } from './topic-names.ts'
-import { PARTITION_FOLDER, TOPIC_PREFIX, type TopicRecord } from './topic-record.ts'
-import { randomUuid } from './uuid.ts'
+import type { Placement, TopicSource } from './topic-source.ts'
+import { replicaOf, type Topic, TopicTable } from './topic-table.ts'
+
+export type { Topic } from './topic-table.ts'
 
 /** Partitions that one topic may have. */
 export const PARTITIONS_MAX = 100_000
 
-export interface Topic {
-  readonly name: string
-  readonly id: string
-  /** What was set on the topic itself. */
-  configs: ConfigValues
-  /** What is in force. */
-  config: TopicConfig
-  partitionCount: number
-  /** Those whose logs are on this broker, in order of index; on a broker without a cluster that is all of them. */
-  readonly partitions: Partition[]
-  readonly brokerEpoch: number
-}
-
-/** The partition, if its log is on this broker. */
-export function replicaOf({ partitions }: Topic, index: number): Partition | undefined {
-  const first = partitions[index]
-  if (first?.index === index) return first
-  return partitions.find(partition => partition.index === index)
-}
-
 export interface RegistryOptions extends ReplicasOptions {
-  readonly store: MetadataStore
-  /** Starts of this broker on this data folder, this one included. */
-  readonly brokerEpoch: number
   readonly configView: () => BrokerConfigView
   /** Why nothing new may be made now (the disk is nearly full), or null. */
   readonly refusesGrowth: () => string | null
+  readonly source: (table: TopicTable) => TopicSource
 }
 
+const AS_USUAL: Placement = { replicationFactor: -1, assignments: null }
+
 /**
- * All topics of the broker: looked up by name and id, created, changed and deleted. The metadata store decides what
- * exists; a topic is visible here once its logs are open. Changes run one after the other, of
- * clients in turn.
+ * All topics: looked up by name and id, created, changed and deleted. The source decides what exists. Changes run one after
+ * the other, of clients in turn.
  */
 export class Registry {
   /** The partitions that are on this broker. */
@@ -61,54 +35,55 @@ export class Registry {
   /** What timers do with all partitions. */
   readonly rounds: Rounds
   readonly #o: RegistryOptions
-  readonly #tombstones: Tombstones
-  readonly #byName = new Map<string, Topic>()
-  readonly #byId = new Map<string, Topic>()
-  readonly #collisions = new Map<string, string>()
+  readonly #table: TopicTable
+  readonly #source: TopicSource
   readonly #changes = new FairQueue()
-  #revision = 0
-  /** Opens batches without waiting; there as soon as a topic is compacted to which clients write. */
-  opener: BatchOpener | null = null
-  /** Called when a topic is gone, before its deletion resolves. */
-  onDeleted: (topic: Topic) => void = () => {}
 
   constructor(options: RegistryOptions) {
     this.#o = options
-    this.#tombstones = new Tombstones(options.store)
+    const { configView, log } = options
     this.replicas = new Replicas(options)
-    this.rounds = new Rounds({
-      topics: () => this.topics,
-      replicas: this.replicas,
-      log: options.log,
-    })
+    this.#table = new TopicTable({ replicas: this.replicas, configView, log })
+    this.#source = options.source(this.#table)
+    this.rounds = new Rounds({ topics: () => this.topics, replicas: this.replicas, log })
   }
 
   topic(name: string): Topic | undefined {
-    return this.#byName.get(name)
+    return this.#table.get(name)
   }
 
   topicById(id: string): Topic | undefined {
-    return this.#byId.get(id)
+    return this.#table.byId(id)
   }
 
   /** Rises with every topic that is made, deleted or given more partitions. */
   get revision(): number {
-    return this.#revision
+    return this.#table.revision
   }
 
   get topics(): Iterable<Topic> {
-    return this.#byName.values()
+    return this.#table.all
+  }
+
+  /** Opens batches without waiting; null as long as no topic is compacted to which clients write. */
+  get opener(): BatchOpener | null {
+    return this.#table.opener
+  }
+
+  /** Called when a topic is gone, before its deletion resolves. */
+  set onDeleted(listener: (topic: Topic) => void) {
+    this.#table.onDeleted = listener
   }
 
   /** The partition, if its log is on this broker, whoever leads it. */
   partition(name: string, index: number): Partition | undefined {
-    const topic = this.#byName.get(name)
+    const topic = this.#table.get(name)
     return topic === undefined ? topic : replicaOf(topic, index)
   }
 
   /** Whether there is such a partition, here or elsewhere. */
   has(name: string, index: number): boolean {
-    return index >= 0 && index < (this.#byName.get(name)?.partitionCount ?? 0)
+    return index >= 0 && index < (this.#table.get(name)?.partitionCount ?? 0)
   }
 
   /**
@@ -122,45 +97,13 @@ export class Registry {
     return isThere ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   }
 
-  /** Opens every topic that the metadata has: at start, with recovery. */
-  async load(): Promise<void> {
-    const topics: Topic[] = []
-    const { entries } = await this.#o.store.list(TOPIC_PREFIX)
-    for (const { key, value } of entries) {
-      const record = value as unknown as TopicRecord
-      const topic = this.#newTopic(key.slice(TOPIC_PREFIX.length), record)
-      this.#addPartitions(topic, record.partitions)
-      topics.push(topic)
-    }
-    await this.#tombstones.load()
-    const partitions = topics.flatMap(t => t.partitions)
-    await this.#open(partitions, true)
-    await this.#sweep(partitions)
-    await Promise.all(
-      this.#o.workers.map(w => w.command('ready', { workers: this.#o.workers.length })),
-    )
-    for (const topic of topics) {
-      await this.#prepare(topic)
-      this.#add(topic)
-    }
-  }
-
-  /** Folders of no topic: what a crash left of deleted ones goes, the others are set aside. */
-  async #sweep(partitions: readonly Partition[]): Promise<void> {
-    const known = new Set(partitions.map(({ name }) => name))
-    const folders = realFileSystem
-      .readdir(this.#o.dataDir)
-      .filter(name => PARTITION_FOLDER.test(name) && !known.has(name))
-    if (folders.length > 0) {
-      const input = { folders, deleted: this.#tombstones.ids }
-      const { notes } = await this.#o.workers[0]!.command('sweep', input)
-      for (const note of notes) this.#o.log.warn({}, note)
-    }
-    await this.#tombstones.clear()
+  /** Opens every topic that there is: at start, with recovery. */
+  load(): Promise<void> {
+    return this.#source.load()
   }
 
   /**
-   * Creates a topic; it can be written when this resolves. `configs` are checked by the caller. `client` is who asks: clients
+   * Creates a topic. `configs` are checked by the caller. `client` is who asks: clients
    * that ask for much wait for others in between. A topic of that name goes first if `replaces` says so of it in its turn.
    */
   create(
@@ -169,22 +112,14 @@ export class Registry {
     configs: ConfigValues,
     client = '',
     replaces: (topic: Topic) => boolean = () => false,
+    to = AS_USUAL,
   ): Promise<Topic> {
     return this.#change(async () => {
-      const known = this.#byName.get(name)
+      const known = this.#table.get(name)
       if (known !== undefined && replaces(known)) await this.#remove(known)
       this.checkNewName(name)
       this.#checkRoom()
-      const { brokerEpoch, store } = this.#o
-      const record: TopicRecord = { id: newTopicId(), partitions, configs, brokerEpoch }
-      const { outcome } = await store.compareAndSet(TOPIC_PREFIX + name, 0, { ...record })
-      if (outcome === 'refused')
-        throw new BrokerError(ErrorCode.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`)
-      const topic = this.#newTopic(name, record)
-      this.#addPartitions(topic, partitions)
-      await this.#open(topic.partitions, false)
-      await this.#prepare(topic)
-      this.#add(topic)
+      const topic = await this.#source.create(name, partitions, configs, to)
       this.#o.log.info({ topic: name, partitions, id: topic.id }, 'topic created')
       return topic
     }, client)
@@ -192,18 +127,7 @@ export class Registry {
 
   /** Throws the error that creating a topic of this name would end with. */
   checkNewName(name: string): void {
-    const problem = topicNameProblem(name)
-    if (problem !== null) throw new BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
-    if (this.#byName.has(name)) {
-      throw new BrokerError(ErrorCode.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`)
-    }
-    const other = this.#collisions.get(collisionKey(name))
-    if (other !== undefined) {
-      throw new BrokerError(
-        ErrorCode.INVALID_TOPIC_EXCEPTION,
-        `Topic '${name}' collides with existing topic '${other}': "." and "_" count as the same.`,
-      )
-    }
+    this.#table.checkNewName(name)
   }
 
   #checkRoom(): void {
@@ -220,43 +144,20 @@ export class Registry {
   }
 
   async #remove(topic: Topic): Promise<void> {
-    const buried = this.#tombstones.changesFor(topic)
-    await this.#update(topic, null, buried)
-    this.#tombstones.applied(buried)
-    this.#byName.delete(topic.name)
-    this.#byId.delete(topic.id)
-    this.#collisions.delete(collisionKey(topic.name))
-    this.replicas.forget(topic.partitions)
-    this.#revision++
-    guarded(this.#o.log, 'a listener of deletions failed', { topic: topic.name }, () =>
-      this.onDeleted(topic),
-    )
-    const left = await this.replicas.remove(topic.partitions)
-    for (const reason of left) {
-      this.#o.log.error({ topic: topic.name, reason }, 'not removed: the next start does it')
-    }
-    const isLost = topic.partitions.some(({ worker }) => worker.isLost)
-    if (left.length === 0 && !isLost) this.#tombstones.finish(topic.id)
+    await this.#source.remove(topic)
     this.#o.log.info({ topic: topic.name, id: topic.id }, 'topic deleted')
   }
 
   /** Raises the number of partitions to `count`. @throws BrokerError INVALID_PARTITIONS if it has that many */
-  addPartitions(topic: Topic, count: number): Promise<void> {
+  addPartitions(
+    topic: Topic,
+    count: number,
+    assignments: Placement['assignments'] = null,
+  ): Promise<void> {
     return this.#change(async () => {
-      const from = topic.partitionCount
-      checkMore(topic.name, from, count)
+      checkMore(topic.name, topic.partitionCount, count)
       this.#checkRoom()
-      await this.#update(topic, record => {
-        checkMore(topic.name, record.partitions, count)
-        return { ...record, partitions: count }
-      })
-      const grown: Topic = { ...topic, partitions: [...topic.partitions] }
-      this.#addPartitions(grown, count)
-      const added = grown.partitions.slice(from)
-      await this.#open(added, false)
-      topic.partitions.push(...added)
-      topic.partitionCount = count
-      this.#revision++
+      await this.#source.grow(topic, count, assignments)
       this.#o.log.info({ topic: topic.name, partitions: count }, 'partitions added')
     })
   }
@@ -267,96 +168,20 @@ export class Registry {
    */
   setConfigs(topic: Topic, change: (current: ConfigValues) => ConfigValues): Promise<void> {
     return this.#change(async () => {
-      let configs = topic.configs
-      await this.#update(topic, record => {
-        configs = change(record.configs)
-        return { ...record, configs }
-      })
-      topic.configs = configs
-      await this.#applyConfig(topic)
-      this.#o.log.info({ topic: topic.name, configs }, 'topic configs changed')
+      await this.#source.configure(topic, change)
+      this.#o.log.info({ topic: topic.name, configs: topic.configs }, 'topic configs changed')
     })
   }
 
   /** The broker's configs have changed: topics that do not override them follow. */
   reconfigure(): Promise<void> {
     return this.#change(async () => {
-      for (const topic of this.#byName.values()) await this.#applyConfig(topic)
+      for (const topic of this.#table.all) await this.#table.applyConfig(topic)
     })
   }
 
   #change<T>(run: () => Promise<T>, client = ''): Promise<T> {
     return this.#changes.run(client, run)
-  }
-
-  #newTopic(name: string, record: TopicRecord): Topic {
-    const config = resolveTopicConfig(record.configs, this.#o.configView())
-    const { id, configs, brokerEpoch } = record
-    const partitionCount = record.partitions
-    return { name, id, configs, config, partitionCount, partitions: [], brokerEpoch }
-  }
-
-  #addPartitions(topic: Topic, count: number): void {
-    for (let index = topic.partitions.length; index < count; index++) {
-      const leaderEpoch = this.#o.brokerEpoch - topic.brokerEpoch
-      topic.partitions.push(this.replicas.make(topic, index, leaderEpoch))
-    }
-  }
-
-  #open(partitions: readonly Partition[], recovering: boolean): Promise<void> {
-    return this.replicas.open(partitions, recovering, topics => this.#tombstones.idsOf(topics))
-  }
-
-  #add(topic: Topic): void {
-    this.#revision++
-    this.#byName.set(topic.name, topic)
-    this.#byId.set(topic.id, topic)
-    this.#collisions.set(collisionKey(topic.name), topic.name)
-  }
-
-  /** Before clients can write to it: their batches on a compacted topic are looked into, which must not wait then. */
-  async #prepare({ name, config }: Pick<Topic, 'name' | 'config'>): Promise<void> {
-    if (!isCompacted(config) || isInternalTopic(name)) return
-    this.opener ??= await BatchOpener.load(CONTENT_BYTES_MAX)
-  }
-
-  async #applyConfig(topic: Topic): Promise<void> {
-    const changed = resolveTopicConfig(topic.configs, this.#o.configView())
-    await this.#prepare({ name: topic.name, config: changed })
-    topic.config = changed
-    await this.replicas.configure(topic.partitions, changed)
-  }
-
-  /** @param next is asked again where another broker was faster; null: the topic goes */
-  #update(
-    topic: Topic,
-    next: ((record: TopicRecord) => TopicRecord) | null,
-    beside: readonly Change[] = [],
-  ): Promise<void> {
-    const key = TOPIC_PREFIX + topic.name
-    return update(this.#o.store, key, now => {
-      const record = now?.value as unknown as TopicRecord | undefined
-      if (record?.id !== topic.id) {
-        const message = `Topic '${topic.name}' has been deleted or changed meanwhile.`
-        throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
-      }
-      const value = next === null ? null : { ...next(record) }
-      return [{ key, value }, ...beside]
-    })
-  }
-}
-
-function checkMore(topic: string, from: number, count: number): void {
-  if (count > from) return
-  const message = `Topic '${topic}' has ${from} partitions already, ${count} would not be more.`
-  throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
-}
-
-/** A random id in Kafka's text form; never one of the reserved ones, nor one that starts with a dash (Uuid.java). */
-function newTopicId(): string {
-  for (;;) {
-    const id = randomUuid()
-    if (!id.startsWith('-')) return id
   }
 }
 

@@ -17,7 +17,7 @@ type Response = Encodable<typeof produceResponse>
 export const produce = defineApi(
   produceApi,
   (request, context) => {
-    const call = new ProduceCall(request.acks)
+    const call = new ProduceCall(request)
     const submission = new Submission(request, context, call)
     const wait = submission.advance()
     if (wait === null) return call.done().then(() => answer(request.acks, submission.answers))

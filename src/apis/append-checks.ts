@@ -22,6 +22,7 @@ export function appendRefusal(
   records: Buffer | null,
   version: number,
   now: number,
+  needsAll = true,
 ): AppendRefusal | null {
   const { config } = partition
   const full = broker.refusesAppends
@@ -30,6 +31,8 @@ export function appendRefusal(
     const message = `the partition is offline: ${partition.offline}`
     return refusal(ErrorCode.KAFKA_STORAGE_ERROR, message)
   }
+  const unfit = partition.replication?.refusal(needsAll) ?? ErrorCode.NONE
+  if (unfit !== ErrorCode.NONE) return refusal(unfit, 'it cannot be appended to here now')
   // In Kafka a client that calls itself __admin_client may: its records would be read at the next start, and not before.
   if (isInternalTopic(partition.topic)) {
     return refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, `only brokers write to ${partition.topic}`)

@@ -2,15 +2,21 @@ import { isCompacted } from '../configs/topic.ts'
 import { toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { ProduceRequest } from '../protocol/messages/00-produce.ts'
-import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
+import {
+  ENTRY_APPEND_TIME_F64,
+  ENTRY_BASE_OFFSET_F64,
+  ENTRY_ERROR,
+  ENTRY_LAST_DELTA,
+} from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import { checkKeysAtOnce, type KeyRefusal } from '../topics/keyed-records.ts'
-import type { Partition } from '../topics/partition.ts'
+import type { CommitWaiter, Partition } from '../topics/partition.ts'
 import { TaskPoolClosed, TaskPoolFull } from '../topics/task-pool.ts'
 import type { AppendWaiter } from '../topics/worker-link.ts'
 import { type AppendRefusal, appendRefusal, keylessRefusal } from './append-checks.ts'
 import type { RequestContext } from './handler.ts'
 
+const ACKS_ALL = -1
 const NO_RECORD_ERRORS: KeyRefusal['recordErrors'] = []
 
 interface PartitionAnswer {
@@ -24,15 +30,17 @@ interface PartitionAnswer {
 }
 
 /** One produce request under way: collects what becomes of each of its partitions. */
-export class ProduceCall implements AppendWaiter {
+export class ProduceCall implements AppendWaiter, CommitWaiter {
   readonly acks: number
+  readonly #timeoutMs: number
   readonly partitions: Partition[] = []
   readonly answers: PartitionAnswer[] = []
   #open = 1
   #done: () => void = () => {}
 
-  constructor(acks: number) {
+  constructor({ acks, timeoutMs }: Pick<ProduceRequest, 'acks' | 'timeoutMs'>) {
     this.acks = acks
+    this.#timeoutMs = timeoutMs
   }
 
   onAppended(slot: number, ring: Ring, at: number): void {
@@ -40,8 +48,25 @@ export class ProduceCall implements AppendWaiter {
     answer.errorCode = ring.words[(at >> 2) + ENTRY_ERROR] as ErrorCode
     answer.baseOffset = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
     answer.logAppendTimeMs = ring.doubles[(at >> 3) + ENTRY_APPEND_TIME_F64]!
-    answer.logStartOffset =
-      answer.errorCode === ErrorCode.NONE ? this.partitions[slot]!.logStartOffset : -1
+    answer.logStartOffset = -1
+    const partition = this.partitions[slot]!
+    if (answer.errorCode === ErrorCode.NONE) {
+      answer.logStartOffset = partition.logStartOffset
+      if (this.acks === ACKS_ALL && partition.replication !== null) {
+        // Of a duplicate, too: what it is one of may not be committed yet.
+        const end = answer.baseOffset + ring.words[(at >> 2) + ENTRY_LAST_DELTA]! + 1
+        partition.replication.whenCommitted(end, this, slot, this.#timeoutMs)
+        return
+      }
+    }
+    this.close()
+  }
+
+  onCommitted(slot: number, errorCode: ErrorCode): void {
+    const answer = this.answers[slot]!
+    if (errorCode !== ErrorCode.NONE) {
+      fail(answer, errorCode, 'it is appended, and not known to be on all in-sync replicas')
+    }
     this.close()
   }
 
@@ -226,7 +251,8 @@ export class Submission {
     if (this.#requestRefusal !== null) return this.#requestRefusal
     if (typeof partition === 'number') return this.#missing(partition)
     const { broker, version } = this.#context
-    const wrong = appendRefusal(broker, partition, records, version, Date.now())
+    const needsAll = this.#request.acks === ACKS_ALL
+    const wrong = appendRefusal(broker, partition, records, version, Date.now(), needsAll)
     if (wrong !== null || records === null || !isCompacted(partition.config)) return wrong
     return this.#checkKeys(records)
   }

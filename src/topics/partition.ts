@@ -17,10 +17,30 @@ import { Listeners, type Listening } from './listeners.ts'
 import type { LogReader } from './log-reader.ts'
 import type { AppendTarget, AppendWaiter, WorkerLink } from './worker-link.ts'
 
+/** Who waits for records to be committed: answered once. */
+export interface CommitWaiter {
+  /** NONE, or why it is not known to be committed. */
+  onCommitted(slot: number, errorCode: ErrorCode): void
+}
+
+/** What becomes of a partition's log in a cluster, where others have it too. */
+export interface Replication {
+  /** The log has been flushed up to here (written, if it is not durable). */
+  appended(end: number): void
+  /** A batch of the leader's could not be appended. */
+  appendFailed(): void
+  /** NONE, or why nothing may be appended now, or read by consumers. */
+  refusal(needsAll: boolean): ErrorCode
+  /** Answers the waiter when all in-sync replicas have everything below `end`, at the latest after so many ms. */
+  whenCommitted(end: number, waiter: CommitWaiter, slot: number, timeoutMs: number): void
+  /** Its log cannot be used any more. */
+  lost(reason: string): void
+}
+
 /**
  * The main thread's handle of one partition: submits appends to the worker that owns its log, follows what the worker
- * completes, and wakes the fetches that wait for it. One broker leads every partition it has, alone in the ISR: its high
- * watermark is its log's end.
+ * completes, and wakes the fetches that wait for it. On a broker alone its high watermark is its log's end; in a cluster
+ * that is told (`advance`).
  */
 export class Partition implements AppendTarget {
   readonly topic: string
@@ -43,6 +63,10 @@ export class Partition implements AppendTarget {
   /** Why the log is offline, or null. */
   offline: string | null = null
   isDeleted = false
+  /** Null on a broker alone. */
+  replication: Replication | null = null
+  /** End and bytes of each batch above the high watermark, in order. */
+  #uncommitted: { readonly end: number; readonly bytes: number }[] = []
   #epochs: EpochStart[] = []
   readonly #listeners: Listeners
 
@@ -85,8 +109,17 @@ export class Partition implements AppendTarget {
     this.#epochs = [...view.epochs]
     this.logStartOffset = view.logStartOffset
     this.logEndOffset = view.nextOffset
-    this.highWatermark = this.logEndOffset
+    if (this.replication === null) this.highWatermark = this.logEndOffset
+    else {
+      this.highWatermark = Math.min(this.highWatermark, this.logEndOffset)
+      this.#uncommitted = this.#uncommitted.filter(({ end }) => end <= this.logEndOffset)
+    }
     this.reader.replace(view)
+  }
+
+  /** Where each leader epoch begins that has records here. */
+  get epochs(): readonly EpochStart[] {
+    return this.#epochs
   }
 
   /**
@@ -101,23 +134,58 @@ export class Partition implements AppendTarget {
   onCompletion(ring: Ring, at: number): void {
     const word = at >> 2
     const position = ring.words[word + ENTRY_POSITION]!
+    if (ring.words[word + ENTRY_ERROR] !== ErrorCode.NONE) {
+      if (!this.leads) this.replication?.appendFailed()
+      return
+    }
     // A duplicate was there before: position -1.
-    if (ring.words[word + ENTRY_ERROR] !== ErrorCode.NONE || position === -1) return
+    if (position === -1) return
     const double = at >> 3
     const baseOffset = ring.doubles[double + ENTRY_BASE_OFFSET_F64]!
     const bytes = ring.words[word + ENTRY_BATCH_BYTES]!
     const lastOffset = baseOffset + ring.words[word + ENTRY_LAST_DELTA]!
     this.reader.appended(ring.doubles[double + ENTRY_SEGMENT_F64]!, baseOffset, position, bytes)
-    this.reader.noteTail(baseOffset, lastOffset, ring.doubles[double + ENTRY_COUNT_F64]!, bytes)
+    const count = ring.doubles[double + ENTRY_COUNT_F64]!
+    if (count !== -1) this.reader.noteTail(baseOffset, lastOffset, count, bytes)
     const epoch = ring.words[word + ENTRY_BATCH_EPOCH]!
     const lastEpoch = this.#epochs[this.#epochs.length - 1]
     if (lastEpoch === undefined || lastEpoch.epoch < epoch) {
       this.#epochs.push({ epoch, startOffset: baseOffset })
     }
     this.logEndOffset = lastOffset + 1
-    this.highWatermark = this.logEndOffset
-    this.appendedBytes += bytes
+    if (this.replication === null) {
+      this.highWatermark = this.logEndOffset
+      this.appendedBytes += bytes
+      this.#listeners.wake()
+      return
+    }
+    this.#uncommitted.push({ end: this.logEndOffset, bytes })
+    this.replication.appended(this.logEndOffset)
+  }
+
+  /** Everything below is committed: in a cluster, where that is not the log's end. */
+  advance(highWatermark: number): void {
+    if (highWatermark <= this.highWatermark) return
+    this.highWatermark = highWatermark
+    let count = 0
+    for (const { end, bytes } of this.#uncommitted) {
+      if (end > highWatermark) break
+      this.appendedBytes += bytes
+      count++
+    }
+    this.#uncommitted.splice(0, count)
     this.#listeners.wake()
+  }
+
+  /** It is led here from now on, or elsewhere: who waits for it looks again. */
+  setLeads(leads: boolean): void {
+    this.leads = leads
+    this.#listeners.wake()
+  }
+
+  /** Submits a batch as its leader has it. @returns false if the worker's ring is full */
+  replicate(records: Buffer, epoch: number): boolean {
+    return this.worker.replicate(this, records, epoch)
   }
 
   /** OffsetForLeaderEpoch's answer: -1 for both if the epoch is unknown. */
@@ -134,6 +202,7 @@ export class Partition implements AppendTarget {
   goOffline(reason: string): void {
     this.offline ??= reason
     this.#listeners.wake()
+    this.replication?.lost(reason)
   }
 
   markDeleted(): void {

@@ -12,6 +12,7 @@ import {
   KIND_APPEND,
   KIND_COMMAND,
   KIND_EVENT,
+  KIND_REPLICATE,
 } from '../shared/entry.ts'
 import {
   COMPLETION_SLEEP,
@@ -116,21 +117,35 @@ export class WorkerLink {
    * @returns false if the ring is full: wait for `space` and try again; or if the worker is lost: see `isLost`
    */
   append(target: AppendTarget, batch: Buffer, waiter: AppendWaiter | null, slot: number): boolean {
-    if (this.#lost !== null) return false
-    const ring = this.#requests
-    const at = ring.reserve(KIND_APPEND, batch.length)
+    const at = this.#submit(KIND_APPEND, target, batch, target.leaderEpoch)
     if (at === -1) return false
+    if (waiter !== null)
+      this.#requests.words[(at >> 2) + ENTRY_TOKEN] = this.#takeToken(waiter, slot)
+    return true
+  }
+
+  /** The same with a batch as its leader has it, which nobody waits for. */
+  replicate(target: AppendTarget, batch: Buffer, epoch: number): boolean {
+    return this.#submit(KIND_REPLICATE, target, batch, epoch) !== -1
+  }
+
+  /** @returns where it stands in the ring; -1: it does not */
+  #submit(kind: number, target: AppendTarget, batch: Buffer, epoch: number): number {
+    if (this.#lost !== null) return -1
+    const ring = this.#requests
+    const at = ring.reserve(kind, batch.length)
+    if (at === -1) return -1
     const word = at >> 2
     const { words } = ring
     words[word + ENTRY_HANDLE] = target.handle
-    words[word + ENTRY_TOKEN] = waiter === null ? 0 : this.#takeToken(waiter, slot)
+    words[word + ENTRY_TOKEN] = 0
     words[word + ENTRY_PARTITION] = target.index
     words.set(target.topicIdWords, word + ENTRY_TOPIC_ID)
-    words[word + ENTRY_EPOCH] = target.leaderEpoch
+    words[word + ENTRY_EPOCH] = epoch
     ring.write(at, batch)
     this.appendedBytes += batch.length
     this.#publishSoon()
-    return true
+    return at
   }
 
   #takeToken(waiter: AppendWaiter, slot: number): number {

@@ -1,4 +1,5 @@
 import type { ApiTable } from './apis/handler.ts'
+import type { ClusterNode } from './cluster/node.ts'
 import type { ClusterView } from './cluster/view.ts'
 import type { DynamicConfigs } from './configs/dynamic.ts'
 import type { NamedConfigs } from './configs/named.ts'
@@ -34,6 +35,8 @@ export interface BrokerContext {
   readonly store: MetadataStore
   /** Who is there, and who has what. */
   readonly cluster: ClusterView
+  /** This broker's part in a cluster; null: it is alone. */
+  readonly node: ClusterNode | null
   readonly registry: Registry
   readonly producerIds: ProducerIds
   readonly configs: DynamicConfigs

@@ -1,5 +1,6 @@
 import type { ApiTable } from './apis/handler.ts'
 import { addressOf, type BrokerContext, type Endpoint } from './broker-context.ts'
+import type { ClusterNode } from './cluster/node.ts'
 import { SoloView } from './cluster/solo.ts'
 import type { ClusterView } from './cluster/view.ts'
 import { DynamicConfigs } from './configs/dynamic.ts'
@@ -13,9 +14,10 @@ import type { NetServer } from './net/server.ts'
 import type { OptionSources } from './options.ts'
 import { type Options, resolveOptions } from './options.ts'
 import { Cleaner, cleanerSettings } from './topics/cleaner.ts'
-import { DataDir } from './topics/data-dir.ts'
+import { DataDir, DataDirError } from './topics/data-dir.ts'
 import { DiskWatch } from './topics/disk-watch.ts'
 import { FetchSessions } from './topics/fetch-sessions.ts'
+import type { Partition } from './topics/partition.ts'
 import { ProducerIds } from './topics/producer-ids.ts'
 import type { Registry } from './topics/registry.ts'
 import { TaskPool } from './topics/task-pool.ts'
@@ -56,6 +58,8 @@ export class BrokerNode implements BrokerContext {
   readonly guests = new Set<{ close(): Promise<void> }>()
   readonly brokerEpoch: number
   readonly cluster: ClusterView
+  /** Its part in a cluster; null: it is alone. */
+  readonly node: ClusterNode | null
   readonly #dataDir: DataDir
   readonly #workers: WorkerPool
   readonly #server: NetServer
@@ -78,6 +82,7 @@ export class BrokerNode implements BrokerContext {
     brokerEpoch: number
     tasks: TaskPool
     code: LateModules
+    node: ClusterNode | null
   }) {
     this.options = parts.options
     this.log = parts.log
@@ -88,6 +93,7 @@ export class BrokerNode implements BrokerContext {
     this.clientMetrics = parts.clientMetrics
     this.#workers = parts.workers
     this.brokerEpoch = parts.brokerEpoch
+    this.node = parts.node
     this.tasks = parts.tasks
     this.producerIds = new ProducerIds(this.store)
     this.fetchSessions = new FetchSessions(this.options.limits.fetchSessionsMax)
@@ -98,6 +104,15 @@ export class BrokerNode implements BrokerContext {
       dataDir,
       source: table => {
         const { store, brokerEpoch, log } = this
+        if (this.node !== null) {
+          const configView = () => this.configs.view
+          return this.node.topicsFor(table, {
+            nodeStore: this.#dataDir.store,
+            workers,
+            dataDir,
+            configView,
+          })
+        }
         return new parts.code.LocalTopics({ store, table, workers, dataDir, brokerEpoch, log })
       },
       openSegmentsMax: this.options.limits.openSegmentsMax,
@@ -109,12 +124,15 @@ export class BrokerNode implements BrokerContext {
       producerIdExpirationMs: () => brokerValue('producer.id.expiration.ms', this.configs.view),
       log: this.log,
     })
-    this.cluster = new SoloView({
-      nodeId: this.nodeId,
-      rack: this.options.settings.brokerRack,
-      endpoint: listener => this.endpoint(listener),
-      registry: () => this.registry,
-    })
+    this.node?.attach(this.registry)
+    this.cluster =
+      this.node?.view ??
+      new SoloView({
+        nodeId: this.nodeId,
+        rack: this.options.settings.brokerRack,
+        endpoint: listener => this.endpoint(listener),
+        registry: () => this.registry,
+      })
     this.cleaner = new Cleaner({
       registry: this.registry,
       settings: () => cleanerSettings(this.configs.view),
@@ -140,7 +158,10 @@ export class BrokerNode implements BrokerContext {
     sources: OptionSources,
     logger?: Logger | Promise<Logger>,
   ): Promise<BrokerNode> {
-    const options = resolveOptions(sources)
+    const alone = resolveOptions(sources)
+    const isAlone = alone.settings.metadata === null && sources.metadata === undefined
+    const joining = isAlone ? null : await import('./cluster/join.ts')
+    const options = joining === null ? alone : resolveOptions(joining.inCluster(sources))
     const { settings, limits, nodeId } = options
     let lost: (worker: WorkerPool['links'][number], error: Error) => void = () => {}
     const workers = new WorkerPool({
@@ -152,11 +173,15 @@ export class BrokerNode implements BrokerContext {
     })
     const undo: (() => unknown)[] = [() => workers.kill()]
     try {
-      const dataDir = new DataDir(options.dataDir, nodeId, settings.clusterId)
+      const place = await joining?.openMetadata(options, await loggerOf(logger), sources.metadata)
+      if (place !== undefined) undo.push(() => place.store.close())
+      const clusterId = place?.clusterId ?? settings.clusterId
+      const dataDir = new DataDir(options.dataDir, nodeId, clusterId)
       // Last of all: until the workers are gone nobody else may have the folder.
       undo.push(() => dataDir.unlock())
-      const { store } = dataDir
-      undo.unshift(() => store.close())
+      undo.unshift(() => dataDir.store.close())
+      checkAlone(dataDir, isAlone)
+      const store = place?.store ?? dataDir.store
       workers.run(dataDir.path, dataDir.wasClean)
       const code = await loadLateModules()
       const log = (await logger) ?? code.pino({ level: 'silent' })
@@ -164,6 +189,9 @@ export class BrokerNode implements BrokerContext {
       if (dataDir.lockDoubt !== null) log.warn({}, dataDir.lockDoubt)
       for (const note of dataDir.notes) log.warn({}, note)
       const brokerEpoch = await dataDir.begin()
+      const onLed = (partition: Partition): void => void broker.groups.led(partition)
+      const node = (await joining?.makeNode(options, place!, dataDir, log, onLed)) ?? null
+      if (node !== null) undo.unshift(() => node.close())
       const configs = new DynamicConfigs(store, options)
       await configs.load()
       const groupConfigs = new NamedConfigs(store, 'groups')
@@ -174,7 +202,7 @@ export class BrokerNode implements BrokerContext {
       undo.unshift(() => tasks.close())
       const kept = { store, configs, groupConfigs, clientMetrics }
       const parts = { options, log, dataDir, workers, ...kept }
-      const broker = new BrokerNode({ ...parts, brokerEpoch, tasks, code })
+      const broker: BrokerNode = new BrokerNode({ ...parts, brokerEpoch, tasks, code, node })
       lost = (worker, error) => {
         log.error({ err: error }, 'a partition worker has died: its partitions are offline')
         broker.registry.replicas.loseWorker(worker, `its worker has died: ${error.message}`)
@@ -200,6 +228,7 @@ export class BrokerNode implements BrokerContext {
     const retentionMs = Number(this.options.settings.logRetentionCheckIntervalMs)
     const retain = (): Promise<void> => this.registry.rounds.applyRetention()
     this.#retention = every(retentionMs, this.log, 'retention failed', retain)
+    await this.node?.join(Object.fromEntries(this.#endpoints))
     const keep = (): void => this.#keepReserve()
     this.#upkeep = every(RESERVE_CHECK_MS, this.log, 'the reserve was not looked at', keep)
   }
@@ -283,13 +312,16 @@ export class BrokerNode implements BrokerContext {
     if (this.#upkeep !== null) clearInterval(this.#upkeep)
     this.#disk.close()
     await Promise.allSettled([...this.guests].map(guest => guest.close()))
+    await this.node?.drain()
     this.groups.close()
     await this.#server.close()
+    this.node?.close()
     await this.cleaner.close()
     await this.tasks.close()
     const clean = await this.#workers.close()
     await this.registry.replicas.close()
     await this.store.close()
+    await this.#dataDir.store.close()
     if (clean && !this.#dataDir.store.hasFailed) this.#dataDir.markClean()
     else this.log.error({}, 'not everything could be flushed: the next start will verify the logs')
     this.#dataDir.unlock()
@@ -303,14 +335,29 @@ export class BrokerNode implements BrokerContext {
       this.#disk.close()
       // Before anything could be answered: who waits finds the connection gone, as after a crash.
       this.#server.kill()
+      this.node?.close(false)
       this.groups.close()
       await this.#workers.kill()
       await this.cleaner.close()
       await this.tasks.close()
       await this.registry.replicas.close()
-      await this.store.close()
+      if (this.node === null) await this.store.close()
+      await this.#dataDir.store.close()
       this.#dataDir.unlock()
     })()
     await this.#closing
   }
+}
+
+/** Records of a cluster's topics are in the folder, and what topics these are is not: alone they would be nobody's. */
+function checkAlone({ path, cluster }: DataDir, isAlone: boolean): void {
+  if (!isAlone || cluster === null) return
+  throw new DataDirError(
+    `The data folder ${path} belongs to a broker of a cluster, whose metadata is at ${cluster}: start it with odradek.metadata, or use another log.dirs.`,
+  )
+}
+
+/** What a cluster has to say comes before the broker's own code is loaded. */
+async function loggerOf(logger: Logger | Promise<Logger> | undefined): Promise<Logger> {
+  return (await logger) ?? (await import('pino')).default({ level: 'silent' })
 }

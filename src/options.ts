@@ -35,6 +35,7 @@ import {
 import type { BrokerConfigView } from './configs/values.ts'
 import { InvalidOption } from './errors.ts'
 import { batchBytesToCome, deriveLimits, type Limits, ringBytesFor } from './limits.ts'
+import type { MetadataStore } from './metadata/store.ts'
 
 /** What code may give for a config whose setting is T: the setting itself, or its text. */
 type Loose<T> = T | string | undefined
@@ -63,6 +64,8 @@ export interface OptionSources {
   /** key=value texts of --override. */
   readonly overrides?: readonly string[]
   readonly code?: BrokerOptions
+  /** The metadata of a cluster, for brokers in one process; instead of an address of it. */
+  readonly metadata?: MetadataStore
 }
 
 /**

@@ -45,6 +45,8 @@ export const fetch = defineApi(
   fetchApi,
   (request, context) => {
     const { broker, version, pace } = context
+    const { isReplica } = termsOf(request)
+    if (isReplica && broker.node !== null) return broker.node.fetches.serve(request, context)
     const plan = broker.fetchSessions.plan(request, version, performance.now(), pace)
     return answer(plan, termsOf(request), context)
   },

@@ -55,7 +55,10 @@ async function fetchGroup(asked: AskedGroup, context: RequestContext, once: Once
     const shown = await (topics === null
       ? all(offsets, context)
       : some(asked, topics, offsets, context, once))
-    if (found !== undefined) await found.shard.settled(found.entry)
+    if (found !== undefined) {
+      await found.shard.settled(found.entry)
+      await groups.confirm(found.shard)
+    }
     return { groupId, errorCode: ErrorCode.NONE, topics: shown }
   } catch (error) {
     const { errorCode } = toKafkaError(error, log)

@@ -1,5 +1,5 @@
 /**
- * FindCoordinator (10), versions 0-6: this broker coordinates every group. The offsets topic is made inside the first request,
+ * FindCoordinator (10), versions 0-6: who leads the group's partition of the offsets topic, which is made inside the first request,
  * so that the client that is sent here finds its coordinator ready. Transactions and share groups are not coordinated
  * here yet: their keys are answered COORDINATOR_NOT_AVAILABLE, which clients retry. What Kafka refuses as malformed is
  * refused the same way.
@@ -72,8 +72,11 @@ function tell({ broker, clientId }: RequestContext): void {
 
 async function coordinatorOf(groupId: string, { broker, listener }: RequestContext) {
   try {
-    await broker.groups.checkCoordinator(groupId)
-    return { nodeId: broker.nodeId, ...broker.endpoint(listener), ...NO_ERROR }
+    const nodeId = await broker.groups.coordinatorOf(groupId)
+    const node = broker.cluster.brokers(listener).find(one => one.nodeId === nodeId)
+    if (node !== undefined) return { nodeId, host: node.host, port: node.port, ...NO_ERROR }
+    const errorMessage = 'The coordinator of the group cannot be reached by this listener now.'
+    return { ...NOBODY, errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, errorMessage }
   } catch (error) {
     return { ...NOBODY, ...toKafkaError(error, broker.log) }
   }

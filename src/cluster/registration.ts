@@ -1,9 +1,12 @@
 import type { Json } from '../metadata/store.ts'
-import type { Entry } from '../replication/types.ts'
+import type { Entry, LeaseId } from '../replication/types.ts'
 
 /**
  * What the folder of a broker was found to be at its start. new: it had no id. clean: stopped in order. recovered: its
  * journal was replayed. live: the process went on, only its lease had ended.
+ *
+ * What `new` and `recovered` say has to reach the controller. So a broker says `live` only when it has been unfenced once in
+ * its life; one that never was must not leave the mark of a clean stop; and that a folder is new is kept in `nodes/<id>`.
  */
 export type StartKind = 'new' | 'clean' | 'recovered' | 'live'
 
@@ -23,6 +26,8 @@ export interface Registration {
   readonly failed: ReadonlySet<string>
   /** It wants to stop, or to be emptied. */
   readonly draining: boolean
+  /** To which the key is bound: `unfenced/<id>` goes with it too. */
+  readonly lease: LeaseId
   /** All of it: listeners and features too. */
   readonly value: Json
 }
@@ -42,6 +47,16 @@ export function registrationOf(entry: Entry): Registration {
     start: (value.start as StartKind | undefined) ?? 'clean',
     failed: new Set((value.failed as readonly string[] | undefined) ?? []),
     draining: value.draining === true,
+    lease: String(value.lease ?? ''),
     value: entry.value,
   }
 }
+
+/** Which disk has a broker id: `nodes/<id>`, which stays. */
+export interface NodeRecord {
+  readonly dir: string
+  /** new: what the id's former disk had is not struck off yet. */
+  readonly state: 'new' | 'member' | 'removed'
+}
+
+export const nodeKey = (id: number): string => `nodes/${id}`

@@ -2,6 +2,7 @@ import { cluster } from './broker/cluster.ts'
 import { engine } from './broker/engine.ts'
 import { groups } from './broker/groups.ts'
 import { identity } from './broker/identity.ts'
+import { inCluster } from './broker/in-cluster.ts'
 import { log } from './broker/log.ts'
 import { network } from './broker/network.ts'
 import { shareGroups, streamsGroups } from './broker/other-groups.ts'
@@ -22,6 +23,7 @@ export const readConfigs = {
   ...log,
   ...groups,
   ...engine,
+  ...inCluster,
 }
 
 const allConfigs = () => ({

@@ -20,6 +20,8 @@ export const OFFSETS_TOPIC = '__consumer_offsets'
 /** Groups of a partition whose log has failed are loaded again after this time, in ms; after twice as long each time that it fails. */
 const REOPEN_MS_MIN = 1_000
 const REOPEN_MS_MAX = 60_000
+/** What a partition has is waited for by so many ms at a time. */
+const COMMIT_MS = 5_000
 
 export interface CoordinatorOptions {
   readonly registry: Registry
@@ -33,16 +35,23 @@ export interface CoordinatorOptions {
   readonly refusesAppends: () => string | null
   readonly settingsOf: (groupId: string) => GroupSettings
   /** Of the offsets topic when it is made. */
-  readonly offsetsTopic: () => { partitions: number; configs: Readonly<Record<string, string>> }
+  readonly offsetsTopic: () => {
+    partitions: number
+    replicationFactor: number
+    configs: Readonly<Record<string, string>>
+  }
+  /** Who leads a partition; -1: nobody. */
+  readonly leaderOf: (topic: Topic, index: number) => number
   readonly retention: () => { retentionMs: number; checkIntervalMs: number }
   readonly log: ShardOptions['logger']
   readonly clock?: BrokerClock
 }
 
 /**
- * Coordinates all groups: one broker leads every partition of __consumer_offsets. It makes that topic when the first group
- * needs it, loads it before the listeners open, and finds the shard of a group. What happens to groups is in
- * classic/ and consumer/, what is kept of them in shard.ts and group-log.ts.
+ * Coordinates the groups of those partitions of __consumer_offsets that are led here; on a broker alone that is all of them. It
+ * makes that topic when the first group needs it, loads a partition when it comes to lead it (alone: before the
+ * listeners open), and finds the shard of a group. What happens to groups is in classic/ and consumer/, what is kept of them in
+ * shard.ts and group-log.ts.
  */
 export class GroupCoordinator {
   readonly #o: CoordinatorOptions
@@ -52,7 +61,10 @@ export class GroupCoordinator {
   readonly memory: GroupMemory
   readonly offsetMemory: GroupMemory
   #topic: Topic | null = null
-  #shards: Shard[] = []
+  /** By partition; none where another broker coordinates, or where groups are being loaded. */
+  #shards: (Shard | undefined)[] = []
+  /** Partitions that are being loaded, and for which leader epoch. */
+  readonly #loading = new Map<number, number>()
   #creating: Promise<void> | null = null
   #expiry: NodeJS.Timeout | null = null
   #isClosed = false
@@ -83,8 +95,8 @@ export class GroupCoordinator {
   async load(): Promise<void> {
     const topic = this.#o.registry.topic(OFFSETS_TOPIC)
     if (topic !== undefined) {
-      this.#open(topic)
-      await Promise.all(this.#shards.map(shard => this.#load(shard)))
+      this.#topic = topic
+      await Promise.all(topic.partitions.map(partition => this.led(partition)))
     }
     const { checkIntervalMs } = this.#o.retention()
     const expire = (): void => this.expire()
@@ -108,17 +120,44 @@ export class GroupCoordinator {
 
   /** The shards there are; none before the first group. */
   get shards(): readonly Shard[] {
-    return this.#shards
+    return this.#shards.filter(shard => shard !== undefined)
+  }
+
+  /** Whether the partition is led here has changed: its groups are loaded, or left to whoever leads them. */
+  async led(partition: Partition): Promise<void> {
+    if (partition.topic !== OFFSETS_TOPIC || this.#isClosed) return
+    const { index, leaderEpoch } = partition
+    this.#loading.delete(index)
+    this.#shards[index]?.close(ErrorCode.NOT_COORDINATOR)
+    this.#shards[index] = undefined
+    if (!partition.leads) return
+    this.#loading.set(index, leaderEpoch)
+    const isWanted = (): boolean => this.#loading.get(index) === leaderEpoch && !this.#isClosed
+    // All that was there at the election: some of it may be known to be committed only now.
+    await committed(partition)
+    if (!isWanted()) return
+    const shard = this.#newShard(partition)
+    await this.#load(shard)
+    if (!isWanted()) return shard.close(ErrorCode.NOT_COORDINATOR)
+    this.#loading.delete(index)
+    this.#shards[index] = shard
   }
 
   /** The shard of a group, for reading; undefined if there has never been a group. @throws BrokerError */
   find(groupId: string): Shard | undefined {
     if (this.#isClosed) throw unavailable('The broker is stopping.')
+    if (this.#topic === null) return undefined
     const shard = this.#shards[this.partitionFor(groupId)]
-    if (shard === undefined) return shard
+    if (shard === undefined) throw this.#notHere(groupId)
     if (shard.log.failure !== ErrorCode.NONE) shard.log.throwIfClosed()
     shard.throwIfClosed(groupId)
     return shard
+  }
+
+  #notHere(groupId: string): BrokerError {
+    return this.#loading.has(this.partitionFor(groupId))
+      ? new BrokerError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, 'The groups are being loaded.')
+      : new BrokerError(ErrorCode.NOT_COORDINATOR, 'Another broker coordinates this group.')
   }
 
   /** The group, if there is one. @throws BrokerError COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR */
@@ -137,11 +176,15 @@ export class GroupCoordinator {
     return shard
   }
 
-  /** Whether groups of this id have a coordinator; the offsets topic is made if it is missing. @throws BrokerError */
-  async checkCoordinator(groupId: string): Promise<void> {
+  /** The broker that coordinates groups of this id; the offsets topic is made if it is missing. @throws BrokerError */
+  async coordinatorOf(groupId: string): Promise<number> {
     if (this.#isClosed) throw unavailable('The broker is stopping.')
     if (this.#topic === null) await this.prepare()
-    this.#shards[this.partitionFor(groupId)]?.log.throwIfClosed()
+    const index = this.partitionFor(groupId)
+    this.#shards[index]?.log.throwIfClosed()
+    const broker = this.#o.leaderOf(this.#topic!, index)
+    if (broker === -1) throw unavailable('Nobody leads the partition of this group now.')
+    return broker
   }
 
   /** The same without a promise where none is needed, as always but for the very first group. */
@@ -152,9 +195,18 @@ export class GroupCoordinator {
     return shard
   }
 
+  /** Resolves when what this broker knows of the group is not older than the question. @throws BrokerError NOT_COORDINATOR */
+  async confirm(shard: Shard): Promise<void> {
+    const { partition } = shard.log
+    if (partition.replication === null) return
+    if (await partition.replication.confirm()) return
+    throw new BrokerError(ErrorCode.NOT_COORDINATOR, 'Another broker may coordinate this group.')
+  }
+
   /** Of __consumer_offsets, as in Kafka: the hash of a Java string. */
   partitionFor(groupId: string): number {
-    return this.#shards.length === 0 ? 0 : (javaHash(groupId) & 0x7fffffff) % this.#shards.length
+    const count = this.#topic?.partitionCount ?? 0
+    return count === 0 ? 0 : (javaHash(groupId) & 0x7fffffff) % count
   }
 
   /** Makes the offsets topic if it is missing. @throws BrokerError */
@@ -167,16 +219,24 @@ export class GroupCoordinator {
   }
 
   async #create(): Promise<void> {
-    const { registry } = this.#o
-    const { partitions, configs } = this.#o.offsetsTopic()
-    const known = registry.topic(OFFSETS_TOPIC)
-    const topic = known ?? (await registry.create(OFFSETS_TOPIC, partitions, configs))
-    if (!this.#isClosed && this.#topic === null) this.#open(topic)
+    const topic = this.#o.registry.topic(OFFSETS_TOPIC) ?? (await this.#make())
+    if (this.#isClosed || this.#topic !== null) return
+    this.#topic = topic
+    await Promise.all(topic.partitions.map(partition => this.led(partition)))
   }
 
-  #open(topic: Topic): void {
-    this.#topic = topic
-    this.#shards = topic.partitions.map(partition => this.#newShard(partition))
+  async #make(): Promise<Topic> {
+    const { registry } = this.#o
+    const { partitions, configs, replicationFactor } = this.#o.offsetsTopic()
+    const to = { replicationFactor, assignments: null }
+    try {
+      return await registry.create(OFFSETS_TOPIC, partitions, configs, '', undefined, to)
+    } catch (error) {
+      // Another broker was faster.
+      const made = registry.topic(OFFSETS_TOPIC)
+      if (made === undefined) throw error
+      return made
+    }
   }
 
   #newShard(partition: Partition): Shard {
@@ -309,7 +369,7 @@ export class GroupCoordinator {
       const shards = this.#shards
       this.#topic = null
       this.#shards = []
-      for (const shard of shards) shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      for (const shard of shards) shard?.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
       return
     }
     this.#eachShard(
@@ -320,7 +380,7 @@ export class GroupCoordinator {
 
   /** What nobody expected in one of them keeps it from none of the others, nor from whoever asks. */
   #eachShard(action: (shard: Shard) => void, failed: string): void {
-    for (const shard of this.#shards) {
+    for (const shard of this.shards) {
       const { name: partition } = shard.log.partition
       guarded(this.#o.log, failed, { partition }, () => action(shard))
     }
@@ -330,8 +390,21 @@ export class GroupCoordinator {
   close(): void {
     this.#isClosed = true
     if (this.#expiry !== null) clearInterval(this.#expiry)
-    for (const shard of this.#shards) shard.stop(ErrorCode.NOT_COORDINATOR)
+    for (const shard of this.shards) shard.stop(ErrorCode.NOT_COORDINATOR)
     this.#deadlines.close()
+  }
+}
+
+/** Until all that the partition has is committed, or it is led elsewhere. */
+async function committed(partition: Partition): Promise<void> {
+  const { replication, logEndOffset, leaderEpoch } = partition
+  const isItsTurn = (): boolean => partition.leads && partition.leaderEpoch === leaderEpoch
+  while (replication !== null && isItsTurn()) {
+    const error = await new Promise<ErrorCode>(resolve => {
+      const onCommitted = (_slot: number, errorCode: ErrorCode): void => resolve(errorCode)
+      replication.whenCommitted(logEndOffset, { onCommitted }, 0, COMMIT_MS)
+    })
+    if (error === ErrorCode.NONE) return
   }
 }
 

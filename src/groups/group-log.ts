@@ -8,7 +8,7 @@ import {
   type NewRecord,
   readRecords,
 } from '../protocol/records.ts'
-import { ENTRY_ERROR } from '../shared/entry.ts'
+import { ENTRY_BASE_OFFSET_F64, ENTRY_ERROR, ENTRY_LAST_DELTA } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
 import type { Partition } from '../topics/partition.ts'
@@ -20,6 +20,9 @@ const LOAD_BYTES = 4 * 1024 * 1024
 const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024
 /** Of a batch, besides keys and values: its header, and lengths and deltas of each record. */
 const RECORD_OVERHEAD_BYTES = 32
+
+/** offsets.commit.timeout.ms: what is not on all in-sync replicas by then has the groups loaded anew, when it is. */
+const COMMIT_MS_MAX = 5_000
 
 interface Waiting {
   readonly ticket: number
@@ -83,7 +86,9 @@ export class GroupLog {
 
   /** Before a change is made: whether it could be written now. @throws BrokerError COORDINATOR_NOT_AVAILABLE */
   throwIfClosed(): void {
-    const reason = this.partition.offline ?? this.#refusal()
+    const unfit = this.partition.replication?.refusal(true) ?? ErrorCode.NONE
+    const elsewhere = unfit === ErrorCode.NONE ? null : 'too few replicas are in sync'
+    const reason = this.partition.offline ?? this.#refusal() ?? elsewhere
     if (this.#failure === ErrorCode.NONE && reason === null) return
     const message = `The log of this group cannot be written: ${reason ?? 'an append failed'}.`
     throw new BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
@@ -190,8 +195,20 @@ export class GroupLog {
 
   readonly #waiter = {
     onAppended: (ticket: number, ring: Ring, at: number): void => {
+      const { replication } = this.partition
+      const word = at >> 2
+      const errorCode = ring.words[word + ENTRY_ERROR] as ErrorCode
+      if (errorCode !== ErrorCode.NONE || replication === null) {
+        this.#waiter.onCommitted(ticket, errorCode)
+        return
+      }
+      const baseOffset = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
+      const end = baseOffset + ring.words[word + ENTRY_LAST_DELTA]! + 1
+      replication.whenCommitted(end, this.#waiter, ticket, COMMIT_MS_MAX)
+    },
+    onCommitted: (ticket: number, errorCode: ErrorCode): void => {
       this.#pending--
-      if (ring.words[(at >> 2) + ENTRY_ERROR] !== ErrorCode.NONE) {
+      if (errorCode !== ErrorCode.NONE) {
         this.fail()
         return
       }

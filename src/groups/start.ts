@@ -24,9 +24,12 @@ export function makeCoordinator(broker: BrokerContext): GroupCoordinator {
     groupBytesMax: options.limits.groupBytesMax,
     offsetBytesMax: options.limits.offsetBytesMax,
     refusesAppends: () => broker.refusesAppends,
+    leaderOf: (topic, index) => broker.cluster.place(topic, index).leader,
     settingsOf: settingsFrom(broker),
     offsetsTopic: () => ({
       partitions: settings.offsetsTopicNumPartitions,
+      // As many as there are brokers for, if those are fewer: else the first group could have no coordinator.
+      replicationFactor: -1,
       configs: {
         'cleanup.policy': 'compact',
         'compression.type': 'producer',

@@ -31,6 +31,8 @@ import type {
   WatchListener,
 } from './store.ts'
 
+/** What is said of a lease: it ends with the process, and not before. */
+const LEASE_MS = 3_600_000
 /** Transactions that may wait for the flush under way. */
 const WAITING_MAX = 10_000
 /** A log smaller than this is not worth compacting. */
@@ -162,6 +164,15 @@ export class LocalMetadataStore implements MetadataStore {
     if (this.#failure !== null) throw this.#failure
     checkTransaction(compares, changes)
     return this.#submit([...compares], changes.map(copyOf))
+  }
+
+  /** Ends with this process, or when it is given up. */
+  grant(ttlMs: number): Promise<LeaseId> {
+    return this.session.open(ttlMs)
+  }
+
+  async keepAlive(lease: LeaseId): Promise<number> {
+    return this.session.lease === lease ? LEASE_MS : 0
   }
 
   async revoke(lease: LeaseId): Promise<void> {

@@ -64,7 +64,7 @@ class MemorySession implements Session {
   resume(): void {
     this.pause()
     const held = this.#held
-    if (held === null || !this.#metadata.keepAlive(held.lease)) return
+    if (held === null || this.#metadata.keepAlive(held.lease) === 0) return
     held.sent = this.#clock.now()
     this.#stop = this.#clock.after(held.ttlMs / KEEP_ALIVES, () => this.resume())
   }
@@ -119,6 +119,16 @@ export class MemoryMetadataStore implements MetadataStore {
     const watch = this.#metadata.watch(prefix, afterRevision, listener)
     this.#watches.add(watch)
     return watch
+  }
+
+  async grant(ttlMs: number): Promise<LeaseId> {
+    this.#refuseIfClosed()
+    return this.#metadata.grant(ttlMs, () => {})
+  }
+
+  async keepAlive(lease: LeaseId): Promise<number> {
+    this.#refuseIfClosed()
+    return this.#metadata.keepAlive(lease)
   }
 
   async revoke(lease: LeaseId): Promise<void> {

@@ -105,13 +105,13 @@ export class MemoryMetadata {
     return lease
   }
 
-  /** Gives the lease its full time from now on. @returns false: there is none */
-  keepAlive(lease: LeaseId): boolean {
+  /** Gives the lease its full time from now on. @returns that, in ms; 0: there is none */
+  keepAlive(lease: LeaseId): number {
     const held = this.#leases.get(lease)
-    if (held === undefined) return false
+    if (held === undefined) return 0
     held.stop()
     held.stop = this.#clock.after(held.ttlMs, () => this.revoke(lease))
-    return true
+    return held.ttlMs
   }
 
   revoke(lease: LeaseId): void {

@@ -140,6 +140,10 @@ export interface MetadataStore {
   transact(compares: readonly Compare[], changes: readonly Change[]): Promise<TxResult>
   /** Tells of every transaction after `afterRevision` that touches the prefix. */
   watch(prefix: string, afterRevision: number, listener: WatchListener): Watch
+  /** A new lease, which outlives its last keep-alive by about `ttlMs`; etcd has seconds. It is not kept alive by itself. */
+  grant(ttlMs: number): Promise<LeaseId>
+  /** @returns the ms that it lives on; 0: it has ended */
+  keepAlive(lease: LeaseId): Promise<number>
   /** Ends a lease of whomever, and the keys bound to it; one that has ended already is no error. */
   revoke(lease: LeaseId): Promise<void>
   readonly session: Session

@@ -415,15 +415,19 @@ export class PartitionStore {
     const key = keyOf(p.topicId, p.partition)
     const safe = this.#left.safePoints.get(key) ?? NOWHERE
     const dir = join(dataDir, p.name)
+    // Opened anew, as an empty one: what the journal has of it belongs to what was there.
+    const isAnew = this.#forget(handle) !== null
     try {
       const known = { left: this.#left, deleted, clean, notes: this.#notes }
       const { log, isNew } = openPartition(files, dataDir, p, recovering, known)
       const topicId = Buffer.from(p.topicId, 'base64url')
-      const none = { groupBytes: 0, flushedSequence: 0 }
+      const flushedSequence = isAnew ? this.#journal.sequence : 0
+      const none = { groupBytes: 0, flushedSequence }
       const owned: OwnedLog = { log, key, handle, partition, topicId, ...none }
       if (p.leaderEpoch >= 0) log.role = { leads: true, epoch: p.leaderEpoch }
       else log.highWatermark = Math.min(safe.highWatermark ?? 0, log.nextOffset)
       this.#logs.set(handle, owned)
+      if (isAnew) this.#checkpointLogs()
       if (isNew) this.#openLogs.touch(owned)
       // After a kill even names that are there may not be on the disk.
       if (isNew || !clean) unflushed.push(owned)

@@ -22,6 +22,8 @@ export { DataDirError } from './identity.ts'
 
 /** Key of the metadata: whose folder this is, the second copy of meta.properties. */
 export const IDENTITY = 'identity'
+/** Key of the metadata: the address of the cluster's metadata, if the folder is part of one. */
+const CLUSTER = 'cluster'
 /** Kafka's metadata log: no other broker has it. */
 const KAFKAS = '__cluster_metadata-0'
 
@@ -90,6 +92,25 @@ export class DataDir {
       this.unlock()
       throw error
     }
+  }
+
+  /** Drawn when the folder was made: tells it from every other. */
+  get directoryId(): string {
+    return this.#identity.directoryId
+  }
+
+  /**
+   * Of which cluster's metadata the folder is; null: it has its own. Topics of a cluster are not in the folder: a broker
+   * alone would take their records for nobody's.
+   */
+  get cluster(): string | null {
+    return this.store.peek(CLUSTER) as string | null
+  }
+
+  /** From now on only a broker of that cluster starts here. */
+  async joinCluster(metadata: string): Promise<void> {
+    if (this.cluster !== metadata)
+      await this.store.transact([], [{ key: CLUSTER, value: metadata }])
   }
 
   get #startKey(): string {

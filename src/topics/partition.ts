@@ -33,6 +33,10 @@ export interface Replication {
   refusal(needsAll: boolean): ErrorCode
   /** Answers the waiter when all in-sync replicas have everything below `end`, at the latest after so many ms. */
   whenCommitted(end: number, waiter: CommitWaiter, slot: number, timeoutMs: number): void
+  /** Records below this are gone. */
+  startMoved(start: number): void
+  /** Whether it is certain that it was still led here after the question came: nobody else has answered meanwhile. */
+  confirm(): Promise<boolean>
   /** Its log cannot be used any more. */
   lost(reason: string): void
 }
@@ -113,6 +117,7 @@ export class Partition implements AppendTarget {
     else {
       this.highWatermark = Math.min(this.highWatermark, this.logEndOffset)
       this.#uncommitted = this.#uncommitted.filter(({ end }) => end <= this.logEndOffset)
+      this.replication.startMoved(this.logStartOffset)
     }
     this.reader.replace(view)
   }

@@ -8,13 +8,6 @@ export const cluster = () => ({
     {},
     oneProcess('Milliseconds between two signs of life that a broker sends to the controller.'),
   ),
-  'broker.session.timeout.ms': int(
-    9000,
-    {},
-    oneProcess(
-      'Milliseconds without a sign of life after which the controller takes a broker for dead.',
-    ),
-  ),
   'config.providers': list(
     '',
     'Names of sources of values. No effect here: a reference to one is taken as it stands.',

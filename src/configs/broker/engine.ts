@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { type Definition, int } from '../definition.ts'
+import { boolean, type Definition, int, string } from '../definition.ts'
 
 /** What a ring's words can count. */
 export const RING_BYTES_MAX = 1 << 30
@@ -27,6 +27,14 @@ export const engine = {
     33_554_432,
     1_048_576,
     'Bytes of the ring between the main thread and each partition worker; it must hold two of the largest batches. Where it is not set it is as large as message.max.bytes (at most socket.request.max.bytes) asks for.',
+  ),
+  'odradek.metadata': string(
+    null,
+    'Where the metadata of a cluster is: etcd://host:2379,host:2379/prefix; etcds:// with TLS. Unset: the broker is alone, and keeps its own.',
+  ),
+  'odradek.replace.node': boolean(
+    false,
+    'Whether this data folder takes the place of the one that had this node.id in the cluster, whose replicas count as lost.',
   ),
   'odradek.open.files': int(
     null,

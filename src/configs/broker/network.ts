@@ -26,7 +26,7 @@ export const network = {
   ),
   'inter.broker.listener.name': string(
     null,
-    oneNode('Listener through which brokers connect to each other.'),
+    'Listener through which brokers of a cluster connect to each other; unset: the first of listeners.',
   ),
   'security.inter.broker.protocol': oneOf(
     'PLAINTEXT',

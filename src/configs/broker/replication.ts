@@ -6,10 +6,6 @@ const throttle = (what: string) => long(null, { min: 0 }, oneNode(what), 'cluste
 
 /** Replication, which is not built in yet. */
 export const replication = () => ({
-  'auto.leader.rebalance.enable': boolean(
-    true,
-    oneNode('Whether leaderships go back to first replicas by themselves.'),
-  ),
   'num.replica.fetchers': int(
     1,
     { min: 1 },
@@ -25,11 +21,6 @@ export const replication = () => ({
     1,
     { min: 1 },
     'Seconds of one sample of the rate of moves between directories. No effect here: there is one directory.',
-  ),
-  'leader.imbalance.check.interval.seconds': long(
-    300,
-    { min: 1 },
-    oneNode('Seconds between two looks for partitions that are not led by their first replica.'),
   ),
   'replica.fetch.backoff.ms': int(
     1000,
@@ -60,11 +51,6 @@ export const replication = () => ({
     5000,
     {},
     oneNode('Milliseconds between two notes of the high watermarks.'),
-  ),
-  'replica.lag.time.max.ms': long(
-    30_000,
-    {},
-    oneNode('Milliseconds by which a follower may lag and still count as in sync.'),
   ),
   'replica.selector.class': string(
     null,

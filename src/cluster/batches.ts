@@ -1,0 +1,37 @@
+import * as batch from '../protocol/record-batch.ts'
+import type { BatchFacts } from '../replication/follower-effects.ts'
+
+/** A batch in the answer of a leader. */
+export interface FetchedBatch extends BatchFacts {
+  /** A view on the answer. */
+  readonly bytes: Buffer
+}
+
+/** The batches that lie one behind the other; the worker that appends them looks at their checksums. */
+export function cutBatches(records: Buffer): FetchedBatch[] {
+  const batches: FetchedBatch[] = []
+  for (let at = 0; at < records.length; ) {
+    const left = records.length - at
+    const size = left < batch.BATCH_HEADER_BYTES ? 0 : batch.batchBytes(records, at)
+    const isWhole =
+      size >= batch.BATCH_HEADER_BYTES &&
+      size <= left &&
+      batch.magic(records, at) === batch.MAGIC_V2
+    if (!isWhole) {
+      batches.push({ baseOffset: -1, lastOffset: -1, epoch: -1, isWhole, bytes: NOTHING })
+      return batches
+    }
+    const bytes = records.subarray(at, at + size)
+    batches.push({
+      baseOffset: batch.baseOffset(bytes),
+      lastOffset: batch.lastOffset(bytes),
+      epoch: batch.leaderEpoch(bytes),
+      isWhole,
+      bytes,
+    })
+    at += size
+  }
+  return batches
+}
+
+const NOTHING = Buffer.alloc(0)

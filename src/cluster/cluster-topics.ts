@@ -1,0 +1,412 @@
+import type { ConfigValues } from '../configs/definition.ts'
+import { isCompacted } from '../configs/topic.ts'
+import { type BrokerConfigView, brokerValue, resolveTopicConfig } from '../configs/values.ts'
+import { BrokerError } from '../errors.ts'
+import type { Change, Compare, MetadataStore } from '../metadata/store.ts'
+import { update } from '../metadata/update.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import {
+  isRefusal,
+  nextState,
+  type Proposal,
+  transactionOf,
+  unfencedKey,
+} from '../replication/next-state.ts'
+import { partitionKey, toRecord } from '../replication/partition-state.ts'
+import { checkMore, deletedMeanwhile, newTopicId } from '../topics/local-topics.ts'
+import type { Partition } from '../topics/partition.ts'
+import type { ReplicasOptions } from '../topics/replicas.ts'
+import { sweepStrays } from '../topics/sweep.ts'
+import { Tombstones } from '../topics/tombstones.ts'
+import { collisionKey } from '../topics/topic-names.ts'
+import { TOPIC_PREFIX } from '../topics/topic-record.ts'
+import type { Placement, TopicSource } from '../topics/topic-source.ts'
+import { alreadyThere, type Topic, type TopicTable } from '../topics/topic-table.ts'
+import type { ImageFeed } from './feed.ts'
+import type { ClusterImage } from './image.ts'
+import type { ImageDiff, TopicChange } from './image-diff.ts'
+import { placeReplicas } from './placement.ts'
+import type { ReplicaHost } from './replica-host.ts'
+
+/** A topic as the cluster's metadata has it, under `topics/<name, . as _>`. */
+interface ClusterTopicRecord {
+  readonly name: string
+  readonly id: string
+  readonly partitions: number
+  readonly configs: ConfigValues
+  /** It was compacted at some time: its logs may lack offsets. Stays. */
+  readonly gaps?: boolean
+}
+
+/** Of etcd's 128 changes in a transaction. */
+const RECORDS_TOGETHER = 100
+/** Until what this broker has changed is seen by it, in ms. */
+const SEEN_MS_MAX = 10_000
+
+const keyOf = (name: string): string => TOPIC_PREFIX + collisionKey(name)
+
+export interface ClusterTopicsOptions {
+  readonly me: number
+  /** Of the cluster. */
+  readonly store: MetadataStore
+  /** This node's own: which deleted topics may have left folders here. */
+  readonly nodeStore: MetadataStore
+  readonly image: ClusterImage
+  readonly feed: ImageFeed
+  readonly host: () => ReplicaHost
+  readonly table: TopicTable
+  readonly workers: ReplicasOptions['workers']
+  readonly dataDir: string
+  readonly configView: () => BrokerConfigView
+  readonly log: ReplicasOptions['log']
+}
+
+/** The topics of a cluster: its metadata decides what exists and who has what; here is what of it is on this broker. */
+export class ClusterTopics implements TopicSource {
+  readonly #o: ClusterTopicsOptions
+  readonly #table: TopicTable
+  readonly #tombstones: Tombstones
+  /** What the image brings is done one after the other. */
+  #work: Promise<void> = Promise.resolve()
+  #isLoaded = false
+  #seen: (() => void)[] = []
+
+  constructor(options: ClusterTopicsOptions) {
+    this.#o = options
+    this.#table = options.table
+    this.#tombstones = new Tombstones(options.nodeStore)
+  }
+
+  async load(): Promise<void> {
+    const { image, workers } = this.#o
+    await this.#tombstones.load()
+    const topics = [...image.topics].map(({ name, entry }) => this.#make(name, entry.value))
+    for (const topic of topics) {
+      for (const { index } of image.partitionsOf(topic.id)) this.#place(topic, index)
+    }
+    const partitions = topics.flatMap(topic => topic.partitions)
+    await this.#open(partitions, true)
+    await sweepStrays(this.#o, partitions, this.#tombstones)
+    await Promise.all(workers.map(w => w.command('ready', { workers: workers.length })))
+    for (const topic of topics) await this.#show(topic)
+    this.#isLoaded = true
+  }
+
+  #make(name: string, value: unknown): Topic {
+    const { id, configs, partitions } = value as ClusterTopicRecord
+    return this.#table.make(name, { id, configs, partitions, brokerEpoch: 0 })
+  }
+
+  /** Makes the partition if it is to be here. @returns null if it is not, or is here already */
+  #place(topic: Topic, index: number): Partition | null {
+    const state = this.#o.image.partition(topic.id, index)
+    const isMine = state?.replicas.includes(this.#o.me) === true
+    if (!isMine || topic.partitions.some(one => one.index === index)) return null
+    const partition = this.#table.replicas.make(topic, index, -1)
+    topic.partitions.push(partition)
+    topic.partitions.sort((a, b) => a.index - b.index)
+    return partition
+  }
+
+  #open(partitions: readonly Partition[], recovering: boolean): Promise<void> {
+    const deletedOf = (topics: ReadonlySet<string>) => this.#tombstones.idsOf(topics)
+    return this.#table.replicas.open(partitions, recovering, deletedOf)
+  }
+
+  async #show(topic: Topic): Promise<void> {
+    await this.#table.prepare(topic)
+    for (const partition of topic.partitions) this.#host(topic, partition)
+    this.#table.add(topic)
+    for (const partition of topic.partitions) this.#recordChanged(partition)
+  }
+
+  #host(topic: Topic, partition: Partition): void {
+    const key = partitionKey(topic.id, partition.index)
+    this.#o.host().add(partition, key, this.#hasGaps(topic))
+  }
+
+  #recordChanged({ topicId, index }: Partition): void {
+    this.#o.host().recordChanged(partitionKey(topicId, index))
+  }
+
+  #hasGaps(topic: Topic): boolean {
+    const record = this.#o.image.topic(topic.name)?.entry.value as ClusterTopicRecord | undefined
+    return record?.gaps === true || isCompacted(topic.config)
+  }
+
+  /** The image has changed. What this broker has already is told at once; what is new here, or gone, is done in its turn. */
+  changed(diff: ImageDiff): void {
+    if (!this.#isLoaded) return
+    const host = this.#o.host()
+    for (const { key } of diff.partitions) host.recordChanged(key)
+    if (diff.topics.length === 0 && diff.partitions.length === 0) return
+    this.#work = this.#work
+      .then(() => this.#follow(diff))
+      .catch(err => {
+        this.#o.log.error({ err }, 'bug: a change of the metadata could not be followed')
+      })
+    void this.#work.then(() => {
+      for (const look of this.#seen.splice(0)) look()
+    })
+  }
+
+  async #follow(diff: ImageDiff): Promise<void> {
+    for (const change of diff.topics) await this.#followTopic(change)
+    const touched = new Map<Topic, number[]>()
+    for (const { topicId, index } of diff.partitions) {
+      const topic = this.#table.byId(topicId)
+      if (topic === undefined) continue
+      const known = touched.get(topic)
+      if (known === undefined) touched.set(topic, [index])
+      else known.push(index)
+    }
+    for (const [topic, indexes] of touched) {
+      await this.#take(topic, indexes)
+      await this.#giveUp(topic, indexes)
+    }
+  }
+
+  async #followTopic({ old, now }: TopicChange): Promise<void> {
+    const known = old === null ? undefined : this.#table.byId(old.id)
+    if (known !== undefined && old!.id !== now?.id) await this.#forget(known)
+    if (now === null) return
+    const topic = this.#table.byId(now.id)
+    if (topic === undefined) {
+      const made = this.#make(now.name, now.entry.value)
+      const here = this.#o.image
+        .partitionsOf(made.id)
+        .map(({ index }) => this.#place(made, index))
+        .filter(partition => partition !== null)
+      await this.#open(here, false)
+      await this.#show(made)
+      return
+    }
+    const record = now.entry.value as unknown as ClusterTopicRecord
+    if (topic.partitionCount !== record.partitions) this.#table.revision++
+    topic.partitionCount = record.partitions
+    if (JSON.stringify(topic.configs) === JSON.stringify(record.configs)) return
+    topic.configs = record.configs
+    await this.#table.applyConfig(topic)
+  }
+
+  /** Partitions that are to be here from now on. */
+  async #take(topic: Topic, indexes: readonly number[]): Promise<void> {
+    const added = indexes
+      .map(index => this.#place(topic, index))
+      .filter(partition => partition !== null)
+    if (added.length === 0) return
+    await this.#open(added, false)
+    for (const partition of added) {
+      this.#host(topic, partition)
+      this.#recordChanged(partition)
+    }
+  }
+
+  /** Partitions that are elsewhere from now on. */
+  async #giveUp(topic: Topic, indexes: readonly number[]): Promise<void> {
+    const { image, me } = this.#o
+    const gone = topic.partitions.filter(({ index }) => {
+      if (!indexes.includes(index)) return false
+      const state = image.partition(topic.id, index)
+      return state !== null && !state.replicas.includes(me)
+    })
+    for (const partition of gone) {
+      this.#o.host().remove(partitionKey(topic.id, partition.index))
+      topic.partitions.splice(topic.partitions.indexOf(partition), 1)
+    }
+    if (gone.length > 0) await this.#removeFiles(topic, gone)
+  }
+
+  async #forget(topic: Topic): Promise<void> {
+    const buried = this.#tombstones.changesFor(topic)
+    if (topic.partitions.length > 0) {
+      await this.#o.nodeStore.transact([], buried)
+      this.#tombstones.applied(buried)
+    }
+    for (const { index } of topic.partitions) this.#o.host().remove(partitionKey(topic.id, index))
+    this.#table.forget(topic)
+    if (topic.partitions.length === 0) return
+    if (await this.#removeFiles(topic, topic.partitions)) this.#tombstones.finish(topic.id)
+  }
+
+  /** @returns whether all of them are gone */
+  async #removeFiles(topic: Topic, partitions: readonly Partition[]): Promise<boolean> {
+    this.#table.replicas.forget(partitions)
+    const left = await this.#table.replicas.remove(partitions)
+    for (const reason of left) {
+      this.#o.log.error({ topic: topic.name, reason }, 'not removed: the next start does it')
+    }
+    return left.length === 0 && !partitions.some(({ worker }) => worker.isLost)
+  }
+
+  /** Until this broker shows it. */
+  async #untilSeen(isSeen: () => boolean): Promise<void> {
+    const deadline = performance.now() + SEEN_MS_MAX
+    while (!isSeen()) {
+      const left = deadline - performance.now()
+      if (left <= 0) {
+        const message = 'It is changed, but this broker has not heard of that yet.'
+        throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
+      }
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, left)
+        this.#seen.push(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+    }
+  }
+
+  async create(name: string, partitions: number, configs: ConfigValues, to: Placement) {
+    const id = newTopicId()
+    const placed = this.#assign(partitions, to)
+    await this.#writeRecords(id, 0, placed, configs)
+    const gaps = isCompacted(resolveTopicConfig(configs, this.#o.configView()))
+    const count = placed.length
+    const record = { name, id, partitions: count, configs, ...(gaps && { gaps }) }
+    const outcome = await this.#o.feed.transact(
+      [{ key: keyOf(name), created: 0 }],
+      [{ key: keyOf(name), value: record }],
+    )
+    if (outcome.outcome === 'refused') {
+      void this.#removeRecords(id)
+      throw alreadyThere(name)
+    }
+    if (outcome.outcome === 'unknown') throw unknownOutcome()
+    await this.#untilSeen(() => this.#table.byId(id) !== undefined)
+    return this.#table.byId(id)!
+  }
+
+  /** The replicas of each new partition. @throws BrokerError INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT */
+  #assign(partitions: number, { replicationFactor, assignments }: Placement) {
+    const { image, configView } = this.#o
+    const usable = image.brokers.filter(({ id, draining }) => image.unfenced(id) !== 0 && !draining)
+    if (assignments !== null) {
+      const unknown = assignments.flat().find(id => image.broker(id) === null)
+      if (unknown === undefined) return assignments
+      const message = `A partition is assigned to broker ${unknown}, which is not in the cluster.`
+      throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+    }
+    const usual = brokerValue('default.replication.factor', configView())
+    // Nobody has asked for so many: as many as there can be.
+    const factor = replicationFactor === -1 ? Math.min(usual, usable.length) : replicationFactor
+    const below = (bound: number): number => Math.floor(Math.random() * bound)
+    const placed = placeReplicas(usable, partitions, factor, below)
+    if (placed !== null) return placed
+    const message = `The replication factor ${factor} is above the number of brokers that can take replicas, ${usable.length}.`
+    throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
+  }
+
+  /** Before the topic: a crash in between leaves records of no topic, which the controller removes. */
+  async #writeRecords(
+    id: string,
+    from: number,
+    placed: readonly (readonly number[])[],
+    configs: ConfigValues,
+  ): Promise<void> {
+    const { image, feed } = this.#o
+    const config = resolveTopicConfig(configs, this.#o.configView())
+    for (let at = 0; at < placed.length; at += RECORDS_TOGETHER) {
+      const compares = new Map<string, Compare>()
+      const changes: Change[] = placed.slice(at, at + RECORDS_TOGETHER).map((replicas, i) => {
+        const isr = replicas.filter(replica => image.unfenced(replica) !== 0)
+        for (const member of isr) {
+          const key = unfencedKey(member)
+          compares.set(key, { key, created: image.unfenced(member) })
+        }
+        const leader = isr[0] ?? -1
+        const state = {
+          ...{ replicas, isr, elr: [], adding: [], removing: [], leader, epoch: 0 },
+          by: leader === -1 ? '' : image.broker(leader)!.incarnation,
+          min: Number(config.minInsyncReplicas),
+          durable: Number(config.flushMessages) <= 1,
+          ...{ unclean: -1, revision: 0 },
+        }
+        return { key: partitionKey(id, from + at + i), value: toRecord(state) }
+      })
+      const { outcome } = await feed.transact([...compares.values()], changes)
+      if (outcome === 'applied') continue
+      void this.#removeRecords(id)
+      if (outcome === 'unknown') throw unknownOutcome()
+      const message = 'A broker came or went meanwhile: try again.'
+      throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
+    }
+  }
+
+  #removeRecords(id: string): Promise<unknown> {
+    return this.#o.feed.transact([], [{ prefix: `p/${id}/`, value: null }])
+  }
+
+  async remove(topic: Topic): Promise<void> {
+    const entry = this.#o.image.topic(topic.name)?.entry
+    if (entry === undefined) throw deletedMeanwhile(topic.name)
+    const outcome = await this.#o.feed.transact(
+      [{ key: entry.key, created: entry.created }],
+      [{ key: entry.key, value: null }],
+    )
+    if (outcome.outcome === 'unknown') throw unknownOutcome()
+    if (outcome.outcome === 'refused') throw deletedMeanwhile(topic.name)
+    await this.#untilSeen(() => this.#table.byId(topic.id) === undefined)
+    await this.#removeRecords(topic.id)
+  }
+
+  async grow(topic: Topic, count: number, assignments: Placement['assignments']): Promise<void> {
+    const from = topic.partitionCount
+    const { image } = this.#o
+    const replicationFactor = image.partition(topic.id, 0)?.replicas.length ?? -1
+    const placed = this.#assign(count - from, { replicationFactor, assignments })
+    await this.#writeRecords(topic.id, from, placed, topic.configs)
+    await this.#update(topic, record => {
+      checkMore(topic.name, record.partitions, count)
+      return { ...record, partitions: count }
+    })
+    await this.#untilSeen(() => topic.partitionCount >= count)
+  }
+
+  async configure(topic: Topic, change: (current: ConfigValues) => ConfigValues): Promise<void> {
+    let configs = topic.configs
+    await this.#update(topic, record => {
+      configs = change(record.configs)
+      const isNow = isCompacted(resolveTopicConfig(configs, this.#o.configView()))
+      return { ...record, configs, ...((isNow || record.gaps) && { gaps: true }) }
+    })
+    const wanted = JSON.stringify(configs)
+    await this.#untilSeen(() => JSON.stringify(topic.configs) === wanted)
+    await this.settle(topic)
+  }
+
+  /** What leaders must go by stands in the records too (min.insync.replicas, whether it is flushed). */
+  async settle(topic: Topic): Promise<void> {
+    const { image, feed } = this.#o
+    const min = Number(topic.config.minInsyncReplicas)
+    const durable = Number(topic.config.flushMessages) <= 1
+    for (const { key } of image.partitionsOf(topic.id)) {
+      for (;;) {
+        const state = image.partitionAt(key)
+        if (state === null || (state.min === min && state.durable === durable)) break
+        const proposal: Proposal = { min, durable }
+        const next = nextState(state, proposal, image.view(key))
+        if (isRefusal(next)) break
+        const { compares, change } = transactionOf(key, next)
+        const { outcome } = await feed.transact(compares, [change])
+        if (outcome === 'unknown') throw unknownOutcome()
+      }
+    }
+  }
+
+  #update(topic: Topic, next: (record: ClusterTopicRecord) => ClusterTopicRecord): Promise<void> {
+    const key = keyOf(topic.name)
+    return update(this.#o.store, key, now => {
+      const record = now?.value as unknown as ClusterTopicRecord | undefined
+      if (record?.id !== topic.id) throw deletedMeanwhile(topic.name)
+      return [{ key, value: { ...next(record) } }]
+    })
+  }
+}
+
+const unknownOutcome = () =>
+  new BrokerError(
+    ErrorCode.REQUEST_TIMED_OUT,
+    'The metadata has not answered: it is not known whether anything was changed.',
+  )

@@ -1,0 +1,122 @@
+import { brokerValue } from '../configs/values.ts'
+import type { Logger } from '../logger.ts'
+import type { MetadataStore } from '../metadata/store.ts'
+import {
+  type BrokerOptions,
+  brokerConfigView,
+  type OptionSources,
+  type Options,
+} from '../options.ts'
+import { realFileSystem } from '../storage/fs.ts'
+import type { DataDir } from '../topics/data-dir.ts'
+import { readMeta } from '../topics/identity.ts'
+import type { Partition } from '../topics/partition.ts'
+import { randomUuid } from '../topics/uuid.ts'
+import { ClusterNode } from './node.ts'
+
+/** A promise that needs three settings is none: what holds in a cluster where nothing else is set. */
+const DEFAULTS: BrokerOptions = {
+  'default.replication.factor': 3,
+  'min.insync.replicas': 2,
+  'broker.session.timeout.ms': 6000,
+}
+/** Key of the metadata: whose it is. */
+const CLUSTER = 'cluster'
+const FORMAT = 1
+
+/** The options of a broker in a cluster: the same, over other defaults. */
+export const inCluster = (sources: OptionSources): OptionSources => ({
+  ...sources,
+  defaults: { ...DEFAULTS, ...sources.defaults },
+})
+
+/** The metadata of a cluster, open. */
+export interface ClusterPlace {
+  readonly store: MetadataStore
+  readonly clusterId: string
+  /** Where it is, as people write it; without a password. */
+  readonly address: string
+}
+
+/**
+ * Opens the cluster's metadata, and makes the cluster if this is its first broker.
+ * @param given instead of what the options name
+ * @throws InvalidMetadataUrl, BrokerError that says what is wrong with etcd or with what is there
+ */
+export async function openMetadata(
+  options: Options,
+  log: Logger,
+  given?: MetadataStore,
+): Promise<ClusterPlace> {
+  const { store, address } = await openStore(options, log, given)
+  try {
+    const entry = await store.get(CLUSTER)
+    const clusterId = entry === null ? await found(store, options) : idOf(entry.value, address)
+    const { clusterId: wanted } = options.settings
+    if (wanted !== null && wanted !== clusterId) {
+      throw new Error(`The metadata at ${address} is of cluster ${clusterId}, not ${wanted}.`)
+    }
+    return { store, clusterId, address }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function openStore(options: Options, log: Logger, given?: MetadataStore) {
+  if (given !== undefined) return { store: given, address: 'this process' }
+  const [{ parseMetadataUrl }, { EtcdMetadataStore }] = await Promise.all([
+    import('../metadata/url.ts'),
+    import('../metadata/etcd/store.ts'),
+  ])
+  const url = parseMetadataUrl(options.settings.metadata!)
+  return { store: await EtcdMetadataStore.open({ url, log }), address: url.shown }
+}
+
+/** Nobody has been here: the cluster is this broker's, or that of whoever was faster. */
+async function found(store: MetadataStore, { dataDir, settings }: Options): Promise<string> {
+  const known = readMeta(realFileSystem, dataDir)?.get('cluster.id')
+  const clusterId = settings.clusterId ?? known ?? randomUuid()
+  const result = await store.compareAndSet(CLUSTER, 0, { format: FORMAT, clusterId })
+  if (result.outcome === 'applied') return clusterId
+  return idOf(result.now[0]!.value, 'the given address')
+}
+
+function idOf(value: unknown, address: string): string {
+  const { format, clusterId } = value as { readonly format?: number; readonly clusterId?: string }
+  if (format === FORMAT && typeof clusterId === 'string') return clusterId
+  throw new Error(
+    `The metadata at ${address} is none of a cluster that this release knows (format ${format}): use another prefix, or a newer release.`,
+  )
+}
+
+/** This broker's part in the cluster: knows all there is, and is not registered yet. */
+export async function makeNode(
+  options: Options,
+  { store, address }: ClusterPlace,
+  dataDir: DataDir,
+  log: Logger,
+  onLed: (partition: Partition) => void,
+): Promise<ClusterNode> {
+  const { settings, nodeId } = options
+  const view = brokerConfigView(options)
+  await dataDir.joinCluster(address)
+  const node = new ClusterNode({
+    me: nodeId,
+    store,
+    dir: dataDir.directoryId,
+    start: dataDir.isNew ? 'new' : dataDir.wasClean ? 'clean' : 'recovered',
+    replacesNode: settings.replaceNode,
+    rack: settings.brokerRack,
+    sessionMs: brokerValue('broker.session.timeout.ms', view),
+    preferredMs: brokerValue('auto.leader.rebalance.enable', view)
+      ? Number(brokerValue('leader.imbalance.check.interval.seconds', view)) * 1000
+      : Number.POSITIVE_INFINITY,
+    lagTimeMs: () => Number(brokerValue('replica.lag.time.max.ms', view)),
+    interBrokerListener: settings.interBrokerListenerName ?? options.listeners[0]!.name,
+    onLed,
+    log,
+  })
+  await node.feed.start()
+  return node
+}

@@ -1,0 +1,319 @@
+import { randomBytes } from 'node:crypto'
+import type { Endpoint } from '../broker-context.ts'
+import { CONTROLLER, Controller, type ControllerEffect } from '../controller/controller.ts'
+import { every } from '../guarded.ts'
+import type { MetadataStore } from '../metadata/store.ts'
+import type { Partition } from '../topics/partition.ts'
+import type { Registry } from '../topics/registry.ts'
+import type { TopicSource } from '../topics/topic-source.ts'
+import type { TopicTable } from '../topics/topic-table.ts'
+import { ClusterTopics, type ClusterTopicsOptions } from './cluster-topics.ts'
+import { addressOn, ImageView } from './cluster-view.ts'
+import { ImageFeed } from './feed.ts'
+import { ClusterImage } from './image.ts'
+import type { ImageDiff } from './image-diff.ts'
+import { Lane } from './lane.ts'
+import { Probes } from './probes.ts'
+import type { StartKind } from './registration.ts'
+import { ReplicaFetches } from './replica-fetches.ts'
+import { ReplicaHost } from './replica-host.ts'
+import { Session, type SessionEffect } from './session.ts'
+
+const TICK_MS = 100
+const REPLICA_TICK_MS = 500
+const SAVE_MS = 5_000
+/** Wall clock and monotonic clock may part by this much between two ticks. */
+const CLOCK_JUMP_MS = 500
+/** The controller writes a tick every 5 s: a watch that shows none for so long is taken for dead. */
+const SILENCE_MS = 20_000
+/** initial.broker.registration.timeout.ms */
+const JOIN_MS_MAX = 60_000
+const DRAIN_MS_MAX = 30_000
+
+export interface ClusterNodeOptions {
+  readonly me: number
+  readonly store: MetadataStore
+  /** Of the data folder. */
+  readonly dir: string
+  readonly start: Exclude<StartKind, 'live'>
+  readonly replacesNode: boolean
+  readonly rack: string | null
+  /** broker.session.timeout.ms */
+  readonly sessionMs: number
+  /** Infinity: leaders stay where they are. */
+  readonly preferredMs: number
+  readonly lagTimeMs: () => number
+  readonly interBrokerListener: string
+  readonly onLed: (partition: Partition) => void
+  readonly log: ClusterTopicsOptions['log']
+}
+
+/** A broker's part in a cluster. Wiring only: machines, what they are told, and what becomes of what they want. */
+export class ClusterNode {
+  readonly image = new ClusterImage()
+  readonly view: ImageView
+  readonly feed: ImageFeed
+  readonly #o: ClusterNodeOptions
+  readonly #incarnation = randomBytes(8).toString('hex')
+  readonly #controller: Controller
+  readonly #controllerOut: ControllerEffect[] = []
+  readonly #sessionOut: SessionEffect[] = []
+  readonly #lanes = new Map<number, Lane>()
+  readonly #probes: Probes
+  readonly #timers: NodeJS.Timeout[] = []
+  #session: Session | null = null
+  #topics: ClusterTopics | null = null
+  #host: ReplicaHost | null = null
+  #fetches: ReplicaFetches | null = null
+  #clockLead = 0
+  #heardAt = 0
+  #joined: (() => void)[] = []
+  #isClosed = false
+
+  constructor(options: ClusterNodeOptions) {
+    this.#o = options
+    const { store, log, me, sessionMs: ttlMs, preferredMs } = options
+    this.view = new ImageView(this.image)
+    const onDiff = (diff: ImageDiff): void => this.#changed(diff)
+    this.feed = new ImageFeed({ store, image: this.image, onDiff, log })
+    const incarnation = this.#incarnation
+    const out = this.#controllerOut
+    const { image } = this
+    this.#controller = new Controller({ me, incarnation, image, ttlMs, preferredMs, out })
+    this.#probes = new Probes({
+      addressOf: id => this.#addressOf(id),
+      onRefused: id => {
+        log.info({ broker: id }, 'no process listens at this broker any more')
+        this.#tellController(now => this.#controller.refused(id, now))
+      },
+    })
+  }
+
+  get fetches(): ReplicaFetches {
+    return this.#fetches!
+  }
+
+  get host(): ReplicaHost {
+    return this.#host!
+  }
+
+  /** Topics as the cluster's metadata has them: what the registry is made with. */
+  topicsFor(
+    table: TopicTable,
+    more: Pick<ClusterTopicsOptions, 'nodeStore' | 'workers' | 'dataDir' | 'configView'>,
+  ): TopicSource {
+    const { me, store, log } = this.#o
+    const { image, feed } = this
+    const host = (): ReplicaHost => this.host
+    this.#topics = new ClusterTopics({ me, store, image, feed, host, table, log, ...more })
+    return this.#topics
+  }
+
+  /** Before topics are loaded. */
+  attach(registry: Registry): void {
+    const { me, log, lagTimeMs, onLed } = this.#o
+    const { image, feed } = this
+    const { replicas } = registry
+    this.#host = new ReplicaHost({
+      ...{ me, image, feed, replicas, lagTimeMs, log, onLed },
+      incarnation: this.#incarnation,
+      now: () => performance.now(),
+      fetches: () => this.fetches,
+      laneTo: id => this.#laneTo(id),
+      onFailed: failed => this.#tellSession(now => this.#session?.change({ failed }, now)),
+    })
+    const find = (key: string) => this.host.find(key)
+    this.#fetches = new ReplicaFetches({ find, pool: replicas.pool, log })
+  }
+
+  #laneTo(peer: number): Lane {
+    const known = this.#lanes.get(peer)
+    if (known !== undefined) return known
+    const { me, log } = this.#o
+    const lane = new Lane({
+      ...{ me, peer, clientId: `broker-${me}-fetcher` },
+      address: () => this.#addressOf(peer),
+      brokerEpoch: () => this.#session?.epoch ?? -1,
+      onError: err => log.info({ err, broker: peer }, 'a fetch from another broker failed'),
+    })
+    this.#lanes.set(peer, lane)
+    return lane
+  }
+
+  #addressOf(id: number): Endpoint | null {
+    const broker = this.image.broker(id)
+    return broker === null ? null : addressOn(broker, this.#o.interBrokerListener)
+  }
+
+  /** Registers this broker, whose listeners are open, and resolves when it has its place. @throws Error if it has none in time */
+  async join(listeners: Readonly<Record<string, Endpoint>>): Promise<void> {
+    const { me: id, dir, start, replacesNode, sessionMs: ttlMs, rack, log } = this.#o
+    const facts = {
+      listeners: Object.fromEntries(
+        Object.entries(listeners).map(([name, { host, port }]) => [name, { host, port }]),
+      ),
+      ...(rack !== null && { rack }),
+    }
+    const incarnation = this.#incarnation
+    const out = this.#sessionOut
+    this.#session = new Session({ id, ttlMs, incarnation, dir, start, replacesNode, facts, out })
+    this.#clockLead = Date.now() - performance.now()
+    this.#heardAt = performance.now()
+    const timer = (ms: number, what: string, act: () => unknown): void =>
+      void this.#timers.push(every(ms, log, what, act as () => void))
+    timer(TICK_MS, 'the session was not looked at', () => this.#tick())
+    timer(REPLICA_TICK_MS, 'replicas were not looked at', () => this.host.tick())
+    timer(SAVE_MS, 'high watermarks were not kept', () => this.host.saveHighWatermarks())
+    this.#tick()
+    await this.#untilUnfenced()
+  }
+
+  #untilUnfenced(): Promise<void> {
+    const { me } = this.#o
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new Error(`broker ${me} was not taken into the cluster within ${JOIN_MS_MAX} ms`))
+      }, JOIN_MS_MAX)
+      const look = (): void => {
+        if (this.image.unfenced(me) === 0 || this.#session?.epoch === 0) this.#joined.push(look)
+        else {
+          clearTimeout(timer)
+          resolve()
+        }
+      }
+      look()
+    })
+  }
+
+  #tick(): void {
+    const now = performance.now()
+    const lead = Date.now() - now
+    if (Math.abs(lead - this.#clockLead) > CLOCK_JUMP_MS) {
+      this.#tellSession(at => this.#session?.clockJumped(at))
+    }
+    this.#clockLead = lead
+    if (now - this.#heardAt > SILENCE_MS) {
+      this.#heardAt = now
+      this.feed.restart()
+    }
+    this.#tellSession(at => this.#session?.tick(at))
+    this.#tellController(at => this.#controller.tick(at))
+  }
+
+  #changed(diff: ImageDiff): void {
+    this.#heardAt = performance.now()
+    const { me } = this.#o
+    this.#topics?.changed(diff)
+    const session = this.#session
+    if (session !== null && diff.brokers.some(({ id }) => id === me)) {
+      const mine = this.image.broker(me)
+      this.#tellSession(now => session.seen(mine?.epoch ?? 0, mine?.incarnation ?? '', now))
+      if (this.image.unfenced(me) !== 0) session.unfenced()
+    }
+    this.#tellController(now => this.#controller.changed(diff, now))
+    if (diff.brokers.length > 0 || diff.keys.includes(CONTROLLER)) this.#watchOthers()
+    for (const look of this.#joined.splice(0)) look()
+  }
+
+  /** The controller watches over all others, and they over it. */
+  #watchOthers(): void {
+    const { me } = this.#o
+    const watched = this.#controller.isActive
+      ? this.image.brokers.map(({ id }) => id)
+      : [this.view.controllerId]
+    if (!this.#isClosed && this.#session !== null) {
+      this.#probes.watch(new Set(watched.filter(id => id >= 0 && id !== me)))
+    }
+  }
+
+  #tellSession(tell: (now: number) => void): void {
+    tell(performance.now())
+    for (let next = this.#sessionOut.shift(); next !== undefined; next = this.#sessionOut.shift()) {
+      this.#doForSession(next)
+    }
+    const lease = this.#session?.lease ?? null
+    this.#tellController(now => this.#controller.session(lease, now))
+  }
+
+  #doForSession(effect: SessionEffect): void {
+    const { store, log } = this.#o
+    const session = this.#session!
+    switch (effect.kind) {
+      case 'grant':
+        store.grant(effect.ttlMs).then(
+          lease => this.#tellSession(now => session.granted(effect.id, lease, now)),
+          err => {
+            log.warn({ err }, 'there is no lease from the metadata store')
+            this.#tellSession(now => session.granted(effect.id, null, now))
+          },
+        )
+        break
+      case 'register':
+        void this.feed.transact(effect.compares, effect.changes).then(outcome => {
+          this.#tellSession(now => session.answered(effect.id, outcome, now))
+        })
+        break
+      case 'keepAlive':
+        store.keepAlive(effect.lease).then(
+          ttlMs => this.#tellSession(now => session.kept(effect.id, ttlMs, now)),
+          () => this.#tellSession(now => session.kept(effect.id, null, now)),
+        )
+        break
+      case 'revoke':
+        store.revoke(effect.lease).catch(err => log.info({ err }, 'a lease was not given up'))
+        break
+      case 'uncertain':
+        this.host.lease(!effect.isUncertain)
+        break
+      case 'registered':
+        log.info({ epoch: effect.epoch }, 'registered in the cluster')
+        break
+      case 'blocked':
+        log.warn({}, effect.reason)
+        break
+    }
+  }
+
+  #tellController(tell: (now: number) => void): void {
+    if (this.#isClosed) return
+    tell(performance.now())
+    const out = this.#controllerOut
+    for (let next = out.shift(); next !== undefined; next = out.shift()) {
+      const { id } = next
+      void this.feed.transact(next.compares, next.changes).then(outcome => {
+        this.#tellController(now => this.#controller.answered(id, outcome, now))
+      })
+    }
+  }
+
+  /** Hands over what this broker leads, and leaves the in-sync replicas: then it may stop. */
+  async drain(): Promise<void> {
+    const session = this.#session
+    const { me, log } = this.#o
+    if (session === null || session.epoch === 0) return
+    this.#tellSession(now => session.change({ draining: true }, now))
+    const deadline = performance.now() + DRAIN_MS_MAX
+    while (this.image.unfenced(me) !== 0 && performance.now() < deadline) {
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, TICK_MS)
+        this.#joined.push(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+    }
+    const isOut = this.image.unfenced(me) === 0
+    if (!isOut) log.warn({}, `not handed over within ${DRAIN_MS_MAX} ms: it stops all the same`)
+  }
+
+  /** Nothing is fetched, watched or registered any more. */
+  close(gently = true): void {
+    if (this.#isClosed) return
+    if (gently) this.#tellSession(() => this.#session?.stop())
+    this.#isClosed = true
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#probes.close()
+    for (const lane of this.#lanes.values()) lane.close()
+    this.feed.stop()
+  }
+}

@@ -1,0 +1,70 @@
+import type { RoleChange } from '../storage/commands.ts'
+import type { WorkerLink } from '../topics/worker-link.ts'
+import type { HostedReplica } from './hosted-replica.ts'
+
+interface Asked extends RoleChange {
+  readonly replica: HostedReplica
+}
+
+/** Role changes of one turn of the event loop go to each worker in one command: a broker that dies brings thousands. */
+export class RoleChanges {
+  readonly #log: { error(fields: object, message: string): void }
+  readonly #onTaken: (replica: HostedReplica) => void
+  #asked: { readonly lead: Asked[]; readonly follow: Asked[] } = { lead: [], follow: [] }
+  #isScheduled = false
+
+  /** @param onTaken the worker has taken the role over, and the machine knows */
+  constructor(
+    log: { error(fields: object, message: string): void },
+    onTaken: (replica: HostedReplica) => void,
+  ) {
+    this.#log = log
+    this.#onTaken = onTaken
+  }
+
+  ask(replica: HostedReplica, leads: boolean, epoch: number): void {
+    const { handle } = replica.partition
+    const asked = { handle, epoch, highWatermark: replica.machine.hw, replica }
+    this.#asked[leads ? 'lead' : 'follow'].push(asked)
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      const { lead, follow } = this.#asked
+      this.#asked = { lead: [], follow: [] }
+      this.#send('lead', lead)
+      this.#send('follow', follow)
+    })
+  }
+
+  #send(command: 'lead' | 'follow', all: readonly Asked[]): void {
+    const byWorker = new Map<WorkerLink, Asked[]>()
+    for (const asked of all) {
+      const { worker } = asked.replica.partition
+      const known = byWorker.get(worker)
+      if (known === undefined) byWorker.set(worker, [asked])
+      else known.push(asked)
+    }
+    for (const [worker, some] of byWorker) {
+      this.#run(worker, command, some).catch(err => {
+        if (!worker.isLost) this.#log.error({ err }, `${command} failed`)
+      })
+    }
+  }
+
+  async #run(worker: WorkerLink, command: 'lead' | 'follow', asked: readonly Asked[]) {
+    const items = asked.map(({ handle, epoch, highWatermark }) => ({
+      handle,
+      epoch,
+      highWatermark,
+    }))
+    const { views } = await worker.command(command, { items })
+    const byHandle = new Map(views.map(view => [view.handle, view]))
+    for (const { replica, epoch, handle } of asked) {
+      const view = byHandle.get(handle)
+      if (view === undefined || replica.isGone) continue
+      replica.tell((machine, now) => machine.opened(epoch, replica.factsOf(view), now))
+      this.#onTaken(replica)
+    }
+  }
+}

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
+import https from 'node:https'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +10,10 @@ import { join } from 'node:path'
 /** Releases of etcd in the folder of tools (.ci/tools); the first is always there. */
 export const ETCD_RELEASES = ['3.4', '3.6'] as const
 export type EtcdRelease = (typeof ETCD_RELEASES)[number]
+
+/** Of tests that do not say which. */
+export const DEFAULT_RELEASE =
+  ETCD_RELEASES.find(one => one === process.env.ETCD_RELEASE) ?? ETCD_RELEASES[0]
 
 /** How long one may take to serve, or to end. */
 const WAIT_MS = 20_000
@@ -65,7 +70,7 @@ export class Etcd {
   }
 
   async start(): Promise<void> {
-    const { release = ETCD_RELEASES[0], flags = [], tls } = this.#settings
+    const { release = DEFAULT_RELEASE, flags = [], tls } = this.#settings
     const program = etcdProgram(release)
     if (program === null) throw new Error(`no etcd ${release} in LIVE_TOOLS: bash .ci/tools FOLDER`)
     const client = `${this.#scheme}://127.0.0.1:${this.port}`
@@ -79,6 +84,7 @@ export class Etcd {
           ]
     const args = [
       ...['--name', 'one', '--data-dir', join(this.#dir, 'data'), '--log-level', 'warn'],
+      ...['--logger', 'zap'],
       ...['--listen-client-urls', client, '--advertise-client-urls', client],
       ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
       ...['--initial-cluster', `one=${peer}`, '--heartbeat-interval', '20'],
@@ -104,10 +110,19 @@ export class Etcd {
     }
   }
 
-  /** With TLS it is asked for its connection only: this helper has no certificate to show. */
   #isHealthy(): Promise<boolean> {
     return new Promise(resolve => {
-      const request = http.get({ host: '127.0.0.1', port: this.port, path: '/health' })
+      const { tls } = this.#settings
+      const target = { host: '127.0.0.1', port: this.port, path: '/health' }
+      const request =
+        tls === undefined
+          ? http.get(target)
+          : https.get({
+              ...target,
+              ca: readFileSync(tls.ca),
+              cert: readFileSync(tls.cert),
+              key: readFileSync(tls.key),
+            })
       request.setTimeout(1_000, () => request.destroy(new Error('no answer')))
       request.on('error', () => resolve(false))
       request.on('response', response => {
@@ -115,8 +130,7 @@ export class Etcd {
         response.on('data', chunk => {
           text += chunk
         })
-        const isTls = this.#settings.tls !== undefined
-        response.on('end', () => resolve(isTls || text.includes('"true"')))
+        response.on('end', () => resolve(text.includes('"true"')))
         response.on('error', () => resolve(false))
       })
     })

@@ -71,20 +71,31 @@ export class Mirror {
     return [...this.#entries.values()].sort((a, b) => (a.key < b.key ? -1 : 1))
   }
 
-  /** Resolves when it has what the store has now, with the same revisions. */
-  async reaches(store: MetadataStore): Promise<void> {
-    const { entries } = await store.list(this.#prefix)
-    const wanted = JSON.stringify(entries)
+  /** Resolves when it was told what is waited for. */
+  async until(isThere: () => boolean): Promise<void> {
     const until = performance.now() + REACH_MS
-    while (this.problem === null && JSON.stringify(this.entries) !== wanted) {
+    while (this.problem === null && !isThere()) {
       const left = until - performance.now()
-      if (left <= 0) assert.equal(this.entries, entries, 'the watch does not get there')
-      await this.#told(left)
+      if (left <= 0) assert.unreachable(`not told: only ${this.told.join(', ')}`)
+      await this.#event(left)
     }
     if (this.problem !== null) throw this.problem
   }
 
-  #told(ms: number): Promise<void> {
+  /** Resolves when it has what the store has now, with the same revisions. */
+  async reaches(store: MetadataStore, withinMs = REACH_MS): Promise<void> {
+    const { entries } = await store.list(this.#prefix)
+    const wanted = JSON.stringify(entries)
+    const until = performance.now() + withinMs
+    while (this.problem === null && JSON.stringify(this.entries) !== wanted) {
+      const left = until - performance.now()
+      if (left <= 0) assert.equal(this.entries, entries, 'the watch does not get there')
+      await this.#event(left)
+    }
+    if (this.problem !== null) throw this.problem
+  }
+
+  #event(ms: number): Promise<void> {
     return new Promise(resolve => {
       const timer = setTimeout(resolve, ms)
       this.#arrived = () => {

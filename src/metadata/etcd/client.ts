@@ -60,13 +60,9 @@ export class EtcdClient {
     const failed = answers.flatMap(one => (one.status === 'rejected' ? [one.reason as Error] : []))
     const refused = failed.find(error => error instanceof BrokerError)
     if (refused !== undefined) throw refused
-    if (failed.length === answers.length) {
-      throw unreachable(
-        this.url,
-        failed.map(({ message }) => message),
-      )
-    }
-    for (const { message } of failed) this.log.warn({}, `an endpoint of etcd is away: ${message}`)
+    const reasons = failed.map(({ message }) => message)
+    if (failed.length === answers.length) throw unreachable(this.url, reasons.map(hinted(this.url)))
+    for (const reason of reasons) this.log.warn({}, `an endpoint of etcd is away: ${reason}`)
   }
 
   async #checkVersion(address: Address): Promise<void> {
@@ -206,6 +202,12 @@ export class EtcdClient {
     this.#http.close()
   }
 }
+
+/** An etcd with TLS hangs up on one who comes without. */
+const hinted =
+  ({ isTls }: MetadataUrl) =>
+  (reason: string): string =>
+    !isTls && reason.endsWith('hang up') ? `${reason} (if it wants TLS: etcds://)` : reason
 
 /** @throws EtcdError, and Error for what is not of etcd, or of one that is only starting */
 function understood({ status, body }: Answer): Message {

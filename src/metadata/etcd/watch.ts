@@ -68,7 +68,10 @@ export class EtcdWatch implements Watch {
       if (life === this.#life) act()
     }
     const { client, keys, prefix } = this.#o
-    const body = wire.watchBody(keys, prefix, this.#revision + 1)
+    // From what was told last, not behind it: an etcd that was compacted just behind it has lost what was deleted in that
+    // revision, and tells of the rest without a word (etcd 18089, 19179).
+    // This way it says that it was compacted.
+    const body = wire.watchBody(keys, prefix, Math.max(1, this.#revision))
     const listener = {
       onLine: (line: Buffer) => ifAlive(() => this.#take(line)),
       onEnd: (why: Error) => ifAlive(() => this.#later(why)),

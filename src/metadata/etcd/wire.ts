@@ -2,6 +2,8 @@
  * etcd's JSON gateway: the only file that knows how etcd's messages look in JSON. 64-bit numbers are strings, bytes are base64,
  * and what is false, 0 or empty is left out.
  */
+import { BrokerError } from '../../errors.ts'
+import { ErrorCode } from '../../protocol/error-codes.ts'
 import { freeze, isPrefix } from '../rules.ts'
 import {
   type Change,
@@ -27,8 +29,13 @@ export const PATH = {
 } as const
 
 /** A value below our prefix that no Odradek wrote. */
-export class ForeignValue extends Error {
+export class ForeignValue extends BrokerError {
   override readonly name = 'ForeignValue'
+
+  constructor(key: string, cause: unknown) {
+    const message = `${key} in etcd holds what no Odradek wrote: is the prefix right?`
+    super(ErrorCode.KAFKA_STORAGE_ERROR, message, { cause })
+  }
 }
 
 /** An error that etcd answered with: a gRPC code and a text. */
@@ -104,8 +111,7 @@ export class Keys {
       const json = Buffer.from(String(text ?? ''), 'base64').toString('utf8')
       return freeze(JSON.parse(json) as Json)
     } catch (cause) {
-      const message = `${this.#prefix}${key} in etcd holds what no Odradek wrote: is the prefix right?`
-      throw new ForeignValue(message, { cause })
+      throw new ForeignValue(this.#prefix + key, cause)
     }
   }
 }

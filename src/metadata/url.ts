@@ -61,7 +61,7 @@ function parseUser(text: string): MetadataUrl['user'] {
 
 function parseHost(text: string): Address {
   const [, bracketed, plain, port] =
-    /^(?:\[([0-9a-f:.%]+)\]|([^:[\]]+))(?::(\d+))?$/i.exec(text) ??
+    /^(?:\[([0-9a-f:.]+(?:%\w+)?)\]|([^:[\]]+))(?::(\d+))?$/i.exec(text) ??
     invalid(text === '' ? 'lacks a host' : `has a host that is none: ${text}`)
   const number = port === undefined ? PORT : Number(port)
   if (number < 1 || number > PORT_MAX) invalid(`has a port that is none: ${text}`)

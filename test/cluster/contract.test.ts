@@ -2,8 +2,8 @@ import { suite } from 'uvu'
 import { EtcdMetadataStore } from '../../src/metadata/etcd/store.ts'
 import { parseMetadataUrl } from '../../src/metadata/url.ts'
 import { ETCD_RELEASES, Etcd, etcdProgram } from '../lib/etcd.ts'
+import { SILENT } from '../lib/silent.ts'
 import { addContract, type Kind } from '../metadata/contract.ts'
-import { SILENT } from './silent.ts'
 
 let places = 0
 

@@ -4,8 +4,8 @@ import { EtcdMetadataStore } from '../../src/metadata/etcd/store.ts'
 import { parseMetadataUrl } from '../../src/metadata/url.ts'
 import { Etcd } from '../lib/etcd.ts'
 import { FaultProxy } from '../lib/fault-proxy.ts'
+import { SILENT } from '../lib/silent.ts'
 import { Mirror } from '../metadata/mirror.ts'
-import { SILENT } from './silent.ts'
 
 /** As short as etcd grants it here; and what of it is believed in after a keep-alive was sent. */
 const TTL_MS = 2_000

@@ -9,8 +9,8 @@ import { parseMetadataUrl } from '../../src/metadata/url.ts'
 import type { Etcd } from '../lib/etcd.ts'
 import { type Fault, FaultProxy } from '../lib/fault-proxy.ts'
 import type { Random } from '../lib/random.ts'
+import { SILENT } from '../lib/silent.ts'
 import { Mirror } from '../metadata/mirror.ts'
-import { SILENT } from './silent.ts'
 
 /** Requests to etcd through the proxy are given up after so long. */
 const REQUEST_MS = 60

@@ -12,8 +12,8 @@ import { EtcdMetadataStore, type EtcdStoreOptions } from '../../src/metadata/etc
 import { parseMetadataUrl } from '../../src/metadata/url.ts'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { Etcd } from '../lib/etcd.ts'
+import { SILENT } from '../lib/silent.ts'
 import { Mirror } from '../metadata/mirror.ts'
-import { SILENT } from './silent.ts'
 
 const test = suite('what etcd refuses')
 

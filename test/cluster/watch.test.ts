@@ -7,8 +7,8 @@ import { parseMetadataUrl } from '../../src/metadata/url.ts'
 import { DEFAULT_RELEASE, Etcd } from '../lib/etcd.ts'
 import { FaultProxy } from '../lib/fault-proxy.ts'
 import { Random, seeds } from '../lib/random.ts'
+import { SILENT } from '../lib/silent.ts'
 import { Mirror } from '../metadata/mirror.ts'
-import { SILENT } from './silent.ts'
 
 const RUNS = Number(process.env.RUNS ?? 6)
 /** For a planted bug to show itself. */

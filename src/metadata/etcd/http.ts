@@ -6,7 +6,7 @@ import type { Address } from '../url.ts'
 const SOCKETS_MAX = 64
 /** Of those that must not wait behind others: keep-alives of the lease. */
 const URGENT_SOCKETS_MAX = 4
-/** A page of a list is about 2 MiB, the largest value 1 MiB. */
+/** A page of a list is below 1 MiB if its values are as ours are; one value may have as much. */
 const ANSWER_BYTES_MAX = 256 * 1_048_576
 /** So soon is asked, on a silent connection, whether the other end is there. */
 const TCP_KEEP_ALIVE_MS = 5_000

@@ -24,6 +24,8 @@ export class EtcdSession implements Session {
   readonly #client: EtcdClient
   readonly #now: () => number
   #held: Held | null = null
+  /** The last keep-alive failed, which is said once. */
+  #isDown = false
   onLost: (lease: LeaseId) => void = () => {}
 
   /** @param now monotonic, ms */
@@ -79,13 +81,19 @@ export class EtcdSession implements Session {
     } catch (error) {
       const isGone = error instanceof wire.EtcdError && isLeaseGone(error)
       if (isGone) ttlMs = 0
-      else if (this.#held === held) this.#client.log.warn({ err: error }, 'a keep-alive failed')
+      else this.#failed(error)
     }
     if (this.#held !== held) return
     if (ttlMs === 0) return this.#lost(held)
     if (ttlMs === null) return this.#schedule(held, held.ttlMs * RETRY_SHARE)
     held.sent = sent
+    this.#isDown = false
     this.#schedule(held, intervalMs - (this.#now() - sent))
+  }
+
+  #failed(err: unknown): void {
+    if (!this.#isDown) this.#client.log.warn({ err }, 'the lease is not kept alive')
+    this.#isDown = true
   }
 
   #lost(held: Held): void {

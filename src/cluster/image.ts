@@ -98,6 +98,11 @@ export class ClusterImage {
     return diff.build()
   }
 
+  /** How many keys there are. */
+  get size(): number {
+    return this.#entries.size
+  }
+
   entry(key: string): Entry | null {
     return this.#entries.get(key) ?? null
   }

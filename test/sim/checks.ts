@@ -1,0 +1,185 @@
+import {
+  effectiveMin,
+  fromEntry,
+  PARTITION_PREFIX,
+  type PartitionState,
+} from '../../src/replication/partition-state.ts'
+import type { Entry } from '../../src/replication/types.ts'
+import type { Batch, SimLog } from './disk.ts'
+import type { SimEtcd } from './etcd.ts'
+import { Violation, type World } from './world.ts'
+
+/** What a check has to know of a broker. */
+export interface CheckedNode {
+  readonly id: number
+  log(key: string): SimLog | null
+  /** Its copy is not what the record may count on, and that is on its way to the record. */
+  isExcused(key: string): boolean
+}
+
+interface Committed {
+  /** By base offset: all that was ever below somebody's high watermark. */
+  readonly batches: Map<number, Batch>
+  readonly acked: Batch[]
+  /** Appender by epoch. */
+  readonly appenders: Map<number, string>
+  hw: number
+}
+
+/** The invariants of the design, looked at whenever something happens that one of them speaks of. */
+export class Checks {
+  readonly #world: World
+  readonly #etcd: SimEtcd
+  readonly #nodes: readonly CheckedNode[]
+  readonly #all = new Map<string, Committed>()
+  /** Somebody was elected uncleanly: records may be lost. */
+  isForgiven = false
+  acks = 0
+
+  constructor(world: World, etcd: SimEtcd, nodes: readonly CheckedNode[]) {
+    this.#world = world
+    this.#etcd = etcd
+    this.#nodes = nodes
+    etcd.onPut = (key, old, now) => {
+      if (key.startsWith(PARTITION_PREFIX) && now !== null) this.#record(key, old, now)
+    }
+  }
+
+  fail(rule: string, text: string): never {
+    throw new Violation(`${rule}: ${text}`)
+  }
+
+  of(key: string): Committed {
+    let found = this.#all.get(key)
+    if (found === undefined) {
+      found = { batches: new Map(), acked: [], appenders: new Map(), hw: 0 }
+      this.#all.set(key, found)
+    }
+    return found
+  }
+
+  /** A replica knows that all below `hw` is committed; it was looked at up to `from`. */
+  highWatermark(node: CheckedNode, key: string, from: number, hw: number): void {
+    if (this.isForgiven) return
+    const log = node.log(key)!
+    const known = this.of(key)
+    if (hw > log.end) this.fail('I2', `${node.id} says ${hw} is committed and ends at ${log.end}`)
+    for (let at = Math.max(from, log.start); at < hw; ) {
+      const batch = log.at(at)
+      if (batch === null) this.fail('I2', `${node.id} has nothing at ${at} below ${hw}`)
+      const other = known.batches.get(batch.baseOffset)
+      if (other === undefined) known.batches.set(batch.baseOffset, batch)
+      else if (other.value !== batch.value || other.epoch !== batch.epoch) {
+        this.fail(
+          'I2',
+          `${node.id} has value ${batch.value} committed at ${at}, not ${other.value}`,
+        )
+      }
+      at = batch.lastOffset + 1
+    }
+    if (hw <= known.hw) return
+    known.hw = hw
+    this.#everywhere(key)
+  }
+
+  /** The leader moved its high watermark by this record. */
+  advanced(key: string, record: PartitionState, hw: number): void {
+    if (this.isForgiven) return
+    const members = this.#membersOf(key)
+    if (members.some(node => node.isExcused(key))) return
+    const count = members.filter(node => this.#has(node, key, hw)).length
+    if (count < effectiveMin(record)) {
+      this.fail('I4', `${key} is committed up to ${hw} by ${count} of ISR and ELR`)
+    }
+  }
+
+  acked(key: string, batch: Batch): void {
+    this.acks++
+    if (this.isForgiven) return
+    const known = this.of(key)
+    if (known.batches.get(batch.baseOffset)?.value !== batch.value) {
+      this.fail(
+        'I1',
+        `value ${batch.value} is acknowledged and not committed at ${batch.baseOffset}`,
+      )
+    }
+    known.acked.push(batch)
+  }
+
+  /** A broker begins to lead. */
+  leads(node: CheckedNode, key: string, epoch: number): void {
+    if (this.isForgiven) return
+    const log = node.log(key)!
+    for (const batch of this.of(key).acked) {
+      if (batch.baseOffset >= log.start && log.at(batch.baseOffset)?.value !== batch.value) {
+        this.fail('I1', `${node.id} leads ${epoch} without ${batch.value} at ${batch.baseOffset}`)
+      }
+    }
+  }
+
+  appends(key: string, epoch: number, by: string): void {
+    const { appenders } = this.of(key)
+    const other = appenders.get(epoch)
+    if (other === undefined) appenders.set(epoch, by)
+    else if (other !== by) this.fail('I3', `${by} and ${other} append to ${key} in epoch ${epoch}`)
+  }
+
+  cuts(node: CheckedNode, key: string, offset: number, hw: number): void {
+    if (offset < hw && !this.isForgiven)
+      this.fail('I7', `${node.id} cuts ${key} to ${offset} below ${hw}`)
+  }
+
+  #membersOf(key: string): CheckedNode[] {
+    const entry = this.#etcd.get(key)
+    if (entry === null) return []
+    const { isr, elr } = fromEntry(entry)
+    return this.#nodes.filter(({ id }) => isr.includes(id) || elr.includes(id))
+  }
+
+  #has(node: CheckedNode, key: string, hw: number): boolean {
+    const log = node.log(key)
+    if (log === null || log.end < hw) return false
+    if (hw === 0 || hw <= log.start) return true
+    const last = log.at(hw - 1)
+    const known = this.of(key).batches.get(last?.baseOffset ?? -1)
+    return known !== undefined && known.value === last!.value
+  }
+
+  /** I8: whoever may be elected has all that is committed, on disk. */
+  #everywhere(key: string): void {
+    if (this.isForgiven) return
+    const { hw } = this.of(key)
+    if (hw === 0) return
+    const isDurable = fromEntry(this.#etcd.get(key)!).durable
+    for (const node of this.#membersOf(key)) {
+      if (node.isExcused(key)) continue
+      const log = node.log(key)
+      const end = log === null ? -1 : isDurable ? log.flushed : log.end
+      if (end < hw || !this.#has(node, key, hw)) {
+        this.fail('I8', `${node.id} may lead ${key} and has ${end} of ${hw}`)
+      }
+    }
+  }
+
+  #record(key: string, before: Entry | null, entry: Entry): void {
+    const now = fromEntry(entry)
+    const { replicas, isr, elr, leader, epoch } = now
+    this.#world.note(
+      'record',
+      `${key} e${epoch} l${leader}`,
+      `[${isr}]`,
+      `[${elr}] of [${replicas}]`,
+    )
+    const isIn = (some: readonly number[], all: readonly number[]) =>
+      some.every(id => all.includes(id))
+    if (!isIn(isr, replicas) || !isIn(elr, replicas) || elr.some(id => isr.includes(id))) {
+      this.fail('I11', `ISR ${isr} and ELR ${elr} of ${replicas}`)
+    }
+    if (leader !== -1 && !isr.includes(leader))
+      this.fail('I11', `${leader} leads outside of ${isr}`)
+    if (before !== null && fromEntry(before).epoch > epoch)
+      this.fail('I6', `epoch ${epoch} of ${key}`)
+    // Entries are told before they can be read: what the record says now is looked at as it is.
+    this.#everywhere(key)
+  }
+}

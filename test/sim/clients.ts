@@ -1,0 +1,89 @@
+import type { Batch } from './disk.ts'
+import type { Surroundings } from './node.ts'
+
+const TIMEOUT_MS = 2_000
+
+/** An idempotent producer with acks=all, one batch at a time, that tries again until it is told that it is there. */
+export class Producer {
+  readonly pid: number
+  readonly #around: Surroundings
+  readonly #key: string
+  #seq = -1
+  #batch: Batch | null = null
+  #attempt = 0
+  isStopped = false
+
+  constructor(pid: number, key: string, around: Surroundings) {
+    this.pid = pid
+    this.#key = key
+    this.#around = around
+    this.#nextLater()
+  }
+
+  /** Waits for an answer. */
+  get isWaiting(): boolean {
+    return this.#batch !== null
+  }
+
+  #nextLater(): void {
+    const { world } = this.#around
+    world.after(
+      world.random.chance(0.8) ? world.between(5, 200) : world.between(200, 1_500),
+      () => {
+        if (this.isStopped) return
+        const count = world.random.below(3)
+        this.#seq++
+        const value = this.pid * 1_000_000 + this.#seq
+        const facts = { baseOffset: 0, lastOffset: count, epoch: -1, isWhole: true }
+        this.#batch = { ...facts, pid: this.pid, seq: this.#seq, value }
+        this.#send()
+      },
+    )
+  }
+
+  #send(): void {
+    const { world, network, nodes } = this.#around
+    const batch = this.#batch!
+    const attempt = ++this.#attempt
+    const to = this.#leader()
+    const again = (): void => {
+      if (attempt !== this.#attempt) return
+      const next = ++this.#attempt
+      world.after(world.between(20, 200), () => {
+        if (next === this.#attempt) this.#send()
+      })
+    }
+    world.after(TIMEOUT_MS, again)
+    const process = nodes.find(({ id }) => id === to)?.process ?? null
+    if (process === null) return world.after(5, again)
+    // What was sent in an attempt that is over may arrive all the same.
+    network.send('c', to, () => {
+      process.deliver(() =>
+        process.produce(this.#key, batch, (error, appended) => {
+          network.send(to, 'c', () => {
+            if (this.#batch !== batch) return
+            if (error !== 0) again()
+            else this.#done(appended!)
+          })
+          // As the broker says so, whether it is heard or not.
+          if (error === 0) this.#around.checks.acked(this.#key, appended!)
+        }),
+      )
+    })
+  }
+
+  #done(appended: Batch): void {
+    this.#around.world.note('ack', this.#key, this.pid, appended.baseOffset)
+    this.#batch = null
+    this.#attempt++
+    this.#nextLater()
+  }
+
+  /** By the metadata of whatever broker it asked last. */
+  #leader(): number {
+    const { world, nodes } = this.#around
+    const asked = world.random.pick(nodes).process
+    const known = asked?.image.partitionAt(this.#key)?.leader ?? -1
+    return known === -1 ? world.random.pick(nodes).id : known
+  }
+}

@@ -1,0 +1,139 @@
+import type { BatchFacts } from '../../src/replication/follower-effects.ts'
+import type { LogFacts } from '../../src/replication/log-facts.ts'
+import type { EpochStart } from '../../src/shared/epochs.ts'
+import type { Bugs } from './bugs.ts'
+import { Violation, type World } from './world.ts'
+
+/** A batch of a producer; `value` is another one for each that was ever sent. */
+export interface Batch extends BatchFacts {
+  readonly pid: number
+  readonly seq: number
+  readonly value: number
+}
+
+/** One partition's log on one disk: what was written, and how much of that a power cut cannot take. */
+export class SimLog {
+  readonly key: string
+  start = 0
+  batches: Batch[] = []
+  flushed = 0
+  epochs: EpochStart[] = []
+  /** What the checkpoint says; a lower bound. */
+  savedHw = 0
+  /** Of the running process's worker. */
+  role: 'leader' | 'follower' | null = null
+  roleEpoch = -1
+  readonly #seqs = new Map<number, number>()
+  /** With a planted bug: what was cut and could be there again after a power cut. */
+  #uncut: Batch[] = []
+
+  constructor(key: string) {
+    this.key = key
+  }
+
+  get end(): number {
+    const last = this.batches.at(-1)
+    return last === undefined ? this.start : last.lastOffset + 1
+  }
+
+  facts(isDurable: boolean): LogFacts {
+    const end = isDurable ? this.flushed : this.end
+    const hw = Math.min(this.savedHw, end)
+    return { start: this.start, end, hw, hwEpoch: -1, epochs: [...this.epochs] }
+  }
+
+  /** The batch that holds the offset. */
+  at(offset: number): Batch | null {
+    let lo = 0
+    let hi = this.batches.length
+    while (lo < hi) {
+      const mid = (lo + hi) >> 1
+      if (this.batches[mid]!.lastOffset < offset) lo = mid + 1
+      else hi = mid
+    }
+    const batch = this.batches[lo]
+    return batch !== undefined && batch.baseOffset <= offset ? batch : null
+  }
+
+  /** Whole batches from the offset on, up to an end. */
+  read(from: number, end: number, max: number): Batch[] {
+    const found: Batch[] = []
+    let batch = this.at(from)
+    while (batch !== null && batch.lastOffset < end && found.length < max) {
+      found.push(batch)
+      batch = this.at(batch.lastOffset + 1)
+    }
+    return found
+  }
+
+  lastSeq(pid: number): number {
+    return this.#seqs.get(pid) ?? -1
+  }
+
+  original(pid: number, seq: number): Batch | null {
+    return this.batches.findLast(batch => batch.pid === pid && batch.seq === seq) ?? null
+  }
+
+  note(epoch: number, startOffset: number): void {
+    const last = this.epochs.at(-1)
+    if (last !== undefined && epoch <= last.epoch) return
+    this.epochs = this.epochs.filter(e => e.startOffset < startOffset)
+    this.epochs.push({ epoch, startOffset })
+  }
+
+  push(batch: Batch): void {
+    if (batch.baseOffset !== this.end) throw new Violation(`${this.key} has a gap at ${this.end}`)
+    const last = this.batches.at(-1)
+    if (last !== undefined && batch.epoch < last.epoch) {
+      throw new Violation(`I6: epoch ${batch.epoch} after ${last.epoch} in ${this.key}`)
+    }
+    if (batch.seq <= this.lastSeq(batch.pid)) {
+      throw new Violation(`I9: producer ${batch.pid} sequence ${batch.seq} twice in ${this.key}`)
+    }
+    this.note(batch.epoch, batch.baseOffset)
+    this.batches.push(batch)
+    this.#seqs.set(batch.pid, batch.seq)
+    this.#uncut = []
+  }
+
+  cut(offset: number, bugs: Bugs): void {
+    const kept = this.batches.filter(batch => batch.lastOffset < offset)
+    if (bugs.cutNotJournalled) this.#uncut = this.batches.slice(kept.length)
+    this.#replace(kept)
+    this.epochs = this.epochs.filter(e => e.startOffset < offset)
+  }
+
+  beginAt(offset: number): void {
+    this.start = offset
+    this.epochs = []
+    this.savedHw = Math.max(this.savedHw, offset)
+    this.#replace([])
+    this.flushed = offset
+  }
+
+  /** The process is gone; with a power cut, so is what was not flushed, or its end. */
+  crash(isPowerCut: boolean, world: World): void {
+    if (isPowerCut) {
+      const safe = this.batches.filter(batch => batch.lastOffset < this.flushed).length
+      const kept = safe + world.random.below(this.batches.length - safe + 1)
+      this.#replace([...this.batches.slice(0, kept), ...this.#uncut])
+    }
+    this.#uncut = []
+    this.role = null
+    this.roleEpoch = -1
+  }
+
+  /** At the next start: what is found is flushed, and epochs are learnt from it. */
+  recover(): void {
+    this.flushed = this.end
+    this.epochs = []
+    for (const { epoch, baseOffset } of this.batches) this.note(epoch, baseOffset)
+  }
+
+  #replace(batches: Batch[]): void {
+    this.batches = batches
+    this.flushed = Math.min(this.flushed, this.end)
+    this.#seqs.clear()
+    for (const { pid, seq } of batches) this.#seqs.set(pid, seq)
+  }
+}

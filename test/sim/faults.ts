@@ -1,0 +1,245 @@
+import { isRefusal, nextState } from '../../src/replication/next-state.ts'
+import type { SimNode, Surroundings } from './node.ts'
+
+export interface Plan {
+  readonly minIsr: number
+  readonly durable: boolean
+  /** Somebody may be elected uncleanly. */
+  readonly mayBeUnclean: boolean
+}
+
+/** One thing that goes wrong, when, and for how long: all that is chosen by chance is chosen when the seed is read. */
+export interface Fault {
+  readonly at: number
+  readonly name: string
+  readonly node: number
+  readonly other: number
+  readonly ms: number
+  /** For what else has to be chosen: 0 <= x < 1. */
+  readonly dice: number
+}
+
+type Act = (fault: Fault, node: SimNode, around: Surroundings, keys: readonly string[]) => void
+
+const later = (around: Surroundings, ms: number, run: () => void): void =>
+  around.world.after(ms, run)
+
+const cut =
+  (there: boolean, back: boolean): Act =>
+  ({ other, ms }, { id }, { network, world }) => {
+    if (there) network.cut(id, other)
+    if (back) network.cut(other, id)
+    world.after(ms, () => {
+      if (there) network.mend(id, other)
+      if (back) network.mend(other, id)
+    })
+  }
+
+const fastFence = (node: SimNode, around: Surroundings): void =>
+  later(around, 250 + around.world.random.below(100), () => {
+    if (node.isUp) return
+    for (const { id, process } of around.nodes) {
+      if (process === null || around.network.isCut(id, node.id)) continue
+      process.deliver(() => process.controller.refused(node.id, process.now))
+    }
+  })
+
+function die(node: SimNode, ms: number, isPowerCut: boolean, around: Surroundings): void {
+  node.crash(isPowerCut)
+  // With its host, nobody refuses connections.
+  if (!isPowerCut) fastFence(node, around)
+  later(around, ms, () => node.start())
+}
+
+const ACTS: Readonly<Record<string, Act>> = {
+  kill: ({ ms }, node, around) => die(node, ms, false, around),
+  'quick kill': ({ ms }, node, around) => die(node, ms / 20, false, around),
+  'power cut': ({ ms }, node, around) => die(node, ms, true, around),
+  'all lose power': ({ ms, dice }, _, around) => {
+    for (const node of around.nodes) die(node, ms * (1 + dice * node.id * 0.3), true, around)
+  },
+  pause: ({ ms, dice }, { process }) => process?.pause(ms * (dice < 0.3 ? 2 : 0.5), false),
+  'pause amid effects': ({ ms, dice }, { process }) => {
+    if (process === null) return
+    process.pauseAtEffect = 1 + Math.floor(dice * 40)
+    process.pauseMs = ms
+  },
+  suspend: ({ ms }, { process }) => process?.pause(ms, true),
+  'cut off': cut(true, true),
+  'cut one way': cut(true, false),
+  'cut the other way': cut(false, true),
+  isolate: ({ ms }, { id }, { network, nodes, world }) => {
+    const others = [...nodes.filter(n => n.id !== id).map(n => n.id), 'e']
+    for (const other of others) {
+      network.cut(id, other)
+      network.cut(other, id)
+    }
+    world.after(ms, () => {
+      for (const other of others) {
+        network.mend(id, other)
+        network.mend(other, id)
+      }
+    })
+  },
+  'cut off from etcd': ({ ms, dice }, { id }, { network, world }) => {
+    if (dice < 0.8) network.cut(id, 'e')
+    if (dice > 0.2) network.cut('e', id)
+    world.after(ms, () => {
+      network.mend(id, 'e')
+      network.mend('e', id)
+    })
+  },
+  'clients cut off': ({ ms }, { id }, { network, world }) => {
+    network.cut('c', id)
+    world.after(ms, () => network.mend('c', id))
+  },
+  'etcd away': ({ ms, dice }, _, { etcd, world }) => {
+    etcd.isAway = true
+    world.after(ms, () => {
+      etcd.isAway = false
+      if (dice < 0.5) etcd.prolong()
+    })
+  },
+  'lease ends early': ({ dice }, _, { etcd }) => {
+    const { leases } = etcd
+    if (leases.length > 0) etcd.revoke(leases[Math.floor(dice * leases.length)]!)
+  },
+  'watch cut': ({ dice }, { process }) => process?.cutWatch(dice < 0.5),
+  'slow disk': ({ ms }, node, around) => {
+    node.flushMsMax = ms / 4
+    later(around, ms * 2, () => {
+      node.flushMsMax = 2
+    })
+  },
+  'restart in order': ({ ms }, node, around) => {
+    const { process } = node
+    process?.drain(() => {
+      if (node.process !== process) return
+      node.stopped()
+      later(around, ms / 4, () => node.start())
+    })
+  },
+  reassign: ({ dice }, { process }, { nodes }, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    const state = process?.image.partitionAt(key)
+    if (state === undefined || state === null) return
+    const from = Math.floor(dice * 97) % nodes.length
+    const target = nodes.map((_, i) => nodes[(i + from) % nodes.length]!.id)
+    const count = Math.max(2, Math.min(nodes.length, 2 + (Math.floor(dice * 31) % 2)))
+    process!.deliver(() => process!.propose(key, { reassign: target.slice(0, count) }))
+  },
+  'reassign back': ({ dice }, { process }, _, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    process?.deliver(() => process.propose(key, { reassign: null }))
+  },
+  'move leader': ({ dice, other }, { process }, _, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    process?.deliver(() => process.propose(key, { leader: other }))
+  },
+  'change min': ({ dice }, { process }, _, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    process?.deliver(() =>
+      process.propose(key, { min: dice * 10 - Math.floor(dice * 10) < 0.5 ? 2 : 3 }),
+    )
+  },
+  'new disk': ({ ms }, node, around) => {
+    node.crash(true)
+    node.replaceDisk()
+    later(around, ms, () => node.start())
+  },
+  damage: ({ dice }, node, around, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    const { process } = node
+    if (process === null || !node.logs.has(key)) return
+    node.damaged.add(key)
+    process.deliver(() => process.replicas.get(key)?.damaged('checksum', process.now))
+    around.world.note('damage', node.id, key)
+  },
+  unclean: ({ dice }, { process }, { checks }, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    const state = process?.image.partitionAt(key)
+    if (process === null || state === undefined || state === null) return
+    const next = nextState(state, { leader: 'unclean' }, process.image.view(key))
+    if (isRefusal(next)) return
+    checks.isForgiven = true
+    process.deliver(() => process.propose(key, { leader: 'unclean' }))
+  },
+}
+
+const ORDINARY = [
+  'kill',
+  'kill',
+  'quick kill',
+  'power cut',
+  'all lose power',
+  'pause',
+  'pause',
+  'pause amid effects',
+  'pause amid effects',
+  'suspend',
+  'cut off',
+  'cut one way',
+  'cut the other way',
+  'isolate',
+  'cut off from etcd',
+  'cut off from etcd',
+  'clients cut off',
+  'etcd away',
+  'lease ends early',
+  'watch cut',
+  'watch cut',
+  'slow disk',
+  'slow disk',
+  'restart in order',
+  'reassign',
+  'reassign back',
+  'move leader',
+  'move leader',
+  'change min',
+]
+
+/** What goes wrong between two times. */
+export function chooseFaults(around: Surroundings, plan: Plan, from: number, to: number): Fault[] {
+  const { world, nodes } = around
+  const { random } = world
+  // Of things that may cost a copy, one: two could cost all that is committed, and rightly.
+  let copies = plan.minIsr >= 2 && plan.durable && random.chance(0.3) ? 1 : 0
+  const frail = random.pick(nodes).id
+  const count = 1 + random.below(random.chance(0.3) ? 25 : 9)
+  const faults: Fault[] = []
+  for (let i = 0; i < count; i++) {
+    let name = random.pick(ORDINARY)
+    let node = random.pick(nodes).id
+    if (copies > 0) {
+      copies--
+      name = random.chance(0.5) ? 'new disk' : 'damage'
+    } else if (plan.mayBeUnclean && random.chance(0.2)) name = 'unclean'
+    // Without flushes, what two lose at once may be lost.
+    if (!plan.durable && name === 'all lose power') name = 'power cut'
+    if (!plan.durable && name === 'power cut') node = frail
+    const others = nodes.filter(({ id }) => id !== node)
+    faults.push({
+      at: world.between(from, to),
+      name,
+      node,
+      other: random.pick(others).id,
+      ms: random.chance(0.7) ? world.between(100, 3_000) : world.between(3_000, 12_000),
+      dice: random.next(),
+    })
+  }
+  return faults.sort((a, b) => a.at - b.at)
+}
+
+export function schedule(
+  faults: readonly Fault[],
+  around: Surroundings,
+  keys: readonly string[],
+): void {
+  const { world, nodes } = around
+  for (const fault of faults) {
+    world.after(fault.at - world.now, () => {
+      world.note('fault', fault.name, fault.node, fault.ms | 0)
+      ACTS[fault.name]!(fault, nodes.find(({ id }) => id === fault.node)!, around, keys)
+    })
+  }
+}

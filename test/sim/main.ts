@@ -1,0 +1,47 @@
+/**
+ * The cluster in virtual time (docs/testing.md):
+ *
+ *   npm run sim                        seeds 1 to 1000
+ *   npm run sim -- --seeds 1..10000    these
+ *   npm run sim -- --seed 17 --trace   one, and what happened
+ */
+import { parseArgs } from 'node:util'
+import { shrink } from './shrink.ts'
+import { Simulation } from './simulation.ts'
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string', default: '1..1000' },
+    trace: { type: 'boolean', default: false },
+    'keep-going': { type: 'boolean', default: false },
+  },
+})
+
+const [first, last] = (values.seed ?? values.seeds).split('..').map(Number) as [number, number?]
+const began = performance.now()
+let events = 0
+let acks = 0
+let failed = 0
+for (let seed = first; seed <= (last ?? first); seed++) {
+  const result = new Simulation(seed, { isTraced: values.trace }).run()
+  events += result.events
+  acks += result.acks
+  if (values.trace) console.log(result.lines.join('\n'))
+  if (result.violation === null) continue
+  failed++
+  console.log(`seed ${seed}: ${result.violation}`)
+  if (!values['keep-going']) {
+    console.log('the least of what has to go wrong:')
+    for (const fault of shrink(seed, result).faults) console.log(`  ${JSON.stringify(fault)}`)
+    console.log(`npm run sim -- --seed ${seed} --trace`)
+    break
+  }
+}
+const count = (last ?? first) - first + 1
+const seconds = (performance.now() - began) / 1000
+console.log(
+  `${count} seeds, ${failed} violations, ${events} events, ${acks} acks, ${seconds.toFixed(1)} s, ` +
+    `${(count / seconds).toFixed(0)} seeds/s`,
+)
+process.exitCode = failed === 0 ? 0 : 1

@@ -1,0 +1,119 @@
+import type { Json } from '../../src/metadata/store.ts'
+import type { Bugs } from './bugs.ts'
+import type { CheckedNode, Checks } from './checks.ts'
+import type { SimLog } from './disk.ts'
+import type { SimEtcd } from './etcd.ts'
+import type { Network } from './network.ts'
+import { Process } from './process.ts'
+import type { World } from './world.ts'
+
+export interface Settings {
+  readonly ttlMs: number
+  readonly lagTimeMs: number
+  readonly preferredMs: number
+  readonly bugs: Bugs
+}
+
+/** Everything that a broker can reach or be looked at by. */
+export interface Surroundings {
+  readonly world: World
+  readonly etcd: SimEtcd
+  readonly network: Network
+  readonly checks: Checks
+  readonly settings: Settings
+  readonly nodes: readonly SimNode[]
+}
+
+/** A machine with a disk, on which a broker runs or does not. */
+export class SimNode implements CheckedNode {
+  readonly id: number
+  readonly logs = new Map<string, SimLog>()
+  readonly damaged = new Set<string>()
+  dir: string
+  process: Process | null = null
+  /** Of its clock: ms a ms. */
+  readonly drift: number
+  /** ms that its monotonic clock has missed, as it does while a machine is suspended. */
+  missed = 0
+  /** The folder has the mark of a clean stop, or never ran. */
+  isClean = true
+  isNew = false
+  hasLostTail = false
+  flushMsMax = 2
+  starts = 0
+  #around: Surroundings | null = null
+
+  constructor(id: number, drift: number) {
+    this.id = id
+    this.drift = drift
+    this.dir = `d${id}`
+  }
+
+  join(around: Surroundings): void {
+    this.#around = around
+  }
+
+  get isUp(): boolean {
+    return this.process !== null
+  }
+
+  log(key: string): SimLog | null {
+    return this.logs.get(key) ?? null
+  }
+
+  isExcused(key: string): boolean {
+    return this.isNew || this.damaged.has(key) || this.hasLostTail
+  }
+
+  start(): void {
+    if (this.process !== null) return
+    const { world } = this.#around!
+    const kind = this.isNew ? 'new' : this.isClean ? 'clean' : 'recovered'
+    world.note('start', this.id, kind)
+    for (const log of this.logs.values()) log.recover()
+    this.isClean = false
+    this.starts++
+    this.process = new Process(this, this.#around!, kind)
+  }
+
+  crash(isPowerCut: boolean): void {
+    const { world } = this.#around!
+    world.note(isPowerCut ? 'power cut' : 'kill', this.id)
+    if (isPowerCut && this.#isAnythingNotDurable()) this.hasLostTail = true
+    this.process?.end()
+    this.process = null
+    for (const log of this.logs.values()) log.crash(isPowerCut, world)
+  }
+
+  /** The process ends in order. */
+  stopped(): void {
+    this.process?.end()
+    this.process = null
+    for (const log of this.logs.values()) {
+      log.flushed = log.end
+      log.crash(false, this.#around!.world)
+    }
+  }
+
+  /** Another disk, empty. */
+  replaceDisk(): void {
+    this.dir = `${this.dir}'`
+    this.logs.clear()
+    this.damaged.clear()
+    this.isNew = true
+    this.#around!.world.note('new disk', this.id)
+  }
+
+  /** Of a registration that the controller has let in: nothing of what it lost is counted on. */
+  admitted(): void {
+    this.isNew = false
+    this.hasLostTail = false
+  }
+
+  #isAnythingNotDurable(): boolean {
+    return [...this.logs.keys()].some(key => {
+      const value = this.#around!.etcd.get(key)?.value as { [name: string]: Json } | undefined
+      return value?.durable === false
+    })
+  }
+}

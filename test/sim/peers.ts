@@ -1,0 +1,179 @@
+import type { FetchAnswer, FollowerEffect } from '../../src/replication/follower-effects.ts'
+import type { ReplicaFetch } from '../../src/replication/leader-effects.ts'
+import type { Batch } from './disk.ts'
+import type { Process } from './process.ts'
+
+const WAIT_MS = 500
+const TIMEOUT_MS = 2_500
+const NOT_LEADER = 6
+const BATCHES_MAX = 8
+
+export interface FetchRequest extends ReplicaFetch {
+  readonly key: string
+}
+
+interface Connection {
+  readonly session: number
+  readonly to: number
+  /** The process at the other end: another one there resets the connection. */
+  readonly peer: Process
+  isOpen: boolean
+}
+
+interface Parked {
+  readonly request: FetchRequest
+  readonly answer: (answer: FetchAnswer<Batch>) => void
+  readonly until: number
+}
+
+let sessions = 0
+/** So that a run begins with the same numbers as another. */
+export function resetSessions(): void {
+  sessions = 0
+}
+
+/** Fetching from leaders, a connection for each partition, and serving those that fetch here. */
+export class Peers {
+  readonly #process: Process
+  readonly #connections = new Map<string, Connection>()
+  readonly #parked = new Map<string, Parked[]>()
+
+  constructor(process: Process) {
+    this.#process = process
+  }
+
+  end(): void {
+    for (const connection of this.#connections.values()) connection.isOpen = false
+    this.#parked.clear()
+  }
+
+  fetch(key: string, effect: Extract<FollowerEffect<Batch>, { kind: 'fetch' }>): void {
+    const process = this.#process
+    const { world, network, nodes } = process.around
+    const follower = process.replicas.get(key)?.follower
+    const me = process.node.id
+    const peer = nodes.find(({ id }) => id === effect.leader)?.process ?? null
+    const lost = (): void => {
+      if (follower === process.replicas.get(key)?.follower) {
+        follower?.disconnected(effect.id, process.now)
+      }
+    }
+    if (peer === null) {
+      world.after(network.delay() * 2, () => process.deliver(lost))
+      return
+    }
+    const connection = this.#connect(key, effect.leader, peer)
+    const reset = (): void => {
+      if (!connection.isOpen) return
+      connection.isOpen = false
+      process.deliver(lost)
+    }
+    const { offset, lastEpoch, logStart, epoch } = effect
+    const { session } = connection
+    const brokerEpoch = process.session.epoch
+    const request = { key, from: me, session, brokerEpoch, epoch, offset, lastEpoch, logStart }
+    let isAnswered = false
+    const answered = (answer: FetchAnswer<Batch>): void => {
+      network.send(effect.leader, me, () => {
+        if (!connection.isOpen || isAnswered) return
+        isAnswered = true
+        process.deliver(() => {
+          if (follower === process.replicas.get(key)?.follower) {
+            follower?.fetched(effect.id, answer, process.now)
+          }
+        })
+      })
+    }
+    const isWanted = (): boolean => connection.isOpen || world.random.chance(0.9)
+    network.send(
+      me,
+      effect.leader,
+      () => {
+        if (!peer.isAlive) network.send(effect.leader, me, reset)
+        else peer.deliver(() => peer.fetch(request, answered))
+      },
+      isWanted,
+    )
+    world.after(TIMEOUT_MS, () => {
+      if (!isAnswered) reset()
+    })
+  }
+
+  /** A fetch has come: answered now, or when there is something to say. */
+  serve(request: FetchRequest, answer: (answer: FetchAnswer<Batch>) => void): void {
+    const process = this.#process
+    const leader = process.replicas.get(request.key)?.leader ?? null
+    if (leader === null) {
+      answer({ error: NOT_LEADER, logStart: 0 })
+      return
+    }
+    const verdict = leader.fetch(request, process.now)
+    const parked = { request, answer, until: process.now + WAIT_MS }
+    if ('end' in verdict) {
+      if (request.offset < verdict.end) this.#answer(parked)
+      else this.#park(parked)
+    } else {
+      answer(verdict)
+      leader.fetchAnswered(request.from, request.session, process.now)
+    }
+  }
+
+  /** Answers those that wait: all of them, for there is more to read, or those of some replicas. */
+  wake(key: string, replicas: readonly number[] | null): void {
+    const parked = this.#parked.get(key)
+    if (parked === undefined || parked.length === 0) return
+    const isMeant = ({ request }: Parked): boolean => replicas?.includes(request.from) ?? true
+    const woken = parked.filter(isMeant)
+    this.#parked.set(
+      key,
+      parked.filter(p => !isMeant(p)),
+    )
+    for (const one of woken) this.#answer(one)
+  }
+
+  refuse(key: string): void {
+    for (const { answer } of this.#parked.get(key) ?? []) answer({ error: NOT_LEADER, logStart: 0 })
+    this.#parked.delete(key)
+  }
+
+  expire(): void {
+    const { now } = this.#process
+    for (const [key, parked] of this.#parked) {
+      const over = parked.filter(({ until }) => until <= now)
+      if (over.length === 0) continue
+      this.#parked.set(
+        key,
+        parked.filter(({ until }) => until > now),
+      )
+      for (const one of over) this.#answer(one)
+    }
+  }
+
+  #connect(key: string, to: number, peer: Process): Connection {
+    const old = this.#connections.get(key)
+    if (old !== undefined && old.isOpen && old.to === to && old.peer === peer) return old
+    if (old !== undefined) old.isOpen = false
+    const connection = { session: ++sessions, to, peer, isOpen: true }
+    this.#connections.set(key, connection)
+    return connection
+  }
+
+  #park(parked: Parked): void {
+    const all = this.#parked.get(parked.request.key)
+    if (all === undefined) this.#parked.set(parked.request.key, [parked])
+    else all.push(parked)
+  }
+
+  #answer({ request, answer }: Parked): void {
+    const process = this.#process
+    const { key, from, session, offset } = request
+    const leader = process.replicas.get(key)?.leader ?? null
+    if (leader === null || leader.epoch !== request.epoch) {
+      answer({ error: NOT_LEADER, logStart: 0 })
+      return
+    }
+    const batches = process.node.log(key)!.read(offset, leader.end, BATCHES_MAX)
+    answer({ hw: leader.hw, logStart: 0, batches })
+    leader.fetchAnswered(from, session, process.now)
+  }
+}

@@ -3,6 +3,7 @@ import type { ImageDiff } from '../../src/cluster/image-diff.ts'
 import { Session, type SessionEffect } from '../../src/cluster/session.ts'
 import { Controller, type ControllerEffect } from '../../src/controller/controller.ts'
 import type { FetchAnswer, FollowerEffect } from '../../src/replication/follower-effects.ts'
+import type { LeaderReplica } from '../../src/replication/leader.ts'
 import type { LeaderEffect } from '../../src/replication/leader-effects.ts'
 import {
   isRefusal,
@@ -16,7 +17,7 @@ import { type Batch, SimLog } from './disk.ts'
 import type { SimNode, Surroundings } from './node.ts'
 import { type FetchRequest, Peers } from './peers.ts'
 import { Store } from './store.ts'
-import { SimWorker } from './worker.ts'
+import { OUT_OF_ORDER, SimWorker } from './worker.ts'
 
 /** Answers a produce request: an error code, and the batch that is there. */
 export type Reply = (error: number, batch: Batch | null) => void
@@ -57,6 +58,8 @@ export class Process {
   #isDraining = false
   readonly #store: Store
   readonly #peers: Peers
+  #ticket = 0
+  readonly #tickets = new Map<number, (error: number) => void>()
   #proposals: { key: string; effect: Extract<LeaderEffect<Slot>, { kind: 'propose' }> }[] = []
   /** Up to where the checks have looked at what is committed here. */
   readonly #checkedTo = new Map<string, number>()
@@ -161,14 +164,26 @@ export class Process {
     if (leader.appendError !== 0) return reply(leader.appendError, null)
     const { epoch } = leader
     this.worker.append(key, epoch, batch, (error, end, appended, isDuplicate) => {
-      if (error !== 0 || appended === null) return reply(error, null)
       const now = this.replicas.get(key)?.leader ?? null
+      if (error === OUT_OF_ORDER && now !== null) return this.#forgotten(now, batch, reply)
+      if (error !== 0 || appended === null) return reply(error, null)
       // Appended, and who leads now may not be who was asked.
       if (now === null || now.epoch !== epoch) return reply(UNDECIDED, null)
       now.appended(end, this.now)
       if (isDuplicate && this.around.settings.bugs.duplicateAckedAtOnce) return reply(0, appended)
       now.wait(appended.lastOffset + 1, { batch: appended, reply }, this.now + 1_500)
     })
+  }
+
+  /** Who has been replaced cannot know what the producer has sent since, and must not say that it is missing. */
+  #forgotten(leader: LeaderReplica<Slot>, { pid, seq }: Batch, reply: Reply): void {
+    this.#tickets.set(++this.#ticket, error => {
+      if (error === 0 && !this.around.checks.isForgiven) {
+        this.around.checks.fail('I1', `${this.incarnation} has nothing of ${pid} before ${seq}`)
+      }
+      reply(error === 0 ? OUT_OF_ORDER : error, null)
+    })
+    leader.confirm(this.#ticket)
   }
 
   fetch(request: FetchRequest, answer: (answer: FetchAnswer<Batch>) => void): void {
@@ -346,6 +361,12 @@ export class Process {
         return this.#peers.wake(key, null)
       case 'answerNow':
         return this.#peers.wake(key, effect.replicas)
+      case 'confirmed':
+        for (const ticket of effect.tickets) {
+          this.#tickets.get(ticket)?.(effect.error)
+          this.#tickets.delete(ticket)
+        }
+        return
       case 'resign':
         return this.#peers.refuse(key)
       case 'failed':

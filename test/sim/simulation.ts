@@ -167,7 +167,9 @@ export class Simulation {
       if (adding.length + removing.length > 0) checks.fail('I13', `${key} is still reassigned`)
     }
     for (const producer of this.#producers) {
-      if (producer.isWaiting) checks.fail('I13', `producer ${producer.pid} has no answer`)
+      // Who was forgotten is refused for ever, and rightly.
+      if (producer.isWaiting && !checks.isForgiven)
+        checks.fail('I13', `producer ${producer.pid} has no answer`)
     }
     const active = nodes.filter(({ process }) => process?.controller.isActive)
     if (active.length !== 1) checks.fail('I13', `${active.length} controllers`)

@@ -1,7 +1,13 @@
 import type { Json } from '../metadata/store.ts'
 import { unfencedKey } from '../replication/next-state.ts'
 import type { Change, Compare, Entry, LeaseId, Outbox, Outcome } from '../replication/types.ts'
-import { brokerKey, type NodeRecord, nodeKey, type StartKind } from './registration.ts'
+import {
+  brokerKey,
+  type NodeRecord,
+  nodeKey,
+  type Registration,
+  type StartKind,
+} from './registration.ts'
 
 /** Between two tries while the store does not answer, or another broker has the id. */
 const RETRY_MS = 500
@@ -59,6 +65,7 @@ export class Session {
   #lease: LeaseId | null = null
   /** Of the registration; 0: not registered. */
   #epoch = 0
+  #revision = 0
   #wasUnfenced = false
   #standing: Standing = { failed: [], draining: false }
   #isChanged = false
@@ -124,9 +131,11 @@ export class Session {
     this.#act(now)
   }
 
-  /** The image shows this registration of ours, or none (0). */
-  seen(epoch: number, incarnation: string, now: number): void {
+  /** What the image shows under this broker's id; null: nothing. */
+  seen(registration: Registration | null, now: number): void {
+    const { epoch, incarnation } = registration ?? { epoch: 0, incarnation: '' }
     if (epoch !== 0 && incarnation === this.#o.incarnation) {
+      this.#revision = registration!.revision
       if (epoch !== this.#epoch) this.#registered(epoch, now)
     } else if (this.#epoch !== 0 && epoch !== this.#epoch) this.#lost(now)
     this.#act(now)
@@ -252,7 +261,8 @@ export class Session {
   #update(id: number, now: number): void {
     this.#isChanged = false
     const key = brokerKey(this.#o.id)
-    this.#send(id, [{ key, created: this.#epoch }], [this.#ownKey()], now)
+    // By revision: an earlier change whose answer was lost must not be applied after this one.
+    this.#send(id, [{ key, revision: this.#revision }], [this.#ownKey()], now)
   }
 
   #ownKey(): Change {

@@ -7,6 +7,9 @@ export class Network {
   /** Of the slowest tenth of messages. */
   slowMs = 50
 
+  /** Requests to etcd and their answers may be late or lost. */
+  isPoor = true
+
   constructor(world: World) {
     this.#world = world
   }
@@ -21,6 +24,7 @@ export class Network {
 
   heal(): void {
     this.#cut.clear()
+    this.isPoor = false
   }
 
   mend(from: number | string, to: number | string): void {

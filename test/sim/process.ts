@@ -142,7 +142,7 @@ export class Process {
     const { id } = this.node
     for (const change of diff.brokers) {
       if (change.id !== id) continue
-      this.session.seen(change.now?.epoch ?? 0, change.now?.incarnation ?? '', this.now)
+      this.session.seen(change.now, this.now)
       if (change.isUnfenced && change.now?.incarnation === this.incarnation) {
         this.session.unfenced()
         this.#wasUnfenced = true

@@ -93,8 +93,11 @@ export class Simulation {
       this.#heal()
       this.#world.run(END_MS - 6_000)
       for (const producer of this.#producers) producer.isStopped = true
+      this.#world.run(END_MS - 1_000)
+      const { revision } = this.#around.etcd
       this.#world.run(END_MS)
       this.#isWell()
+      this.#areImagesEqual(revision)
     } catch (error) {
       violation = error instanceof Violation ? error.message : String((error as Error).stack)
     }
@@ -152,6 +155,7 @@ export class Simulation {
     etcd.isAway = false
     for (const node of nodes) {
       node.flushMsMax = 2
+      if (node.process !== null) node.process.pauseAtEffect = 0
       node.start()
     }
   }
@@ -173,18 +177,27 @@ export class Simulation {
     }
     const active = nodes.filter(({ process }) => process?.controller.isActive)
     if (active.length !== 1) checks.fail('I13', `${active.length} controllers`)
-    for (const { id, process } of nodes) {
-      for (const entry of etcd.list().entries) {
-        const known = process!.image.entry(entry.key)
-        if (known?.revision !== entry.revision) {
-          checks.fail('I13', `${id} has ${entry.key} at ${known?.revision}, not ${entry.revision}`)
-        }
-      }
-      if (process!.image.size !== etcd.list().entries.length) {
-        checks.fail('I13', `${id} has ${process!.image.size} keys of ${etcd.list().entries.length}`)
-      }
-    }
     const most = 400 + 120 * this.#faults.length
     if (etcd.transactions > most) checks.fail('I12', `${etcd.transactions} transactions`)
+  }
+
+  /** What was there a second ago is known everywhere. */
+  #areImagesEqual(revision: number): void {
+    const { checks, etcd, nodes } = this.#around
+    const { entries } = etcd.list()
+    for (const { id, process } of nodes) {
+      const { image } = process!
+      if (image.revision < revision)
+        checks.fail('I13', `${id} knows ${image.revision} of ${revision}`)
+      for (const { key, revision: at } of entries) {
+        const known = image.entry(key)?.revision
+        if (at <= revision && known !== at) {
+          checks.fail('I13', `${id} has ${key} at ${known}, not ${at}`)
+        }
+      }
+      if (etcd.revision === revision && image.size !== entries.length) {
+        checks.fail('I13', `${id} has ${image.size} keys of ${entries.length}`)
+      }
+    }
   }
 }

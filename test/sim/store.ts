@@ -148,10 +148,10 @@ export class Store {
         return
       }
       const result = apply()
-      if (world.random.chance(0.01)) return
+      if (network.isPoor && world.random.chance(0.01)) return
       network.send('e', me, () => finish(result))
     }
-    const late = world.random.chance(0.01) ? world.between(500, 8_000) : 0
+    const late = network.isPoor && world.random.chance(0.01) ? world.between(500, 8_000) : 0
     world.after(network.delay() + late, arrive)
     world.after(TIMEOUT_MS, () => finish(null))
   }

@@ -195,8 +195,10 @@ export class LeaderReplica<W> {
     }
     // It can no longer be applied, or was.
     this.#pending = null
+    const { isr } = this.#committed
     this.#committed = record
     this.#follow(record, now)
+    for (const id of record.isr) if (!isr.includes(id)) this.#progress.get(id)?.joined(now)
     this.#tryHw(now)
     this.#provenNow()
   }

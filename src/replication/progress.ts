@@ -42,6 +42,11 @@ export class ReplicaProgress {
     if (session === this.#session) this.followedAt = this.#answeredAt
   }
 
+  /** It is in the ISR from now on, and has the lag time to catch up: else one that lags comes and goes with every fetch. */
+  joined(now: number): void {
+    this.#caughtUpAt = Math.max(this.#caughtUpAt, now)
+  }
+
   answered(session: number, now: number): void {
     this.#session = session
     this.#answeredAt = now

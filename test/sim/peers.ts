@@ -18,6 +18,8 @@ interface Connection {
   /** The process at the other end: another one there resets the connection. */
   readonly peer: Process
   isOpen: boolean
+  /** Of the fetches under way: told when it breaks. */
+  readonly lost: Set<() => void>
 }
 
 interface Parked {
@@ -63,11 +65,8 @@ export class Peers {
       return
     }
     const connection = this.#connect(key, effect.leader, peer)
-    const reset = (): void => {
-      if (!connection.isOpen) return
-      connection.isOpen = false
-      process.deliver(lost)
-    }
+    connection.lost.add(lost)
+    const reset = (): void => this.#close(connection)
     const { offset, lastEpoch, logStart, epoch } = effect
     const { session } = connection
     const brokerEpoch = process.session.epoch
@@ -77,6 +76,7 @@ export class Peers {
       network.send(effect.leader, me, () => {
         if (!connection.isOpen || isAnswered) return
         isAnswered = true
+        connection.lost.delete(lost)
         process.deliver(() => {
           if (follower === process.replicas.get(key)?.follower) {
             follower?.fetched(effect.id, answer, process.now)
@@ -95,7 +95,7 @@ export class Peers {
       isWanted,
     )
     world.after(TIMEOUT_MS, () => {
-      if (!isAnswered) reset()
+      if (connection.lost.has(lost)) reset()
     })
   }
 
@@ -152,10 +152,18 @@ export class Peers {
   #connect(key: string, to: number, peer: Process): Connection {
     const old = this.#connections.get(key)
     if (old !== undefined && old.isOpen && old.to === to && old.peer === peer) return old
-    if (old !== undefined) old.isOpen = false
-    const connection = { session: ++sessions, to, peer, isOpen: true }
+    if (old !== undefined) this.#close(old)
+    const lost = new Set<() => void>()
+    const connection = { session: ++sessions, to, peer, isOpen: true, lost }
     this.#connections.set(key, connection)
     return connection
+  }
+
+  #close(connection: Connection): void {
+    if (!connection.isOpen) return
+    connection.isOpen = false
+    for (const lost of connection.lost) this.#process.deliver(lost)
+    connection.lost.clear()
   }
 
   #park(parked: Parked): void {

@@ -35,7 +35,7 @@ export interface Options {
 /** A cluster in virtual time: things go wrong for a while, then all is well, and must be again. */
 export class Simulation {
   readonly #world: World
-  readonly #around: Surroundings
+  readonly around: Surroundings
   readonly #keys: string[] = []
   readonly #producers: Producer[] = []
   readonly #faults: readonly Fault[]
@@ -59,7 +59,7 @@ export class Simulation {
     }
     const network = new Network(world)
     const checks = new Checks(world, etcd, nodes)
-    this.#around = { world, etcd, network, checks, settings, nodes }
+    this.around = { world, etcd, network, checks, settings, nodes }
     const plan: Plan = {
       minIsr: random.chance(0.8) ? 2 : 1,
       durable: random.chance(0.9),
@@ -69,19 +69,19 @@ export class Simulation {
     const replicas = plan.minIsr === 1 ? random.pick([1, 2, 3]) : 3
     this.#createTopic(plan, replicas)
     for (const node of nodes) {
-      node.join(this.#around)
+      node.join(this.around)
       node.start()
     }
     etcd.onCommit = () => {
       for (const { process } of nodes) process?.watched()
     }
-    const chosen = chooseFaults(this.#around, plan, FAULTS_FROM_MS, FAULTS_TO_MS)
+    const chosen = chooseFaults(this.around, plan, FAULTS_FROM_MS, FAULTS_TO_MS)
     this.#faults = faults ?? chosen
-    schedule(this.#faults, this.#around, this.#keys)
+    schedule(this.#faults, this.around, this.#keys)
     const count = 1 + random.below(2)
     for (const key of this.#keys) {
       for (let i = 0; i < count; i++) {
-        this.#producers.push(new Producer(this.#producers.length + 1, key, this.#around))
+        this.#producers.push(new Producer(this.#producers.length + 1, key, this.around))
       }
     }
   }
@@ -94,7 +94,7 @@ export class Simulation {
       this.#world.run(END_MS - 6_000)
       for (const producer of this.#producers) producer.isStopped = true
       this.#world.run(END_MS - 1_000)
-      const { revision } = this.#around.etcd
+      const { revision } = this.around.etcd
       this.#world.run(END_MS)
       this.#isWell()
       this.#areImagesEqual(revision)
@@ -102,7 +102,7 @@ export class Simulation {
       violation = error instanceof Violation ? error.message : String((error as Error).stack)
     }
     const { hash, events, lines, random } = this.#world
-    const { acks } = this.#around.checks
+    const { acks } = this.around.checks
     return {
       seed: random.seed,
       hash: hash >>> 0,
@@ -115,7 +115,7 @@ export class Simulation {
   }
 
   #createTopic(plan: Plan, replicationFactor: number): void {
-    const { world, etcd, nodes } = this.#around
+    const { world, etcd, nodes } = this.around
     const partitions = world.random.pick([1, 1, 2])
     const changes = Array.from({ length: partitions }, (_, index) => {
       const key = partitionKey('T', index)
@@ -149,7 +149,7 @@ export class Simulation {
   }
 
   #heal(): void {
-    const { world, etcd, network, nodes } = this.#around
+    const { world, etcd, network, nodes } = this.around
     world.note('healed')
     network.heal()
     etcd.isAway = false
@@ -162,7 +162,7 @@ export class Simulation {
 
   /** I12, I13 */
   #isWell(): void {
-    const { checks, etcd, nodes } = this.#around
+    const { checks, etcd, nodes } = this.around
     for (const key of this.#keys) {
       const { leader, isr, replicas, adding, removing } = fromEntry(etcd.get(key)!)
       if (leader === -1) checks.fail('I13', `nobody leads ${key}`)
@@ -183,7 +183,7 @@ export class Simulation {
 
   /** What was there a second ago is known everywhere. */
   #areImagesEqual(revision: number): void {
-    const { checks, etcd, nodes } = this.#around
+    const { checks, etcd, nodes } = this.around
     const { entries } = etcd.list()
     for (const { id, process } of nodes) {
       const { image } = process!

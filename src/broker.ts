@@ -113,7 +113,9 @@ export class BrokerNode implements BrokerContext {
             configView,
           })
         }
-        return new parts.code.LocalTopics({ store, table, workers, dataDir, brokerEpoch, log })
+        const { nodeId } = this
+        const own = { nodeId, store, brokerEpoch, configView: () => this.configs.view }
+        return new parts.code.LocalTopics({ ...own, table, workers, dataDir, log })
       },
       openSegmentsMax: this.options.limits.openSegmentsMax,
       configView: () => this.configs.view,

@@ -8,10 +8,11 @@ import { brokerValue, validateTopicConfigs } from '../configs/values.ts'
 import { BrokerError, toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type CreateTopicsRequest, createTopicsApi } from '../protocol/messages/19-create-topics.ts'
+import type { Placement } from '../topics/topic-source.ts'
 import { checkConfigCount } from './config-resources.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced } from './pace.ts'
-import { checkCreatedPartitions, checkReplicas, duplicatesOf } from './topic-checks.ts'
+import { checkCreatedPartitions, duplicatesOf } from './topic-checks.ts'
 
 type CreatableTopic = CreateTopicsRequest['topics'][number]
 type Broker = RequestContext['broker']
@@ -60,18 +61,19 @@ async function createOne(
   if (name === METADATA_TOPIC) throw invalidRequest(`No topic may be named ${METADATA_TOPIC}.`)
   broker.registry.checkNewName(name)
   const configs = checkConfigs(topic, broker)
-  checkPlacement(topic, broker)
+  const to = placementOf(topic)
   const numPartitions = askedPartitions(topic, broker)
+  const placed = broker.registry.assign(numPartitions, to)
   const created = validateOnly
     ? null
-    : await broker.registry.create(name, numPartitions, configs, peer)
+    : await broker.registry.create(name, numPartitions, configs, peer, undefined, to)
   return {
     name,
     ...(created === null ? {} : { topicId: created.id }),
     errorCode: ErrorCode.NONE,
     errorMessage: null,
     numPartitions,
-    replicationFactor: 1,
+    replicationFactor: placed[0]?.length ?? 1,
     configs: describeTopicConfigs(configs, view),
   }
 }
@@ -97,41 +99,37 @@ function checkConfigs(topic: CreatableTopic, broker: Broker): Record<string, str
 }
 
 /** How many partitions and replicas, or which broker has each partition. */
-function checkPlacement(topic: CreatableTopic, broker: Broker): void {
+function placementOf(topic: CreatableTopic): Placement {
   const { assignments, numPartitions, replicationFactor } = topic
   if (assignments.length > 0) {
     if (numPartitions !== DEFAULT || replicationFactor !== DEFAULT) {
       throw invalidRequest('With assignments, numPartitions and replicationFactor must be -1.')
     }
-    checkAssignments(assignments, broker.nodeId)
-    return
+    return { replicationFactor: DEFAULT, assignments: orderOf(assignments) }
   }
   if (numPartitions < 1 && numPartitions !== DEFAULT) {
     const message = `A topic has at least 1 partition (-1: as many as num.partitions says), not ${numPartitions}.`
     throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
   }
-  checkReplicationFactor(replicationFactor, broker)
+  checkReplicationFactor(replicationFactor)
+  return { replicationFactor, assignments: null }
 }
 
-function checkAssignments(assignments: CreatableTopic['assignments'], nodeId: number): void {
-  for (const { brokerIds } of assignments) checkReplicas(brokerIds, nodeId)
+/** The replicas of each partition, in order of these. */
+function orderOf(assignments: CreatableTopic['assignments']): readonly (readonly number[])[] {
   const indexes = new Set(assignments.map(({ partitionIndex }) => partitionIndex))
   const isDense = assignments.every(({ partitionIndex: i }) => i >= 0 && i < assignments.length)
-  if (indexes.size === assignments.length && isDense) return
+  if (indexes.size === assignments.length && isDense) {
+    return [...assignments]
+      .sort((a, b) => a.partitionIndex - b.partitionIndex)
+      .map(({ brokerIds }) => brokerIds)
+  }
   const message = 'Assignments must name the partitions 0, 1, 2 ... each once.'
   throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
 }
 
-function checkReplicationFactor(asked: number, broker: Broker): void {
-  const refuse = (message: string): never => {
-    throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
-  }
-  if (asked < 1 && asked !== DEFAULT) {
-    refuse(
-      `The replication factor must be at least 1 (-1: default.replication.factor), not ${asked}.`,
-    )
-  }
-  const standard = brokerValue('default.replication.factor', broker.configs.view)
-  const factor = asked === DEFAULT ? standard : asked
-  if (factor > 1) refuse(`The replication factor ${factor} is above the number of brokers, 1.`)
+function checkReplicationFactor(asked: number): void {
+  if (asked >= 1 || asked === DEFAULT) return
+  const message = `The replication factor must be at least 1 (-1: default.replication.factor), not ${asked}.`
+  throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
 }

@@ -12,7 +12,7 @@ import {
 import { PARTITIONS_MAX, type Topic } from '../topics/registry.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced, Once } from './pace.ts'
-import { checkCreatedPartitions, checkReplicas, duplicatesOf, outcomeOf } from './topic-checks.ts'
+import { checkCreatedPartitions, duplicatesOf, outcomeOf } from './topic-checks.ts'
 
 type Asked = CreatePartitionsRequest['topics'][number]
 type Broker = RequestContext['broker']
@@ -41,7 +41,8 @@ export const createPartitions = defineApi(
         }
         const topic = checkOne(asked, broker)
         checkCreatedPartitions(total)
-        return validateOnly ? undefined : broker.registry.addPartitions(topic, asked.count)
+        if (validateOnly) return undefined
+        return broker.registry.addPartitions(topic, asked.count, assigned(asked))
       }, broker)
       results.push({ name, ...outcome })
     }
@@ -72,9 +73,12 @@ function checkOne(asked: Asked, broker: Broker): Topic {
     const message = `${more} partitions are to be added, but ${assignments.length} are assigned.`
     throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
   }
-  for (const { brokerIds } of assignments) checkReplicas(brokerIds, broker.nodeId)
+  broker.registry.assign(more, { replicationFactor: -1, assignments: assigned(asked) })
   return topic
 }
+
+/** The replicas of each partition that is added; null: as is usual. */
+const assigned = ({ assignments }: Asked) => assignments?.map(({ brokerIds }) => brokerIds) ?? null
 
 function checkCount({ name, partitionCount: has }: Topic, count: number): void {
   const refuse = (message: string): never => {

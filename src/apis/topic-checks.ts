@@ -106,19 +106,6 @@ export function checkTopicName(name: string): void {
   if (problem !== null) throw new BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
 }
 
-/** A list of replicas that a client gives for one partition: this broker, once. @throws BrokerError INVALID_REPLICA_ASSIGNMENT */
-export function checkReplicas(brokerIds: readonly number[], nodeId: number): void {
-  const refuse = (message: string): never => {
-    throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
-  }
-  if (brokerIds.length === 0) refuse('A partition is assigned to no broker.')
-  const unknown = brokerIds.find(id => id !== nodeId)
-  if (unknown !== undefined) {
-    refuse(`A partition is assigned to broker ${unknown}; the cluster has only ${nodeId}.`)
-  }
-  if (brokerIds.length > 1) refuse(`A partition is assigned to broker ${nodeId} more than once.`)
-}
-
 /** @throws BrokerError POLICY_VIOLATION */
 export function checkCreatedPartitions(count: number): void {
   if (count <= CREATED_PARTITIONS_MAX) return

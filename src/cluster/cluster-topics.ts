@@ -260,7 +260,7 @@ export class ClusterTopics implements TopicSource {
 
   async create(name: string, partitions: number, configs: ConfigValues, to: Placement) {
     const id = newTopicId()
-    const placed = this.#assign(partitions, to)
+    const placed = this.assign(partitions, to)
     await this.#writeRecords(id, 0, placed, configs)
     const gaps = isCompacted(resolveTopicConfig(configs, this.#o.configView()))
     const count = placed.length
@@ -278,15 +278,12 @@ export class ClusterTopics implements TopicSource {
     return this.#table.byId(id)!
   }
 
-  /** The replicas of each new partition. @throws BrokerError INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT */
-  #assign(partitions: number, { replicationFactor, assignments }: Placement) {
+  assign(partitions: number, { replicationFactor, assignments }: Placement) {
     const { image, configView } = this.#o
     const usable = image.brokers.filter(({ id, draining }) => image.unfenced(id) !== 0 && !draining)
     if (assignments !== null) {
-      const unknown = assignments.flat().find(id => image.broker(id) === null)
-      if (unknown === undefined) return assignments
-      const message = `A partition is assigned to broker ${unknown}, which is not in the cluster.`
-      throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+      for (const replicas of assignments) checkReplicas(replicas, image)
+      return assignments
     }
     const usual = brokerValue('default.replication.factor', configView())
     // Nobody has asked for so many: as many as there can be.
@@ -355,7 +352,7 @@ export class ClusterTopics implements TopicSource {
     const from = topic.partitionCount
     const { image } = this.#o
     const replicationFactor = image.partition(topic.id, 0)?.replicas.length ?? -1
-    const placed = this.#assign(count - from, { replicationFactor, assignments })
+    const placed = this.assign(count - from, { replicationFactor, assignments })
     await this.#writeRecords(topic.id, from, placed, topic.configs)
     await this.#update(topic, record => {
       checkMore(topic.name, record.partitions, count)
@@ -402,6 +399,21 @@ export class ClusterTopics implements TopicSource {
       if (record?.id !== topic.id) throw deletedMeanwhile(topic.name)
       return [{ key, value: { ...next(record) } }]
     })
+  }
+}
+
+/** @throws BrokerError INVALID_REPLICA_ASSIGNMENT */
+function checkReplicas(replicas: readonly number[], image: ClusterImage): void {
+  const refuse = (message: string): never => {
+    throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+  }
+  if (replicas.length === 0) refuse('A partition is assigned to no broker.')
+  const unknown = replicas.find(id => image.broker(id) === null)
+  if (unknown !== undefined) {
+    refuse(`A partition is assigned to broker ${unknown}, which is not in the cluster.`)
+  }
+  if (new Set(replicas).size < replicas.length) {
+    refuse(`A partition is assigned to a broker more than once: ${replicas.join(', ')}.`)
   }
 }
 

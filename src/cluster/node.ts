@@ -207,7 +207,7 @@ export class ClusterNode {
     const session = this.#session
     if (session !== null && diff.brokers.some(({ id }) => id === me)) {
       const mine = this.image.broker(me)
-      this.#tellSession(now => session.seen(mine?.epoch ?? 0, mine?.incarnation ?? '', now))
+      this.#tellSession(now => session.seen(mine, now))
       if (this.image.unfenced(me) !== 0) session.unfenced()
     }
     this.#tellController(now => this.#controller.changed(diff, now))

@@ -1,4 +1,5 @@
 import type { ConfigValues } from '../configs/definition.ts'
+import { type BrokerConfigView, brokerValue } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
 import type { Change, MetadataStore } from '../metadata/store.ts'
 import { update } from '../metadata/update.ts'
@@ -8,11 +9,13 @@ import type { ReplicasOptions } from './replicas.ts'
 import { sweepStrays } from './sweep.ts'
 import { Tombstones } from './tombstones.ts'
 import { TOPIC_PREFIX, type TopicRecord } from './topic-record.ts'
-import type { TopicSource } from './topic-source.ts'
+import type { Placement, TopicSource } from './topic-source.ts'
 import { alreadyThere, type Topic, type TopicTable } from './topic-table.ts'
 import { randomUuid } from './uuid.ts'
 
 export interface LocalTopicsOptions {
+  readonly nodeId: number
+  readonly configView: () => BrokerConfigView
   readonly store: MetadataStore
   readonly table: TopicTable
   readonly workers: ReplicasOptions['workers']
@@ -54,6 +57,18 @@ export class LocalTopics implements TopicSource {
       await this.#table.prepare(topic)
       this.#table.add(topic)
     }
+  }
+
+  assign(partitions: number, { replicationFactor, assignments }: Placement) {
+    const { nodeId, configView } = this.#o
+    if (assignments !== null) for (const replicas of assignments) checkReplicas(replicas, nodeId)
+    const usual = brokerValue('default.replication.factor', configView())
+    const factor = replicationFactor === -1 ? usual : replicationFactor
+    if (assignments === null && factor > 1) {
+      const message = `The replication factor ${factor} is above the number of brokers, 1.`
+      throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
+    }
+    return Array.from({ length: partitions }, () => [nodeId])
   }
 
   async create(name: string, partitions: number, configs: ConfigValues): Promise<Topic> {
@@ -132,6 +147,19 @@ export class LocalTopics implements TopicSource {
       return [{ key, value }, ...beside]
     })
   }
+}
+
+/** A list of replicas that a client gives for one partition: this broker, once. @throws BrokerError INVALID_REPLICA_ASSIGNMENT */
+function checkReplicas(brokerIds: readonly number[], nodeId: number): void {
+  const refuse = (message: string): never => {
+    throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+  }
+  if (brokerIds.length === 0) refuse('A partition is assigned to no broker.')
+  const unknown = brokerIds.find(id => id !== nodeId)
+  if (unknown !== undefined) {
+    refuse(`A partition is assigned to broker ${unknown}; the cluster has only ${nodeId}.`)
+  }
+  if (brokerIds.length > 1) refuse(`A partition is assigned to broker ${nodeId} more than once.`)
 }
 
 export const deletedMeanwhile = (topic: string): BrokerError =>

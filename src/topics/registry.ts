@@ -125,6 +125,11 @@ export class Registry {
     }, client)
   }
 
+  /** Where the partitions of a new topic would go. @throws BrokerError if it cannot be made like that */
+  assign(partitions: number, to: Placement): readonly (readonly number[])[] {
+    return this.#source.assign(partitions, to)
+  }
+
   /** Throws the error that creating a topic of this name would end with. */
   checkNewName(name: string): void {
     this.#table.checkNewName(name)

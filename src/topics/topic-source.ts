@@ -15,6 +15,11 @@ export interface Placement {
 export interface TopicSource {
   /** Opens what is on this broker of the topics that there are: at start, with recovery. */
   load(): Promise<void>
+  /**
+   * Where the partitions of a new topic would go, for callers who ask for that themselves.
+   * @throws BrokerError INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT
+   */
+  assign(partitions: number, to: Placement): readonly (readonly number[])[]
   create(name: string, partitions: number, configs: ConfigValues, to: Placement): Promise<Topic>
   /** When this resolves its records cannot be read any more. */
   remove(topic: Topic): Promise<void>

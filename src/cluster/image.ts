@@ -20,6 +20,11 @@ export interface ImageTopic {
   readonly entry: Entry
 }
 
+/** A key as it was at some revision; null: it was not there. */
+export type Known =
+  | Entry
+  | { readonly key: string; readonly value: null; readonly revision: number }
+
 const TOPICS_PREFIX = 'topics/'
 const UNFENCED_PREFIX = 'unfenced/'
 
@@ -84,14 +89,17 @@ export class ClusterImage {
     return diff.build()
   }
 
-  /** Entries as they were read or written by this broker, ahead of the watch; null: the key was gone at that revision. */
-  learn(
-    known: readonly (Entry | { readonly key: string; readonly value: null; revision: number })[],
-  ): ImageDiff {
+  /**
+   * What this broker's own transactions have told (`knownBy`), ahead of the watch. What comes after the watch has told of it
+   * is old: the key may have been deleted since.
+   */
+  learn(known: readonly Known[]): ImageDiff {
     const diff = new DiffBuilder(this)
     for (const entry of known) {
+      if (entry.revision <= this.revision) continue
       if (entry.value !== null) this.#put(entry as Entry, diff)
-      else if (this.#remove(entry.key, entry.revision, diff)) {
+      else {
+        this.#remove(entry.key, entry.revision, diff)
         this.#deleted.set(entry.key, entry.revision)
       }
     }

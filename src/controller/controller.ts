@@ -74,7 +74,7 @@ export class Controller {
   /** Those of a broker are looked at again at this time. */
   readonly #later = new Map<number, number>()
   readonly #goneAt = new Map<number, number>()
-  /** Registered at some time since the election. */
+  /** Registered at some time while this broker was. */
   readonly #seen = new Set<number>()
   /** Brokers whose process is gone: nobody listens. */
   readonly #refusing = new Set<number>()
@@ -98,6 +98,11 @@ export class Controller {
   /** The lease of this broker's session while it is registered; null: it is not. */
   session(lease: LeaseId | null, now: number): void {
     this.#lease = lease
+    // Whose own registration has ended may have been cut off like all others: who is away then may come back, too.
+    if (lease === null) {
+      this.#seen.clear()
+      this.#goneAt.clear()
+    }
     this.#act(now)
   }
 
@@ -157,8 +162,6 @@ export class Controller {
     this.#electedAt = now
     this.#tickAt = now + TICK_MS
     this.#preferredAt = now + this.#o.preferredMs
-    this.#seen.clear()
-    this.#goneAt.clear()
     for (const { key } of this.#image.partitions) this.#dirty.add(key)
     for (const { id } of this.#image.brokers) this.#seen.add(id)
   }
@@ -250,7 +253,7 @@ export class Controller {
     }
   }
 
-  /** One just elected waits for those that it has never seen: after an outage all come back at once. */
+  /** One just elected waits for those that it has not seen since it registered: after an outage all come back at once. */
   #isGone(id: number, now: number): boolean {
     const gone = this.#goneAt.get(id) ?? this.#electedAt
     const time = this.#seen.has(id) ? gone + GONE_MS : this.#electedAt + this.#o.ttlMs

@@ -9,16 +9,36 @@ export function isNewDisk(image: ClusterImage, { id, start }: Registration): boo
   return start === 'new' || node?.state === 'new'
 }
 
-/** Whether the log that the record counts on in this broker may not be what it was. */
-function hasLost(image: ClusterImage, key: string, state: PartitionState, id: number): boolean {
+/** Why the log that the record counts on in this broker may not be what it was. */
+function lossOf(
+  image: ClusterImage,
+  key: string,
+  state: PartitionState,
+  id: number,
+): 'disk' | 'damage' | 'tail' | null {
   const registration = image.broker(id)
-  if (registration === null) return false
-  // The last one that has the records, damaged or not, is what an operator has to decide about.
-  const isLast = [...state.isr, ...state.elr].every(other => other === id)
-  if (registration.failed.has(key.slice(PARTITION_PREFIX.length))) return !isLast
-  if (image.unfenced(id) !== 0) return false
-  if (isNewDisk(image, registration)) return true
-  return registration.start === 'recovered' && !state.durable && !isLast
+  if (registration === null) return null
+  const isFenced = image.unfenced(id) === 0
+  if (isFenced && isNewDisk(image, registration)) return 'disk'
+  if (registration.failed.has(key.slice(PARTITION_PREFIX.length))) return 'damage'
+  return isFenced && registration.start === 'recovered' && !state.durable ? 'tail' : null
+}
+
+/**
+ * Whose logs the record must not count on any more. Another disk has nothing; but of what is damaged, or may have lost its
+ * end, the best that there is stays if nothing else does: an operator has to decide about that.
+ */
+function lostOf(image: ClusterImage, key: string, state: PartitionState): number[] {
+  const counted = [...state.isr, ...state.elr]
+  const losses = counted.map(id => lossOf(image, key, state, id))
+  const lost = counted.filter((_, i) => losses[i] !== null)
+  if (lost.length < counted.length) return lost
+  const keeps = (loss: 'damage' | 'tail'): number => {
+    const ids = counted.filter((_, i) => losses[i] === loss)
+    return ids.find(id => id === state.leader) ?? ids[0] ?? NO_LEADER
+  }
+  const last = keeps('tail') === NO_LEADER ? keeps('damage') : keeps('tail')
+  return lost.filter(id => id !== last)
 }
 
 /** The record was written for an earlier life of this broker: its place is kept, its leadership is not. */
@@ -30,7 +50,7 @@ function isLedByAnother(image: ClusterImage, { leader, by }: PartitionState, id:
 export function isInTheWay(image: ClusterImage, key: string, id: number): boolean {
   const state = image.partitionAt(key)!
   if (isLedByAnother(image, state, id)) return true
-  return (state.isr.includes(id) || state.elr.includes(id)) && hasLost(image, key, state, id)
+  return lostOf(image, key, state).includes(id)
 }
 
 /** Whether the partition can do without this broker. */
@@ -59,7 +79,7 @@ export function needOf(
       (image.broker(id) === null && isGone(id)) ||
       (image.broker(id)?.draining === true && canLeave(image, key, state, id)),
   )
-  const lost = [...state.isr, ...state.elr].filter(id => hasLost(image, key, state, id))
+  const lost = lostOf(image, key, state)
   const { leader } = state
   const isLeaderless =
     leader === NO_LEADER || (image.broker(leader) !== null && isLedByAnother(image, state, leader))

@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ClusterImage } from '../../src/cluster/image.ts'
 import type { ImageDiff } from '../../src/cluster/image-diff.ts'
+import { knownBy } from '../../src/cluster/outcome.ts'
 import type { Json } from '../../src/metadata/store.ts'
 import { partitionKey, toRecord } from '../../src/replication/partition-state.ts'
 import type { Entry, Observed } from '../../src/replication/types.ts'
@@ -96,6 +97,39 @@ test('a key whose deletion was learnt is not brought back by an older list', () 
   assert.is(image.unfenced(1), 0)
   image.apply({ revision: 16, changes: [put('unfenced/1', { epoch: 4 }, 16)] })
   assert.is(image.unfenced(1), 16)
+})
+
+test('what is learnt after the watch has told of it is old: what was deleted since stays so', () => {
+  const image = filled()
+  image.apply({ revision: 12, changes: [gone('unfenced/1')] })
+  image.learn([entry('unfenced/1', { epoch: 4 }, 11)])
+  assert.is(image.unfenced(1), 0)
+})
+
+test('what a transaction has told: what it wrote, what stood in its way, and what was not there', () => {
+  const image = filled()
+  const compares = [
+    { key: KEY, revision: 2 },
+    { key: 'unfenced/1', created: 5 },
+    { key: 'unfenced/2', created: 0 },
+  ]
+  const changes = [
+    { key: KEY, value: record(2, 6) },
+    { key: 'unfenced/1', value: null },
+    { key: 'unfenced/2', value: { epoch: 9 } },
+  ]
+  const outcome = { outcome: 'applied', revision: 20 } as const
+  assert.equal(knownBy(image, compares, changes, outcome), [
+    entry(KEY, record(2, 6), 20, 2),
+    { key: 'unfenced/1', value: null, revision: 20 },
+    entry('unfenced/2', { epoch: 9 }, 20),
+  ])
+  const now = [entry(KEY, record(3, 7), 18, 2)]
+  const refused = { outcome: 'refused', revision: 21, now } as const
+  image.learn(knownBy(image, compares, changes, refused))
+  assert.is(image.partition('T', 0)?.leader, 3)
+  assert.is(image.unfenced(1), 0)
+  assert.equal(knownBy(image, compares, changes, { outcome: 'unknown' }), [])
 })
 
 test('a broker is unfenced by what was written for the registration that it has', () => {

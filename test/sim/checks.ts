@@ -34,6 +34,8 @@ export class Checks {
   readonly #all = new Map<string, Committed>()
   /** Somebody was elected uncleanly: records may be lost. */
   isForgiven = false
+  /** A copy was lost: what a leader of before commits now may have one less among those that may be elected. */
+  hasLostCopies = false
   acks = 0
 
   constructor(world: World, etcd: SimEtcd, nodes: readonly CheckedNode[]) {
@@ -84,9 +86,8 @@ export class Checks {
 
   /** The leader moved its high watermark by this record. */
   advanced(key: string, record: PartitionState, hw: number): void {
-    if (this.isForgiven) return
+    if (this.isForgiven || this.hasLostCopies) return
     const members = this.#membersOf(key)
-    if (members.some(node => node.isExcused(key))) return
     const count = members.filter(node => this.#has(node, key, hw)).length
     if (count < effectiveMin(record)) {
       this.fail('I4', `${key} is committed up to ${hw} by ${count} of ISR and ELR`)

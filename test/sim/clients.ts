@@ -41,7 +41,7 @@ export class Producer {
     )
   }
 
-  #send(): void {
+  #send(): unknown {
     const { world, network, nodes } = this.#around
     const batch = this.#batch!
     const attempt = ++this.#attempt

@@ -145,6 +145,7 @@ const ACTS: Readonly<Record<string, Act>> = {
   'new disk': ({ ms }, node, around) => {
     node.crash(true)
     node.replaceDisk()
+    around.checks.hasLostCopies = true
     later(around, ms, () => node.start())
   },
   damage: ({ dice }, node, around, keys) => {
@@ -152,6 +153,7 @@ const ACTS: Readonly<Record<string, Act>> = {
     const { process } = node
     if (process === null || !node.logs.has(key)) return
     node.damaged.add(key)
+    around.checks.hasLostCopies = true
     process.deliver(() => process.replicas.get(key)?.damaged('checksum', process.now))
     around.world.note('damage', node.id, key)
   },

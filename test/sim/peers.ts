@@ -151,7 +151,7 @@ export class Peers {
 
   #connect(key: string, to: number, peer: Process): Connection {
     const old = this.#connections.get(key)
-    if (old !== undefined && old.isOpen && old.to === to && old.peer === peer) return old
+    if (old?.isOpen && old.to === to && old.peer === peer) return old
     if (old !== undefined) this.#close(old)
     const lost = new Set<() => void>()
     const connection = { session: ++sessions, to, peer, isOpen: true, lost }

@@ -157,7 +157,7 @@ export class Process {
     this.#tellController()
   }
 
-  produce(key: string, batch: Batch, reply: Reply): void {
+  produce(key: string, batch: Batch, reply: Reply): unknown {
     const replica = this.replicas.get(key)
     const leader = replica?.leader ?? null
     if (leader === null) return reply(NOT_LEADER, null)
@@ -223,7 +223,7 @@ export class Process {
     this.deliver(() => this.session.change({ draining: true }, this.now))
     const { world } = this.around
     const end = world.now + 6_000
-    const look = (): void => {
+    const look = (): unknown => {
       if (!this.isAlive) return
       const isOut =
         this.image.broker(this.node.id) !== null && this.image.unfenced(this.node.id) === 0
@@ -299,7 +299,7 @@ export class Process {
     this.#isDraining = false
   }
 
-  #session(effect: SessionEffect): void {
+  #session(effect: SessionEffect): unknown {
     switch (effect.kind) {
       case 'grant':
         return this.#store.grant(effect.ttlMs, lease =>
@@ -325,7 +325,7 @@ export class Process {
     this.transact(compares, changes, outcome => this.controller.answered(id, outcome, this.now))
   }
 
-  #replica(key: string, effect: ReplicaEffect<Slot, Batch>): void {
+  #replica(key: string, effect: ReplicaEffect<Slot, Batch>): unknown {
     const replica = this.replicas.get(key)
     if (replica === undefined) return
     const { world, checks } = this.around
@@ -383,7 +383,7 @@ export class Process {
     }
   }
 
-  #follow(key: string, effect: FollowerEffect<Batch>): void {
+  #follow(key: string, effect: FollowerEffect<Batch>): unknown {
     const follower = this.replicas.get(key)?.follower
     switch (effect.kind) {
       case 'fetch':

@@ -65,6 +65,7 @@ export class Simulation {
       durable: random.chance(0.9),
       mayBeUnclean: random.chance(0.05),
     }
+    checks.hasLostCopies = !plan.durable
     // With a minimum of one, the last one that is in the ISR is alone with what is committed.
     const replicas = plan.minIsr === 1 ? random.pick([1, 2, 3]) : 3
     this.#createTopic(plan, replicas)

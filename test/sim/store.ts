@@ -1,3 +1,4 @@
+import { knownBy } from '../../src/cluster/outcome.ts'
 import type { Change, Compare, Outcome, WatchEvent } from '../../src/replication/types.ts'
 import type { Process } from './process.ts'
 
@@ -26,15 +27,7 @@ export class Store {
       () => etcd.transact(compares, changes),
       outcome => {
         if (outcome === null) return done({ outcome: 'unknown' })
-        if (outcome.outcome === 'refused') this.#process.learnt(image.learn(outcome.now))
-        else if (outcome.outcome === 'applied') {
-          const { revision } = outcome
-          const known = changes.map(({ key, value }) => {
-            if (value === null) return { key, value, revision }
-            return { key, value, revision, created: this.#createdOf(key, compares, revision) }
-          })
-          this.#process.learnt(image.learn(known))
-        }
+        this.#process.learnt(image.learn(knownBy(image, compares, changes, outcome)))
         done(outcome)
       },
     )
@@ -91,7 +84,7 @@ export class Store {
   }
 
   /** Takes what etcd has for this watch. */
-  pump(): void {
+  pump(): unknown {
     const { world, etcd, network } = this.#process.around
     if (!this.#isWatching || this.#isPumping || !this.#process.isAlive) return
     if (this.#sentRevision >= etcd.revision) return
@@ -119,15 +112,6 @@ export class Store {
     let from = events.length
     while (from > 0 && events[from - 1]!.revision > revision) from--
     return events.slice(from)
-  }
-
-  #createdOf(key: string, compares: readonly Compare[], revision: number): number {
-    for (const compare of compares) {
-      if (compare.key !== key) continue
-      if ('created' in compare) return compare.created === 0 ? revision : compare.created
-      if (compare.revision === 0) return revision
-    }
-    return this.#process.image.entry(key)?.created ?? revision
   }
 
   /** @param done null: no answer in time */

@@ -191,7 +191,11 @@ export class BrokerNode implements BrokerContext {
       if (dataDir.lockDoubt !== null) log.warn({}, dataDir.lockDoubt)
       for (const note of dataDir.notes) log.warn({}, note)
       const brokerEpoch = await dataDir.begin()
-      const onLed = (partition: Partition): void => void broker.groups.led(partition)
+      const onLed = (partition: Partition): void => {
+        broker.groups.led(partition).catch(err => {
+          log.error({ err, partition: partition.name }, 'bug: its groups could not be loaded')
+        })
+      }
       const node = (await joining?.makeNode(options, place!, dataDir, log, onLed)) ?? null
       if (node !== null) undo.unshift(() => node.close())
       const configs = new DynamicConfigs(store, options)

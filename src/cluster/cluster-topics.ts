@@ -271,6 +271,8 @@ export class ClusterTopics implements TopicSource {
     )
     if (outcome.outcome === 'refused') {
       void this.#removeRecords(id)
+      // Who hears that there is one looks for it here.
+      await this.#untilSeen(() => this.#table.get(name) !== undefined)
       throw alreadyThere(name)
     }
     if (outcome.outcome === 'unknown') throw unknownOutcome()

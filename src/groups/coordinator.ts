@@ -96,7 +96,8 @@ export class GroupCoordinator {
     const topic = this.#o.registry.topic(OFFSETS_TOPIC)
     if (topic !== undefined) {
       this.#topic = topic
-      await Promise.all(topic.partitions.map(partition => this.led(partition)))
+      const own = topic.partitions.filter(({ replication }) => replication === null)
+      await Promise.all(own.map(partition => this.led(partition)))
     }
     const { checkIntervalMs } = this.#o.retention()
     const expire = (): void => this.expire()
@@ -146,12 +147,19 @@ export class GroupCoordinator {
   /** The shard of a group, for reading; undefined if there has never been a group. @throws BrokerError */
   find(groupId: string): Shard | undefined {
     if (this.#isClosed) throw unavailable('The broker is stopping.')
-    if (this.#topic === null) return undefined
+    if (this.#topic === null && !this.#isElsewhere()) return undefined
     const shard = this.#shards[this.partitionFor(groupId)]
     if (shard === undefined) throw this.#notHere(groupId)
     if (shard.log.failure !== ErrorCode.NONE) shard.log.throwIfClosed()
     shard.throwIfClosed(groupId)
     return shard
+  }
+
+  /** Whether there are groups, of which this broker has had none so far. */
+  #isElsewhere(): boolean {
+    if (this.#creating !== null) return false
+    this.#topic = this.#o.registry.topic(OFFSETS_TOPIC) ?? null
+    return this.#topic !== null
   }
 
   #notHere(groupId: string): BrokerError {
@@ -222,7 +230,9 @@ export class GroupCoordinator {
     const topic = this.#o.registry.topic(OFFSETS_TOPIC) ?? (await this.#make())
     if (this.#isClosed || this.#topic !== null) return
     this.#topic = topic
-    await Promise.all(topic.partitions.map(partition => this.led(partition)))
+    // In a cluster that has been told before, and may take as long as others are away.
+    const own = topic.partitions.filter(({ replication }) => replication === null)
+    await Promise.all(own.map(partition => this.led(partition)))
   }
 
   async #make(): Promise<Topic> {
@@ -234,8 +244,9 @@ export class GroupCoordinator {
     } catch (error) {
       // Another broker was faster.
       const made = registry.topic(OFFSETS_TOPIC)
-      if (made === undefined) throw error
-      return made
+      if (made !== undefined) return made
+      if (!(error instanceof BrokerError)) throw error
+      throw unavailable(`${OFFSETS_TOPIC} cannot be made: ${error.message}`)
     }
   }
 

@@ -17,7 +17,7 @@ const topic = 'ledger'
 const cluster = await BrokerCluster.start(3)
 const kafka = new Kafka({
   brokers: cluster.bootstrap.split(','),
-  logLevel: logLevel.NOTHING,
+  logLevel: logLevel.WARN,
   retry: { initialRetryTime: 50, maxRetryTime: 200, retries: 200 },
   requestTimeout: 3_000,
 })

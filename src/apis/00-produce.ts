@@ -10,7 +10,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { produceApi, type produceResponse } from '../protocol/messages/00-produce.ts'
 import type { Encodable } from '../protocol/schema.ts'
 import { CLOSE, defineApi, NO_ANSWER, type Outcome } from './handler.ts'
-import { ProduceCall, Submission, type TopicAnswer } from './produce-submission.ts'
+import { ProduceCall, Submission } from './produce-submission.ts'
 
 type Response = Encodable<typeof produceResponse>
 
@@ -20,16 +20,17 @@ export const produce = defineApi(
     const call = new ProduceCall(request)
     const submission = new Submission(request, context, call)
     const wait = submission.advance()
-    if (wait === null) return call.done().then(() => answer(request.acks, submission.answers))
+    if (wait === null) return call.done().then(() => answer(request.acks, submission))
     const submitted = submission.finish(wait)
     context.hold(submitted)
-    return submitted.then(() => call.done()).then(() => answer(request.acks, submission.answers))
+    return submitted.then(() => call.done()).then(() => answer(request.acks, submission))
   },
   { sideBySide: true },
 )
 
-function answer(acks: number, responses: TopicAnswer[]): Outcome<Response> {
-  if (acks !== 0) return { body: { responses } }
+function answer(acks: number, submission: Submission): Outcome<Response> {
+  const { answers: responses, hints } = submission
+  if (acks !== 0) return { body: { responses, nodeEndpoints: hints.endpoints } }
   const failed = responses.some(t => t.partitionResponses.some(p => p.errorCode !== ErrorCode.NONE))
   return failed ? CLOSE : NO_ANSWER
 }

@@ -15,8 +15,10 @@ import type { Encodable } from '../protocol/schema.ts'
 import type { FetchPlan, FetchTarget } from '../topics/fetch-sessions.ts'
 import type { Listening } from '../topics/listeners.ts'
 import type { Partition } from '../topics/partition.ts'
+import type { Topic } from '../topics/registry.ts'
 import { errorAnswer } from './error-answers.ts'
 import { CLOSE, defineApi, type RequestContext } from './handler.ts'
+import { isAboutLeader, LeaderHints } from './leader-hints.ts'
 
 /** Read and not yet sent, over all connections; past that a fetch gets FETCH_BYTES_MIN. */
 const LENT_BYTES_MAX = 128 * 1024 * 1024
@@ -92,7 +94,7 @@ async function bodyOf(read: FetchRead, sessionId: number, context: RequestContex
   const body = {
     sessionId,
     responses: await read.responses(),
-    nodeEndpoints: read.needsEndpoints ? [endpointOf(context)] : [],
+    nodeEndpoints: context.version >= ENDPOINTS_SINCE ? read.hints.endpoints : [],
   }
   return { body, onSent: () => read.release() }
 }
@@ -113,11 +115,6 @@ function failed(
   const request = { sessionId, topics: [...topics.values()] }
   const body = errorAnswer(fetchApi as never, context.version, request, kafkaError)
   return body === null ? CLOSE : { body: body as Response }
-}
-
-function endpointOf({ broker, listener }: RequestContext) {
-  const { host, port } = broker.endpoint(listener)
-  return { nodeId: broker.nodeId, host, port }
 }
 
 /** What one partition contributes. */
@@ -143,13 +140,14 @@ class FetchRead {
   #bytes = 0
   /** Something must be told at once: an error, a diverging epoch. */
   #isUrgent = false
-  needsEndpoints = false
+  readonly hints: LeaderHints
 
   constructor(terms: FetchTerms, plan: FetchPlan, context: RequestContext) {
     this.#terms = terms
     this.#plan = plan
     this.#context = context
     this.#broker = context.broker
+    this.hints = new LeaderHints(context)
     const max = Math.min(terms.maxBytes, this.#broker.options.limits.fetchBytesMax)
     const left = LENT_BYTES_MAX - this.#broker.registry.replicas.pool.lentBytes
     this.#maxBytes = Math.max(Math.min(max, Math.max(left, FETCH_BYTES_MIN)), 0)
@@ -231,27 +229,30 @@ class FetchRead {
       records: NOTHING,
     }
     const { version } = this.#context
-    const isFenced = errorCode === ErrorCode.FENCED_LEADER_EPOCH && partition !== undefined
-    if (isFenced && version >= LEADER_SINCE) {
-      const { leaderEpoch } = partition
-      answer.currentLeader = { leaderId: this.#broker.nodeId, leaderEpoch }
-      this.needsEndpoints = version >= ENDPOINTS_SINCE
+    const topic = this.#topicOf(target)
+    if (isAboutLeader(errorCode) && topic !== undefined && version >= LEADER_SINCE) {
+      answer.currentLeader = this.hints.leaderOf(topic, target.index)
     }
     return { target, partition, answer, bytes: 0, appendedBytes: partition?.appendedBytes ?? 0 }
   }
 
-  #find({ topic, topicId, index }: FetchTarget): Partition | ErrorCode {
+  #topicOf({ topic, topicId }: FetchTarget): Topic | undefined {
     const { registry } = this.#broker
-    const isById = this.#context.version >= 13
-    const found = isById ? registry.topicById(topicId) : registry.topic(topic)
-    if (isById && found === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
-    return registry.led(found, index)
+    return this.#context.version >= 13 ? registry.topicById(topicId) : registry.topic(topic)
+  }
+
+  #find(target: FetchTarget): Partition | ErrorCode {
+    const found = this.#topicOf(target)
+    if (this.#context.version >= 13 && found === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
+    return this.#broker.registry.led(found, target.index)
   }
 
   #problem(target: FetchTarget, partition: Partition | ErrorCode): ErrorCode {
     const { version } = this.#context
     if (typeof partition === 'number') return partition
     if (this.#terms.isReplica) return ErrorCode.NOT_LEADER_OR_FOLLOWER
+    const unfit = partition.replication?.refusal(false) ?? ErrorCode.NONE
+    if (unfit !== ErrorCode.NONE) return unfit
     if (partition.offline !== null) {
       return version < STORAGE_ERROR_SINCE
         ? ErrorCode.NOT_LEADER_OR_FOLLOWER
@@ -380,7 +381,8 @@ function waitForBytes(
       const onAdvance = (): void => {
         missing -= partition.appendedBytes - counted
         counted = partition.appendedBytes
-        if (missing <= 0 || partition.offline !== null || partition.isDeleted) finish()
+        const isOver = partition.offline !== null || partition.isDeleted || !partition.leads
+        if (missing <= 0 || isOver) finish()
       }
       onAdvance()
       if (isOver) return

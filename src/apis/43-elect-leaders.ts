@@ -1,12 +1,13 @@
 /**
- * ElectLeaders (43), versions 0-2: one broker leads all that it has, so that there is nothing to elect
- * (ELECTION_NOT_NEEDED), and nobody who could lead what is offline.
+ * ElectLeaders (43), versions 0-2: has partitions led by the first of their replicas, or, uncleanly, by any that is there. The
+ * record is changed when it is answered; the new leader takes over soon after.
  */
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type ElectLeadersRequest, electLeadersApi } from '../protocol/messages/43-elect-leaders.ts'
-import type { Partition } from '../topics/partition.ts'
+import type { Topic } from '../topics/registry.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced, oncePerPartition } from './pace.ts'
+import { indexesOf, outcomeOf } from './topic-checks.ts'
 
 const PREFERRED = 0
 const UNCLEAN = 1
@@ -24,13 +25,17 @@ export const electLeaders = defineApi(electLeadersApi, async (request, context) 
 /** Of all partitions, if none are named, those that have an error: the others need no election. */
 async function results(
   { topicPartitions, electionType }: ElectLeadersRequest,
-  { broker: { registry }, pace }: RequestContext,
+  { broker, pace }: RequestContext,
 ) {
+  const { registry } = broker
+  const how = electionType === PREFERRED ? 'preferred' : 'unclean'
   if (topicPartitions === null) {
-    const all = await eachPaced([...registry.topics], pace, ({ name, partitions }) => {
-      const offline = partitions.filter(partition => partition.offline !== null)
-      const partitionResult = offline.map(p => resultOf(name, p.index, p, electionType))
-      return { topic: name, partitionResult }
+    const all = await eachPaced([...registry.topics], pace, async topic => {
+      const indexes = indexesOf(topic).filter(index => needsOne(broker, topic, index, how))
+      const partitionResult = await eachPaced(indexes, pace, index =>
+        resultOf(broker, topic.name, index, how),
+      )
+      return { topic: topic.name, partitionResult }
     })
     return all.filter(({ partitionResult }) => partitionResult.length > 0)
   }
@@ -41,28 +46,30 @@ async function results(
       topic,
       partitions,
       index => index,
-      index => resultOf(topic, index, registry.partition(topic, index), electionType),
+      index => resultOf(broker, topic, index, how),
     ),
   }))
 }
 
-function resultOf(
-  topic: string,
+type How = 'preferred' | 'unclean'
+
+/** Nobody leads it, or not the one that should. */
+function needsOne({ cluster }: RequestContext['broker'], topic: Topic, index: number, how: How) {
+  const { leader, replicas } = cluster.place(topic, index)
+  return leader === -1 || (how === 'preferred' && leader !== replicas[0])
+}
+
+async function resultOf(
+  broker: RequestContext['broker'],
+  name: string,
   partitionId: number,
-  partition: Partition | undefined,
-  electionType: number,
+  how: How,
 ) {
-  if (partition === undefined) {
-    const errorMessage = `There is no partition ${topic}-${partitionId}.`
+  const topic = broker.registry.topic(name)
+  if (topic === undefined || !broker.registry.has(name, partitionId)) {
+    const errorMessage = `There is no partition ${name}-${partitionId}.`
     return { partitionId, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, errorMessage }
   }
-  if (partition.offline === null) {
-    const errorMessage = 'The leader is the only replica already.'
-    return { partitionId, errorCode: ErrorCode.ELECTION_NOT_NEEDED, errorMessage }
-  }
-  const errorCode =
-    electionType === PREFERRED
-      ? ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE
-      : ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE
-  return { partitionId, errorCode, errorMessage: `It is offline: ${partition.offline}` }
+  const outcome = await outcomeOf(() => broker.cluster.elect(topic, partitionId, how), broker)
+  return { partitionId, ...outcome }
 }

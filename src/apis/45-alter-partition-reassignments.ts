@@ -1,41 +1,50 @@
 /**
- * AlterPartitionReassignments (45), versions 0-1: on one broker every partition is where it can be. A move to that broker is
- * done as soon as it is asked for, any other is refused, and there is none that could be called off.
+ * AlterPartitionReassignments (45), versions 0-1: begins to move partitions to other replicas, or takes that back (KIP-455). It is
+ * answered when the records say so; a move is over when all that are to have it have.
  */
+import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { alterPartitionReassignmentsApi } from '../protocol/messages/45-alter-partition-reassignments.ts'
-import { defineApi } from './handler.ts'
+import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced } from './pace.ts'
-import { NO_ERROR } from './topic-checks.ts'
-
-/** Replicas that an error message names. */
-const SHOWN_MAX = 20
+import { NO_ERROR, outcomeOf } from './topic-checks.ts'
 
 export const alterPartitionReassignments = defineApi(
   alterPartitionReassignmentsApi,
   async ({ allowReplicationFactorChange, topics }, { broker, pace }) => {
     const responses = await eachPaced(topics, pace, async ({ name, partitions }) => ({
       name,
-      partitions: await eachPaced(partitions, pace, ({ partitionIndex, replicas }) => {
-        const isKnown = broker.registry.has(name, partitionIndex)
-        return { partitionIndex, ...outcome(isKnown, replicas, broker.nodeId) }
+      partitions: await eachPaced(partitions, pace, async ({ partitionIndex, replicas }) => {
+        const move = () => {
+          if (!allowReplicationFactorChange && replicas !== null) {
+            checkSameFactor(broker, name, partitionIndex, replicas.length)
+          }
+          return reassign(broker, name, partitionIndex, replicas)
+        }
+        return { partitionIndex, ...(await outcomeOf(move, broker)) }
       }),
     }))
     return { body: { ...NO_ERROR, allowReplicationFactorChange, responses } }
   },
 )
 
-function outcome(isKnown: boolean, replicas: readonly number[] | null, nodeId: number) {
-  if (!isKnown) {
-    const errorMessage = 'There is no such partition.'
-    return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, errorMessage }
-  }
-  if (replicas === null) {
-    const errorMessage = 'The partition is not being moved.'
-    return { errorCode: ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, errorMessage }
-  }
-  if (replicas.length === 1 && replicas[0] === nodeId) return NO_ERROR
-  const asked = replicas.slice(0, SHOWN_MAX).join()
-  const errorMessage = `The only broker is ${nodeId}: replicas can be [${nodeId}], not [${asked}].`
-  return { errorCode: ErrorCode.INVALID_REPLICA_ASSIGNMENT, errorMessage }
+type Broker = RequestContext['broker']
+
+function topicOf({ registry }: Broker, name: string, index: number) {
+  const topic = registry.topic(name)
+  if (topic !== undefined && registry.has(name, index)) return topic
+  throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, 'There is no such partition.')
+}
+
+function reassign(broker: Broker, name: string, index: number, replicas: number[] | null) {
+  return broker.cluster.reassign(topicOf(broker, name, index), index, replicas)
+}
+
+/** For clients that do not want to change it by mistake (KIP-860). */
+function checkSameFactor(broker: Broker, name: string, index: number, count: number): void {
+  const { replicas, adding } = broker.cluster.place(topicOf(broker, name, index), index)
+  const has = replicas.length - adding.length
+  if (has === count) return
+  const message = `The replication factor is ${has}, and not to be changed to ${count}.`
+  throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
 }

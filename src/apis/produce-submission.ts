@@ -15,8 +15,11 @@ import { TaskPoolClosed, TaskPoolFull } from '../topics/task-pool.ts'
 import type { AppendWaiter } from '../topics/worker-link.ts'
 import { type AppendRefusal, appendRefusal, keylessRefusal } from './append-checks.ts'
 import type { RequestContext } from './handler.ts'
+import { isAboutLeader, LeaderHints } from './leader-hints.ts'
 
 const ACKS_ALL = -1
+/** Since when an answer has a place for the leader. */
+const HINTS_SINCE = 10
 const NO_RECORD_ERRORS: KeyRefusal['recordErrors'] = []
 
 interface PartitionAnswer {
@@ -27,6 +30,7 @@ interface PartitionAnswer {
   logStartOffset: number
   errorMessage: string | null
   recordErrors: KeyRefusal['recordErrors']
+  currentLeader?: { leaderId: number; leaderEpoch: number }
 }
 
 /** One produce request under way: collects what becomes of each of its partitions. */
@@ -120,6 +124,8 @@ export type TopicAnswer = { name: string; topicId: string; partitionResponses: P
  */
 export class Submission {
   readonly answers: TopicAnswer[] = []
+  /** Where leaders are that are not here. */
+  readonly hints: LeaderHints
   readonly #request: ProduceRequest
   readonly #context: RequestContext
   readonly #call: ProduceCall
@@ -130,6 +136,7 @@ export class Submission {
   constructor(request: ProduceRequest, context: RequestContext, call: ProduceCall) {
     this.#request = request
     this.#context = context
+    this.hints = new LeaderHints(context)
     this.#call = call
     this.#requestRefusal = checkRequest(request)
   }
@@ -202,8 +209,18 @@ export class Submission {
   #refuse(index: number, { errorCode, errorMessage, recordErrors }: AppendRefusal): void {
     const answer = newAnswer(index)
     fail(answer, errorCode, errorMessage)
+    if (isAboutLeader(errorCode)) this.#hint(answer)
     if (recordErrors !== undefined) answer.recordErrors = recordErrors
     this.#answered(answer)
+  }
+
+  #hint(answer: PartitionAnswer): void {
+    const { name, topicId } = this.#request.topicData[this.#topic]!
+    const { registry } = this.#context.broker
+    const topic = this.#context.version >= 13 ? registry.topicById(topicId) : registry.topic(name)
+    if (topic !== undefined && this.#context.version >= HINTS_SINCE) {
+      answer.currentLeader = this.hints.leaderOf(topic, answer.index)
+    }
   }
 
   /** The request is kept until it is answered, but not the records: their chunk would be too, and grow old. */

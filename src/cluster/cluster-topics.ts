@@ -5,13 +5,7 @@ import { BrokerError } from '../errors.ts'
 import type { Change, Compare, MetadataStore } from '../metadata/store.ts'
 import { update } from '../metadata/update.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
-import {
-  isRefusal,
-  nextState,
-  type Proposal,
-  transactionOf,
-  unfencedKey,
-} from '../replication/next-state.ts'
+import { unfencedKey } from '../replication/next-state.ts'
 import { partitionKey, toRecord } from '../replication/partition-state.ts'
 import { checkMore, deletedMeanwhile, newTopicId } from '../topics/local-topics.ts'
 import type { Partition } from '../topics/partition.ts'
@@ -26,6 +20,7 @@ import type { ImageFeed } from './feed.ts'
 import type { ClusterImage } from './image.ts'
 import type { ImageDiff, TopicChange } from './image-diff.ts'
 import { placeReplicas } from './placement.ts'
+import { checkReplicas, propose, unknownOutcome } from './proposals.ts'
 import type { ReplicaHost } from './replica-host.ts'
 
 /** A topic as the cluster's metadata has it, under `topics/<name, . as _>`. */
@@ -381,16 +376,9 @@ export class ClusterTopics implements TopicSource {
     const min = Number(topic.config.minInsyncReplicas)
     const durable = Number(topic.config.flushMessages) <= 1
     for (const { key } of image.partitionsOf(topic.id)) {
-      for (;;) {
-        const state = image.partitionAt(key)
-        if (state === null || (state.min === min && state.durable === durable)) break
-        const proposal: Proposal = { min, durable }
-        const next = nextState(state, proposal, image.view(key))
-        if (isRefusal(next)) break
-        const { compares, change } = transactionOf(key, next)
-        const { outcome } = await feed.transact(compares, [change])
-        if (outcome === 'unknown') throw unknownOutcome()
-      }
+      const state = image.partitionAt(key)
+      if (state === null || (state.min === min && state.durable === durable)) continue
+      await propose(feed, image, key, { min, durable })
     }
   }
 
@@ -403,24 +391,3 @@ export class ClusterTopics implements TopicSource {
     })
   }
 }
-
-/** @throws BrokerError INVALID_REPLICA_ASSIGNMENT */
-function checkReplicas(replicas: readonly number[], image: ClusterImage): void {
-  const refuse = (message: string): never => {
-    throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
-  }
-  if (replicas.length === 0) refuse('A partition is assigned to no broker.')
-  const unknown = replicas.find(id => image.broker(id) === null)
-  if (unknown !== undefined) {
-    refuse(`A partition is assigned to broker ${unknown}, which is not in the cluster.`)
-  }
-  if (new Set(replicas).size < replicas.length) {
-    refuse(`A partition is assigned to a broker more than once: ${replicas.join(', ')}.`)
-  }
-}
-
-const unknownOutcome = () =>
-  new BrokerError(
-    ErrorCode.REQUEST_TIMED_OUT,
-    'The metadata has not answered: it is not known whether anything was changed.',
-  )

@@ -1,5 +1,8 @@
 import { CONTROLLER } from '../controller/controller.ts'
+import type { Proposal } from '../replication/next-state.ts'
+import { partitionKey } from '../replication/partition-state.ts'
 import type { ClusterImage } from './image.ts'
+import { checkReplicas } from './proposals.ts'
 import type { Registration } from './registration.ts'
 import type { BrokerNodeView, ClusterView, PartitionPlace } from './view.ts'
 
@@ -17,9 +20,12 @@ export function addressOn({ value }: Registration, listener: string): ListenerAd
 /** The cluster as its image shows it. */
 export class ImageView implements ClusterView {
   readonly #image: ClusterImage
+  readonly #propose: (key: string, proposal: Proposal) => Promise<void>
 
-  constructor(image: ClusterImage) {
+  /** @param propose changes a record, or throws what keeps it from that */
+  constructor(image: ClusterImage, propose: (key: string, proposal: Proposal) => Promise<void>) {
     this.#image = image
+    this.#propose = propose
   }
 
   get controllerId(): number {
@@ -41,11 +47,25 @@ export class ImageView implements ClusterView {
     const image = this.#image
     const state = image.partition(topic.id, index)
     if (state === null) return NOWHERE
-    const { leader, epoch, replicas, isr, elr } = state
+    const { leader, epoch, replicas, isr, elr, adding, removing } = state
     const key = `${topic.id}/${index}`
     const isOffline = (id: number): boolean =>
       image.unfenced(id) === 0 || image.broker(id)?.failed.has(key) === true
-    return { leader, epoch, replicas, isr, elr, offline: replicas.filter(isOffline) }
+    const offline = replicas.filter(isOffline)
+    return { leader, epoch, replicas, isr, elr, offline, adding, removing }
+  }
+
+  elect(topic: { readonly id: string }, index: number, how: 'preferred' | 'unclean') {
+    return this.#propose(partitionKey(topic.id, index), { leader: how })
+  }
+
+  async reassign(
+    topic: { readonly id: string },
+    index: number,
+    replicas: readonly number[] | null,
+  ): Promise<void> {
+    if (replicas !== null) checkReplicas(replicas, this.#image)
+    await this.#propose(partitionKey(topic.id, index), { reassign: replicas })
   }
 }
 
@@ -56,4 +76,6 @@ const NOWHERE: PartitionPlace = {
   isr: [],
   elr: [],
   offline: [],
+  adding: [],
+  removing: [],
 }

@@ -14,6 +14,7 @@ import { ClusterImage } from './image.ts'
 import type { ImageDiff } from './image-diff.ts'
 import { Lane } from './lane.ts'
 import { Probes } from './probes.ts'
+import { propose } from './proposals.ts'
 import type { StartKind } from './registration.ts'
 import { ReplicaFetches } from './replica-fetches.ts'
 import { ReplicaHost } from './replica-host.ts'
@@ -73,9 +74,11 @@ export class ClusterNode {
   constructor(options: ClusterNodeOptions) {
     this.#o = options
     const { store, log, me, sessionMs: ttlMs, preferredMs } = options
-    this.view = new ImageView(this.image)
     const onDiff = (diff: ImageDiff): void => this.#changed(diff)
     this.feed = new ImageFeed({ store, image: this.image, onDiff, log })
+    this.view = new ImageView(this.image, (key, proposal) =>
+      propose(this.feed, this.image, key, proposal),
+    )
     const incarnation = this.#incarnation
     const out = this.#controllerOut
     const { image } = this

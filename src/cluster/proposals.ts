@@ -1,5 +1,7 @@
+import { BrokerError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
 import type { LeaderEffect } from '../replication/leader-effects.ts'
-import { isRefusal, nextState, transactionOf } from '../replication/next-state.ts'
+import { isRefusal, nextState, type Proposal, transactionOf } from '../replication/next-state.ts'
 import type { Compare } from '../replication/types.ts'
 import type { ImageFeed } from './feed.ts'
 import type { HostedReplica } from './hosted-replica.ts'
@@ -62,4 +64,58 @@ export function proposeLost(feed: ImageFeed, image: ClusterImage, key: string, m
   if (isRefusal(next)) return
   const { compares, change } = transactionOf(key, next)
   void feed.transact(compares, [change])
+}
+
+/** Others that were faster are given way to so often. */
+const TRIES_MAX = 20
+
+/**
+ * Changes a partition's record as somebody asks for it.
+ * @throws BrokerError why it cannot be so, or REQUEST_TIMED_OUT: then it is not known whether it is
+ */
+export async function propose(
+  feed: ImageFeed,
+  image: ClusterImage,
+  key: string,
+  proposal: Proposal,
+): Promise<void> {
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const record = image.partitionAt(key)
+    if (record === null) {
+      const message = 'There is no such partition.'
+      throw new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+    }
+    const next = nextState(record, proposal, image.view(key))
+    if (isRefusal(next)) {
+      if (next.error === ErrorCode.NONE) return
+      throw new BrokerError(next.error as ErrorCode, next.reason)
+    }
+    const { compares, change } = transactionOf(key, next)
+    const { outcome } = await feed.transact(compares, [change])
+    if (outcome === 'applied') return
+    if (outcome === 'unknown') throw unknownOutcome()
+  }
+  const message = `The partition was changed by others ${TRIES_MAX} times meanwhile: try again.`
+  throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
+}
+
+export const unknownOutcome = () =>
+  new BrokerError(
+    ErrorCode.REQUEST_TIMED_OUT,
+    'The metadata has not answered: it is not known whether anything was changed.',
+  )
+
+/** @throws BrokerError INVALID_REPLICA_ASSIGNMENT */
+export function checkReplicas(replicas: readonly number[], image: ClusterImage): void {
+  const refuse = (message: string): never => {
+    throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+  }
+  if (replicas.length === 0) refuse('A partition is assigned to no broker.')
+  const unknown = replicas.find(id => image.broker(id) === null)
+  if (unknown !== undefined) {
+    refuse(`A partition is assigned to broker ${unknown}, which is not in the cluster.`)
+  }
+  if (new Set(replicas).size < replicas.length) {
+    refuse(`A partition is assigned to a broker more than once: ${replicas.join(', ')}.`)
+  }
 }

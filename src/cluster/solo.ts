@@ -1,6 +1,11 @@
 import type { Endpoint } from '../broker-context.ts'
+import { BrokerError } from '../errors.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Registry } from '../topics/registry.ts'
 import type { BrokerNodeView, ClusterView, PartitionPlace } from './view.ts'
+
+/** Replicas that an error message names. */
+const SHOWN_MAX = 20
 
 export interface SoloOptions {
   readonly nodeId: number
@@ -38,6 +43,34 @@ export class SoloView implements ClusterView {
       isr: [nodeId],
       elr: [],
       offline: isOffline ? [nodeId] : [],
+      adding: [],
+      removing: [],
     }
+  }
+
+  async elect(topic: { readonly name: string }, index: number, how: 'preferred' | 'unclean') {
+    const { offline } = this.#o.registry().partition(topic.name, index)!
+    if (offline === null) {
+      const message = 'The leader is the only replica already.'
+      throw new BrokerError(ErrorCode.ELECTION_NOT_NEEDED, message)
+    }
+    const errorCode =
+      how === 'preferred'
+        ? ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE
+        : ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE
+    throw new BrokerError(errorCode, `It is offline: ${offline}`)
+  }
+
+  /** A move to this broker is done as soon as it is asked for. */
+  async reassign(_topic: object, _index: number, replicas: readonly number[] | null) {
+    const { nodeId } = this.#o
+    if (replicas === null) {
+      const message = 'The partition is not being moved.'
+      throw new BrokerError(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, message)
+    }
+    if (replicas.length === 1 && replicas[0] === nodeId) return
+    const asked = replicas.slice(0, SHOWN_MAX).join()
+    const message = `The only broker is ${nodeId}: replicas can be [${nodeId}], not [${asked}].`
+    throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
   }
 }

@@ -9,7 +9,12 @@ export interface PartitionPlace {
   readonly elr: readonly number[]
   /** Replicas that cannot serve it now. */
   readonly offline: readonly number[]
+  /** While it is being moved: those that it gets, and those that it gives up then. */
+  readonly adding: readonly number[]
+  readonly removing: readonly number[]
 }
+
+type TopicOf = { readonly id: string; readonly name: string }
 
 /** A broker as clients of one listener are told. */
 export interface BrokerNodeView {
@@ -24,5 +29,15 @@ export interface ClusterView {
   readonly controllerId: number
   /** Those that clients can reach by this listener, in order of id. */
   brokers(listener: string): readonly BrokerNodeView[]
-  place(topic: { readonly id: string; readonly name: string }, index: number): PartitionPlace
+  place(topic: TopicOf, index: number): PartitionPlace
+  /**
+   * Has a partition led by the first of its replicas, or by whoever is there, in sync or not (KIP-460).
+   * @throws BrokerError ELECTION_NOT_NEEDED, PREFERRED_LEADER_NOT_AVAILABLE, ELIGIBLE_LEADERS_NOT_AVAILABLE
+   */
+  elect(topic: TopicOf, index: number, how: 'preferred' | 'unclean'): Promise<void>
+  /**
+   * Begins to move a partition to these replicas; null takes that back (KIP-455).
+   * @throws BrokerError INVALID_REPLICA_ASSIGNMENT, NO_REASSIGNMENT_IN_PROGRESS
+   */
+  reassign(topic: TopicOf, index: number, replicas: readonly number[] | null): Promise<void>
 }

@@ -11,6 +11,8 @@ import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced } from './pace.ts'
 import { duplicatesOf } from './topic-checks.ts'
 
+/** Before, clients do not know OFFSET_NOT_AVAILABLE. */
+const NOT_AVAILABLE_SINCE = 5
 const LATEST = -1
 const EARLIEST = -2
 const MAX_TIMESTAMP = -3
@@ -102,6 +104,11 @@ function problemWith(partition: Partition | ErrorCode, asked: Asked, version: nu
     return ErrorCode.FENCED_LEADER_EPOCH
   }
   if (currentLeaderEpoch > partition.leaderEpoch) return ErrorCode.UNKNOWN_LEADER_EPOCH
+  if (timestamp === LATEST && partition.replication?.knowsHighWatermark === false) {
+    return version >= NOT_AVAILABLE_SINCE
+      ? ErrorCode.OFFSET_NOT_AVAILABLE
+      : ErrorCode.LEADER_NOT_AVAILABLE
+  }
   const since = timestamp < 0 ? (SINCE[timestamp] ?? Number.POSITIVE_INFINITY) : 0
   return version < since ? ErrorCode.UNSUPPORTED_VERSION : ErrorCode.NONE
 }

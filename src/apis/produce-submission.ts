@@ -2,12 +2,7 @@ import { isCompacted } from '../configs/topic.ts'
 import { toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { ProduceRequest } from '../protocol/messages/00-produce.ts'
-import {
-  ENTRY_APPEND_TIME_F64,
-  ENTRY_BASE_OFFSET_F64,
-  ENTRY_ERROR,
-  ENTRY_LAST_DELTA,
-} from '../shared/entry.ts'
+import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import { checkKeysAtOnce, type KeyRefusal } from '../topics/keyed-records.ts'
 import type { CommitWaiter, Partition } from '../topics/partition.ts'
@@ -56,10 +51,8 @@ export class ProduceCall implements AppendWaiter, CommitWaiter {
     const partition = this.partitions[slot]!
     if (answer.errorCode === ErrorCode.NONE) {
       answer.logStartOffset = partition.logStartOffset
-      if (this.acks === ACKS_ALL && partition.replication !== null) {
-        // Of a duplicate, too: what it is one of may not be committed yet.
-        const end = answer.baseOffset + ring.words[(at >> 2) + ENTRY_LAST_DELTA]! + 1
-        partition.replication.whenCommitted(end, this, slot, this.#timeoutMs)
+      if (this.acks === ACKS_ALL) {
+        partition.afterCommit(ring, at, this, slot, this.#timeoutMs)
         return
       }
     }

@@ -109,6 +109,11 @@ export class HostedReplica implements Replication {
     else this.tell((_, now) => leader.wait(end, { waiter, slot }, now + Math.max(0, timeoutMs)))
   }
 
+  get knowsHighWatermark(): boolean {
+    const { leader } = this.machine
+    return leader === null || leader.hw >= leader.epochStart
+  }
+
   startMoved(start: number): void {
     this.tell(({ leader }) => leader?.startMoved(start))
   }

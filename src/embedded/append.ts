@@ -151,8 +151,12 @@ export class Appender {
   }
 }
 
+/** What is not on all in-sync replicas by then may be or not: as request.timeout.ms of Kafka's producers. */
+const COMMIT_MS_MAX = 30_000
+
 async function submit(partition: Partition, batch: Buffer): Promise<number> {
   let settle: { resolve(offset: number): void; reject(error: Error): void }
+  let offset = -1
   const done = new Promise<number>((resolve, reject) => {
     settle = { resolve, reject }
   })
@@ -161,7 +165,12 @@ async function submit(partition: Partition, batch: Buffer): Promise<number> {
   const waiter = {
     onAppended(_slot: number, ring: Ring, at: number): void {
       const code = ring.words[(at >> 2) + ENTRY_ERROR] as ErrorCode
-      if (code === ErrorCode.NONE) settle.resolve(ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!)
+      offset = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
+      if (code === ErrorCode.NONE) partition.afterCommit(ring, at, waiter, 0, COMMIT_MS_MAX)
+      else settle.reject(failed(code))
+    },
+    onCommitted(_slot: number, code: ErrorCode): void {
+      if (code === ErrorCode.NONE) settle.resolve(offset)
       else settle.reject(failed(code))
     },
     onWorkerLost: (): void => settle.reject(failed(ErrorCode.KAFKA_STORAGE_ERROR)),

@@ -8,7 +8,7 @@ import {
   type NewRecord,
   readRecords,
 } from '../protocol/records.ts'
-import { ENTRY_BASE_OFFSET_F64, ENTRY_ERROR, ENTRY_LAST_DELTA } from '../shared/entry.ts'
+import { ENTRY_ERROR } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
 import type { Partition } from '../topics/partition.ts'
@@ -195,16 +195,9 @@ export class GroupLog {
 
   readonly #waiter = {
     onAppended: (ticket: number, ring: Ring, at: number): void => {
-      const { replication } = this.partition
-      const word = at >> 2
-      const errorCode = ring.words[word + ENTRY_ERROR] as ErrorCode
-      if (errorCode !== ErrorCode.NONE || replication === null) {
-        this.#waiter.onCommitted(ticket, errorCode)
-        return
-      }
-      const baseOffset = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
-      const end = baseOffset + ring.words[word + ENTRY_LAST_DELTA]! + 1
-      replication.whenCommitted(end, this.#waiter, ticket, COMMIT_MS_MAX)
+      const errorCode = ring.words[(at >> 2) + ENTRY_ERROR] as ErrorCode
+      if (errorCode !== ErrorCode.NONE) this.#waiter.onCommitted(ticket, errorCode)
+      else this.partition.afterCommit(ring, at, this.#waiter, ticket, COMMIT_MS_MAX)
     },
     onCommitted: (ticket: number, errorCode: ErrorCode): void => {
       this.#pending--

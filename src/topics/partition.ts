@@ -33,6 +33,8 @@ export interface Replication {
   refusal(needsAll: boolean): ErrorCode
   /** Answers the waiter when all in-sync replicas have everything below `end`, at the latest after so many ms. */
   whenCommitted(end: number, waiter: CommitWaiter, slot: number, timeoutMs: number): void
+  /** Whether all that had been committed when it came to be led here is known to be (OFFSET_NOT_AVAILABLE until then). */
+  readonly knowsHighWatermark: boolean
   /** Records below this are gone. */
   startMoved(start: number): void
   /** Whether it is certain that it was still led here after the question came: nobody else has answered meanwhile. */
@@ -180,6 +182,20 @@ export class Partition implements AppendTarget {
     }
     this.#uncommitted.splice(0, count)
     this.#listeners.wake()
+  }
+
+  /**
+   * Tells the waiter when what this completion is about is committed: on a broker alone that is now. Of a duplicate, too: what
+   * it is one of may not be committed yet.
+   */
+  afterCommit(ring: Ring, at: number, waiter: CommitWaiter, slot: number, timeoutMs: number): void {
+    if (this.replication === null) {
+      waiter.onCommitted(slot, ErrorCode.NONE)
+      return
+    }
+    const baseOffset = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
+    const end = baseOffset + ring.words[(at >> 2) + ENTRY_LAST_DELTA]! + 1
+    this.replication.whenCommitted(end, waiter, slot, timeoutMs)
   }
 
   /** It is led here from now on, or elsewhere: who waits for it looks again. */

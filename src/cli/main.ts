@@ -36,6 +36,10 @@ async function build(words: readonly string[]): Promise<Command> {
         .argParser(collect)
         .default([], 'none'),
     )
+    .option(
+      '--metadata <etcd://hosts/prefix>',
+      'be one of the brokers of a cluster, whose metadata is there',
+    )
     .addHelpText(
       'after',
       `
@@ -43,7 +47,7 @@ Options have Kafka's names and come from the file, then the environment, then --
   $ odradek start --override log.dirs=/var/lib/odradek
   $ KAFKA_LISTENERS=PLAINTEXT://:9092 KAFKA_LOG_DIRS=/var/lib/odradek odradek start`,
     )
-    .action(async (flags: { config?: string; override: string[] }) => {
+    .action(async (flags: { config?: string; override: string[]; metadata?: string }) => {
       const { start } = await (starting ?? import('./start.ts'))
       await start(flags, version())
     })

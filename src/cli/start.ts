@@ -16,11 +16,14 @@ const NPM_RUNS = ['start', 'npx']
 const PARENT = process.ppid
 const PARENT_CHECK_MS = 250
 
+/** Names of errors that say what is wrong with the metadata of a cluster: their code is not loaded without one. */
+const OF_A_CLUSTER = ['InvalidMetadataUrl', 'ClusterError', 'BrokerError']
+
 const DEFAULTS = { ...SHIPPED, listeners: 'PLAINTEXT://127.0.0.1:9092', 'log.dirs': './data' }
 
 /** Runs a broker until SIGTERM, SIGINT or SIGHUP. Ends the process with code 1 and one line if it cannot start. */
 export async function start(
-  flags: { config?: string; override: string[] },
+  flags: { config?: string; override: string[]; metadata?: string },
   version: string,
 ): Promise<void> {
   // Loaded while the broker's threads start.
@@ -30,7 +33,10 @@ export async function start(
       {
         defaults: DEFAULTS,
         env: process.env,
-        overrides: flags.override,
+        overrides:
+          flags.metadata === undefined
+            ? flags.override
+            : [...flags.override, `odradek.metadata=${flags.metadata}`],
         ...(flags.config === undefined ? {} : { file: flags.config }),
       },
       logger,
@@ -51,13 +57,15 @@ export async function start(
     if (process.stdout.isTTY) log.info({}, describeNext(broker))
   } catch (error) {
     const log = await logger
+    const { name, message } = error as Error
     const isOperators =
       error instanceof InvalidOption ||
       error instanceof DataDirError ||
       error instanceof MetadataCorrupt ||
-      error instanceof ListenError
-    if (isOperators) log.fatal({}, error.message)
-    else log.fatal({ err: error }, `odradek cannot start: ${(error as Error).message}`)
+      error instanceof ListenError ||
+      OF_A_CLUSTER.includes(name)
+    if (isOperators) log.fatal({}, message)
+    else log.fatal({ err: error }, `odradek cannot start: ${message}`)
     process.exitCode = 1
   }
 }

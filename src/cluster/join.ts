@@ -24,6 +24,11 @@ const DEFAULTS: BrokerOptions = {
 const CLUSTER = 'cluster'
 const FORMAT = 1
 
+/** A broker cannot be part of this cluster as it is. */
+export class ClusterError extends Error {
+  override readonly name = 'ClusterError'
+}
+
 /** The options of a broker in a cluster: the same, over other defaults. */
 export const inCluster = (sources: OptionSources): OptionSources => ({
   ...sources,
@@ -54,7 +59,9 @@ export async function openMetadata(
     const clusterId = entry === null ? await found(store, options) : idOf(entry.value, address)
     const { clusterId: wanted } = options.settings
     if (wanted !== null && wanted !== clusterId) {
-      throw new Error(`The metadata at ${address} is of cluster ${clusterId}, not ${wanted}.`)
+      throw new ClusterError(
+        `The metadata at ${address} is of cluster ${clusterId}, not ${wanted}.`,
+      )
     }
     return { store, clusterId, address }
   } catch (error) {
@@ -85,7 +92,7 @@ async function found(store: MetadataStore, { dataDir, settings }: Options): Prom
 function idOf(value: unknown, address: string): string {
   const { format, clusterId } = value as { readonly format?: number; readonly clusterId?: string }
   if (format === FORMAT && typeof clusterId === 'string') return clusterId
-  throw new Error(
+  throw new ClusterError(
     `The metadata at ${address} is none of a cluster that this release knows (format ${format}): use another prefix, or a newer release.`,
   )
 }

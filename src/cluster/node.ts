@@ -69,6 +69,8 @@ export class ClusterNode {
   #clockLead = 0
   #heardAt = 0
   #joined: (() => void)[] = []
+  /** Why it is not registered. */
+  #blocked = ''
   #isClosed = false
 
   constructor(options: ClusterNodeOptions) {
@@ -175,7 +177,9 @@ export class ClusterNode {
     const { me } = this.#o
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(new Error(`broker ${me} was not taken into the cluster within ${JOIN_MS_MAX} ms`))
+        const why = this.#blocked === '' ? '' : `: ${this.#blocked}`
+        const message = `Broker ${me} was not taken into the cluster within ${JOIN_MS_MAX} ms${why}.`
+        reject(Object.assign(new Error(message), { name: 'ClusterError' }))
       }, JOIN_MS_MAX)
       const look = (): void => {
         if (this.image.unfenced(me) === 0 || this.#session?.epoch === 0) this.#joined.push(look)
@@ -272,6 +276,7 @@ export class ClusterNode {
         log.info({ epoch: effect.epoch }, 'registered in the cluster')
         break
       case 'blocked':
+        this.#blocked = effect.reason
         log.warn({}, effect.reason)
         break
     }

@@ -61,11 +61,13 @@ export async function ledger(
   try {
     const mirror = await Mirror.of(direct, '')
     proxy.faultOf = path => (path.startsWith('/v3/kv/txn') ? faultFor(r) : 'none')
-    const writers = Array.from({ length: WRITERS }, (_, i) => write(plant(store), i, r, said))
+    const writers = Array.from({ length: WRITERS }, (_, i) =>
+      write({ direct, store: plant(store) }, i, r, said),
+    )
     await Promise.all(writers)
     proxy.faultOf = () => 'none'
     proxy.release()
-    // What was released is in etcd's hands, in order with what comes after on no connection but its own: etcd decides within moments.
+    // What was released has no order with what comes after, but etcd decides within moments.
     await settle(direct, mirror)
     return judge(said, mirror)
   } finally {
@@ -88,7 +90,7 @@ function faultFor(r: Random): Fault {
 }
 
 async function write(
-  store: MetadataStore,
+  { direct, store }: { readonly direct: MetadataStore; readonly store: MetadataStore },
   writer: number,
   r: Random,
   said: Map<string, Said>,
@@ -96,7 +98,7 @@ async function write(
   for (let round = 0; round < ROUNDS; round++) {
     const key = r.pick(KEYS)
     const value = `${writer} ${round}`
-    const now = await store.get(key)
+    const now = await direct.get(key)
     // Now and then against a revision that is wrong: that must be refused, or nothing is said of it.
     const compared = (now?.revision ?? 0) + (r.chance(0.2) ? 1_000_000 : 0)
     said.set(value, await attempt(store, key, compared, value))

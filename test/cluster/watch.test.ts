@@ -166,10 +166,13 @@ test('an etcd that stands still, and goes on', async () => {
   const r = new Random(4)
   await both(async (writer, watcher) => {
     const mirror = await Mirror.of(watcher, '')
-    etcd.pause()
-    mirror.watch.restart()
-    await assertFails(watcher.get('a'))
-    etcd.resume()
+    await etcd.pause()
+    try {
+      mirror.watch.restart()
+      await assertFails(watcher.get('a'))
+    } finally {
+      etcd.resume()
+    }
     const changes = await writeSome(writer, r, 10)
     await mirror.reaches(writer)
     assert.is(revisionsOf(mirror), changes)

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
 import { type AddressInfo, createServer } from 'node:net'
@@ -155,9 +155,14 @@ export class Etcd {
     await ended
   }
 
-  /** It stands still: connections stay open, nobody answers. */
-  pause(): void {
-    this.#process?.kill('SIGSTOP')
+  /** It stands still: connections stay open, nobody answers. Resolves when all its threads do, which takes a moment. */
+  async pause(): Promise<void> {
+    const child = this.#process!
+    child.kill('SIGSTOP')
+    const tasks = `/proc/${child.pid}/task`
+    const isStopped = (task: string): boolean =>
+      / T /.test(readFileSync(`${tasks}/${task}/stat`, 'utf8'))
+    while (!readdirSync(tasks).every(isStopped)) await new Promise(resolve => setImmediate(resolve))
   }
 
   resume(): void {

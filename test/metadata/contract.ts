@@ -269,11 +269,14 @@ export function addContract(test: Test, kind: Kind, of = ''): void {
       await mirror.reaches(store)
       assert.is(mirror.resets, place.compact === null ? 1 : 0)
       if (place.compact !== null) assert.is(mirror.told.length, 3)
+      const changes: Promise<unknown>[] = []
       for (let i = 0; i < 20; i++) {
         const change = store.transact([], [put(`k${i % 3}`, i % 4 === 3 ? null : i)])
         mirror.watch.restart()
         if (i % 2 === 0) await change
+        else changes.push(change)
       }
+      await Promise.all(changes)
       await store.transact([], [put('end')])
       await mirror.reaches(store)
     },

@@ -17,6 +17,8 @@ import { Mirror } from '../metadata/mirror.ts'
 
 const test = suite('what etcd refuses')
 
+test.after.each(() => Etcd.closeAll())
+
 const open = (url: string, more: Partial<EtcdStoreOptions> = {}): Promise<EtcdMetadataStore> =>
   EtcdMetadataStore.open({ url: parseMetadataUrl(url), log: SILENT, ...more })
 
@@ -75,7 +77,6 @@ test('of several endpoints one is enough, whichever it is', async () => {
   await store.transact([], [{ key: 'b', value: 1, lease }])
   await mirror.reaches(store)
   await store.close()
-  await etcd.close()
 })
 
 test('its database is full', async () => {
@@ -88,7 +89,6 @@ test('its database is full', async () => {
   await rejects(fill(), /takes no more changes.*NOSPACE.*disarm/, ErrorCode.KAFKA_STORAGE_ERROR)
   assert.is((await store.get('kept'))!.value, 1)
   await store.close()
-  await etcd.close()
 })
 
 test('more than a request may have', async () => {
@@ -104,7 +104,6 @@ test('more than a request may have', async () => {
   )
   assert.equal((await store.list('')).entries, [])
   await store.close()
-  await etcd.close()
 })
 
 test('below the prefix is what others wrote', async () => {
@@ -113,7 +112,6 @@ test('below the prefix is what others wrote', async () => {
   await rejects(open(`etcd://127.0.0.1:${etcd.port}/p`), /p\/a in etcd holds what no Odradek wrote/)
   const store = await open(`etcd://127.0.0.1:${etcd.port}/q`)
   await store.close()
-  await etcd.close()
 })
 
 /** root, and a user who may use p/ only. */
@@ -158,7 +156,6 @@ test('users: none, unknown, wrong, with another prefix, and the right one', asyn
   await store.transact([], [{ key: 'a', value: 1, lease }])
   await mirror.reaches(store)
   await store.close()
-  await etcd.close()
 })
 
 test('a token that is not valid any more is asked for anew', async () => {
@@ -181,7 +178,6 @@ test('a token that is not valid any more is asked for anew', async () => {
   await etcd.ask('/v3/auth/role/add', { name: 'more' }, token)
   assert.is((await store.compareAndSet('new', 0, 1)).outcome, 'applied')
   await store.close()
-  await etcd.close()
 })
 
 test('a user, where etcd asks for none, does no harm', async () => {
@@ -189,7 +185,6 @@ test('a user, where etcd asks for none, does no harm', async () => {
   const store = await open(`etcd://kafka:${SECRET}@127.0.0.1:${etcd.port}/p`)
   assert.is((await store.compareAndSet('new', 0, 1)).outcome, 'applied')
   await store.close()
-  await etcd.close()
 })
 
 /** A CA, and a certificate that it has signed, for both sides. */
@@ -242,7 +237,6 @@ test('TLS with a certificate of the client; without one, without its CA, without
   await rejects(open(url, { tls: { ca } }), /certificate/)
   await rejects(open(url), /self-signed|unable to verify|certificate/)
   await rejects(open(`etcd://127.0.0.1:${etcd.port}/p`), /hang up \(if it wants TLS: etcds:\/\/\)/)
-  await etcd.close()
   rmSync(dir, { recursive: true })
 })
 

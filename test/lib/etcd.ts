@@ -45,6 +45,7 @@ export interface EtcdSettings {
 
 /** A single etcd in a folder of its own, on free ports of this machine; quick to elect itself. */
 export class Etcd {
+  static readonly #all = new Set<Etcd>()
   readonly port: number
   readonly #peerPort: number
   readonly #dir = mkdtempSync(join(tmpdir(), 'odradek-etcd-'))
@@ -61,6 +62,7 @@ export class Etcd {
 
   static async start(settings: EtcdSettings = {}): Promise<Etcd> {
     const etcd = new Etcd(await freePort(), await freePort(), settings)
+    Etcd.#all.add(etcd)
     await etcd.start()
     return etcd
   }
@@ -186,7 +188,13 @@ export class Etcd {
     await this.ask('/v3/kv/compaction', { revision, physical: true })
   }
 
+  /** For a test that may fail before it closes its own. */
+  static async closeAll(): Promise<void> {
+    for (const etcd of Etcd.#all) await etcd.close()
+  }
+
   async close(): Promise<void> {
+    Etcd.#all.delete(this)
     this.resume()
     await this.kill()
     rmSync(this.#dir, { recursive: true, force: true })

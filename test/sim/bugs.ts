@@ -5,4 +5,8 @@ export interface Bugs {
   readonly epochNotNoted?: boolean
   readonly duplicateAckedAtOnce?: boolean
   readonly resetWithoutDeletions?: boolean
+  /** A read of what only the leader may say is answered without asking whether it still is. */
+  readonly readWithoutConfirm?: boolean
+  /** A coordinator reads its log up to the high watermark of the moment. */
+  readonly loadedToHw?: boolean
 }

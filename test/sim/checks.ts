@@ -118,6 +118,15 @@ export class Checks {
     }
   }
 
+  /** What a coordinator has read of its log up to `end` has all that was acknowledged before it was elected. */
+  loaded(key: string, epoch: number, end: number): void {
+    if (this.isForgiven) return
+    const last = this.of(key).acked.findLast(batch => batch.epoch < epoch)
+    if (last !== undefined && last.baseOffset >= end) {
+      this.fail('I10', `${key} was read to ${end}, and ${last.baseOffset} is acknowledged`)
+    }
+  }
+
   appends(key: string, epoch: number, by: string): void {
     const { appenders } = this.of(key)
     const other = appenders.get(epoch)

@@ -58,6 +58,8 @@ export class Process {
   #isDraining = false
   readonly #store: Store
   readonly #peers: Peers
+  /** By key: the epoch whose state was read from the log. */
+  readonly #loaded = new Map<string, number>()
   #ticket = 0
   readonly #tickets = new Map<number, (error: number) => void>()
   #proposals: { key: string; effect: Extract<LeaderEffect<Slot>, { kind: 'propose' }> }[] = []
@@ -183,7 +185,8 @@ export class Process {
       }
       reply(error === 0 ? OUT_OF_ORDER : error, null)
     })
-    leader.confirm(this.#ticket)
+    if (this.around.settings.bugs.readWithoutConfirm) this.#tickets.get(this.#ticket)!(0)
+    else leader.confirm(this.#ticket)
   }
 
   fetch(request: FetchRequest, answer: (answer: FetchAnswer<Batch>) => void): void {
@@ -338,7 +341,11 @@ export class Process {
           if (machine?.epoch !== effect.epoch) return
           this.#checkedTo.set(key, 0)
           this.#committed(key, machine.hw)
-          if (replica.leader !== null) checks.leads(this.node, key, effect.epoch)
+          if (replica.leader === null) return
+          checks.leads(this.node, key, effect.epoch)
+          if (this.around.settings.bugs.loadedToHw) {
+            checks.loaded(key, effect.epoch, replica.leader.hw)
+          } else this.#load(key)
         })
       case 'stop':
         this.replicas.delete(key)
@@ -351,6 +358,7 @@ export class Process {
         return
       case 'advance':
         this.#committed(key, effect.hw)
+        this.#load(key)
         return checks.advanced(key, replica.leader?.record ?? replica.record!, effect.hw)
       case 'hw':
         return this.#committed(key, effect.hw)
@@ -423,6 +431,14 @@ export class Process {
         if (leader === leaders[i]) leader?.answered(effect.id, outcome, this.now)
       })
     })
+  }
+
+  /** As a coordinator does of its partition, when all is committed that was there at the election. */
+  #load(key: string): void {
+    const leader = this.replicas.get(key)?.leader
+    if (!leader || leader.hw < leader.epochStart || this.#loaded.get(key) === leader.epoch) return
+    this.#loaded.set(key, leader.epoch)
+    this.around.checks.loaded(key, leader.epoch, leader.epochStart)
   }
 
   #committed(key: string, hw: number): void {

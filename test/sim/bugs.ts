@@ -1,6 +1,7 @@
 /** What can be wrong in the modelled parts: disk, worker and shell. Bugs of the machines are edits of their sources (mutants.ts). */
 export interface Bugs {
-  readonly cutNotJournalled?: boolean
+  /** A cut that is done is done again when the journal is replayed. */
+  readonly cutAgainAtReplay?: boolean
   readonly workerIgnoresEpoch?: boolean
   readonly epochNotNoted?: boolean
   readonly duplicateAckedAtOnce?: boolean

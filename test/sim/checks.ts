@@ -13,6 +13,8 @@ import { Violation, type World } from './world.ts'
 export interface CheckedNode {
   readonly id: number
   log(key: string): SimLog | null
+  /** The controller has let it in: nothing counts on what it lost before. */
+  admitted(): void
   /** Its copy is not what the record may count on, and that is on its way to the record. */
   isExcused(key: string): boolean
 }
@@ -43,7 +45,9 @@ export class Checks {
     this.#etcd = etcd
     this.#nodes = nodes
     etcd.onPut = (key, old, now) => {
-      if (key.startsWith(PARTITION_PREFIX) && now !== null) this.#record(key, old, now)
+      if (now === null) return
+      if (key.startsWith(PARTITION_PREFIX)) this.#record(key, old, now)
+      if (key.startsWith('unfenced/')) nodes.find(({ id }) => key === `unfenced/${id}`)?.admitted()
     }
   }
 
@@ -125,6 +129,12 @@ export class Checks {
     if (last !== undefined && last.baseOffset >= end) {
       this.fail('I10', `${key} was read to ${end}, and ${last.baseOffset} is acknowledged`)
     }
+  }
+
+  /** A controller has written something. */
+  controls(incarnation: string): void {
+    const { incarnation: real } = this.#etcd.get('controller')!.value as { incarnation: string }
+    if (incarnation !== real) this.fail('I14', `${incarnation} writes, and ${real} is controller`)
   }
 
   appends(key: string, epoch: number, by: string): void {

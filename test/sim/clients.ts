@@ -59,7 +59,7 @@ export class Producer {
     // What was sent in an attempt that is over may arrive all the same.
     network.send('c', to, () => {
       process.deliver(() =>
-        process.produce(this.#key, batch, (error, appended) => {
+        process.produce(this.#key, batch, 'all', (error, appended) => {
           network.send(to, 'c', () => {
             if (this.#batch !== batch) return
             if (error !== 0) again()
@@ -79,11 +79,38 @@ export class Producer {
     this.#nextLater()
   }
 
-  /** By the metadata of whatever broker it asked last. */
   #leader(): number {
-    const { world, nodes } = this.#around
-    const asked = world.random.pick(nodes).process
-    const known = asked?.image.partitionAt(this.#key)?.leader ?? -1
-    return known === -1 ? world.random.pick(nodes).id : known
+    return leaderOf(this.#key, this.#around)
+  }
+}
+
+/** By the metadata of whatever broker was asked last. */
+function leaderOf(key: string, { world, nodes }: Surroundings): number {
+  const asked = world.random.pick(nodes).process
+  const known = asked?.image.partitionAt(key)?.leader ?? -1
+  return known === -1 ? world.random.pick(nodes).id : known
+}
+
+const TALKER_PID = 1_000
+
+/** With acks=1: does not wait, so that leaders which are cut off have much that nobody else has. */
+export class Talker {
+  isStopped = false
+
+  constructor(number: number, key: string, around: Surroundings) {
+    const { world, network, nodes } = around
+    let pid = TALKER_PID * (number + 1)
+    const talk = (): void => {
+      if (this.isStopped) return
+      world.after(world.between(20, 250), talk)
+      const to = leaderOf(key, around)
+      const process = nodes.find(({ id }) => id === to)?.process ?? null
+      const facts = { baseOffset: 0, lastOffset: 0, epoch: -1, isWhole: true }
+      const batch = { ...facts, pid: ++pid, seq: 0, value: pid * 1_000_000 }
+      network.send('c', to, () =>
+        process?.deliver(() => process.produce(key, batch, 'one', () => {})),
+      )
+    }
+    talk()
   }
 }

@@ -24,8 +24,8 @@ export class SimLog {
   role: 'leader' | 'follower' | null = null
   roleEpoch = -1
   readonly #seqs = new Map<number, number>()
-  /** With a planted bug: what was cut and could be there again after a power cut. */
-  #uncut: Batch[] = []
+  /** With a planted bug: where a replay cuts again. */
+  #cutAgain: number | null = null
 
   constructor(key: string) {
     this.key = key
@@ -93,13 +93,11 @@ export class SimLog {
     this.note(batch.epoch, batch.baseOffset)
     this.batches.push(batch)
     this.#seqs.set(batch.pid, batch.seq)
-    this.#uncut = []
   }
 
   cut(offset: number, bugs: Bugs): void {
-    const kept = this.batches.filter(batch => batch.lastOffset < offset)
-    if (bugs.cutNotJournalled) this.#uncut = this.batches.slice(kept.length)
-    this.#replace(kept)
+    this.#replace(this.batches.filter(batch => batch.lastOffset < offset))
+    if (bugs.cutAgainAtReplay) this.#cutAgain = offset
     this.epochs = this.epochs.filter(e => e.startOffset < offset)
   }
 
@@ -116,9 +114,11 @@ export class SimLog {
     if (isPowerCut) {
       const safe = this.batches.filter(batch => batch.lastOffset < this.flushed).length
       const kept = safe + world.random.below(this.batches.length - safe + 1)
-      this.#replace([...this.batches.slice(0, kept), ...this.#uncut])
+      this.#replace(this.batches.slice(0, kept))
     }
-    this.#uncut = []
+    const again = this.#cutAgain
+    if (again !== null) this.#replace(this.batches.filter(batch => batch.lastOffset < again))
+    this.#cutAgain = null
     this.role = null
     this.roleEpoch = -1
   }

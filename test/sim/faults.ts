@@ -157,6 +157,35 @@ const ACTS: Readonly<Record<string, Act>> = {
     process.deliver(() => process.replicas.get(key)?.damaged('checksum', process.now))
     around.world.note('damage', node.id, key)
   },
+  'config comes and goes': ({ ms, dice }, _, { etcd, world }) => {
+    const key = `configs/${Math.floor(dice * 100)}`
+    etcd.transact([], [{ key, value: {} }])
+    world.after(ms, () => etcd.transact([], [{ key, value: null }]))
+  },
+  'suspected wrongly': ({ node: id }, _, { nodes }) => {
+    for (const { process } of nodes) {
+      if (process?.node.id === id) continue
+      process?.deliver(() => process.controller.refused(id, process.now))
+    }
+  },
+  /** Each is cut off from all others, and they are let back in one by one. */
+  swizzle: ({ ms, dice }, _, { nodes, network, world }) => {
+    nodes.forEach(({ id }, i) => {
+      world.after((ms * i) / 3, () => {
+        for (const other of nodes) {
+          network.cut(id, other.id)
+          network.cut(other.id, id)
+        }
+      })
+      const turn = (i + 1 + Math.floor(dice * nodes.length)) % nodes.length
+      world.after(ms * (1 + turn / 3), () => {
+        for (const other of nodes) {
+          network.mend(id, other.id)
+          network.mend(other.id, id)
+        }
+      })
+    })
+  },
   unclean: ({ dice }, { process }, { checks }, keys) => {
     const key = keys[Math.floor(dice * keys.length)]!
     const state = process?.image.partitionAt(key)
@@ -198,6 +227,24 @@ const ORDINARY = [
   'move leader',
   'move leader',
   'change min',
+  'config comes and goes',
+  'suspected wrongly',
+  'swizzle',
+]
+
+/** Leaders change faster than logs come together. */
+const RESTLESS = [
+  'quick kill',
+  'quick kill',
+  'move leader',
+  'move leader',
+  'move leader',
+  'cut off',
+  'cut one way',
+  'pause',
+  'pause amid effects',
+  'suspected wrongly',
+  'all lose power',
 ]
 
 /** What goes wrong between two times. */
@@ -207,10 +254,11 @@ export function chooseFaults(around: Surroundings, plan: Plan, from: number, to:
   // Of things that may cost a copy, one: two could cost all that is committed, and rightly.
   let copies = plan.minIsr >= 2 && plan.durable && random.chance(0.3) ? 1 : 0
   const frail = random.pick(nodes).id
-  const count = 1 + random.below(random.chance(0.3) ? 25 : 9)
+  const count = 1 + random.below(random.chance(0.4) ? 25 : 9)
+  const isRestless = random.chance(0.2)
   const faults: Fault[] = []
   for (let i = 0; i < count; i++) {
-    let name = random.pick(ORDINARY)
+    let name = random.pick(isRestless ? RESTLESS : ORDINARY)
     let node = random.pick(nodes).id
     if (copies > 0) {
       copies--

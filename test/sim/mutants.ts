@@ -130,7 +130,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
       ),
     ],
   },
-  '17 a cut is not journalled': { bugs: { cutNotJournalled: true } },
+  '17 a cut is made again at replay': { bugs: { cutAgainAtReplay: true } },
   '19 a duplicate is acknowledged before its original': { bugs: { duplicateAckedAtOnce: true } },
   '20 the worker ignores the epoch of an entry': { bugs: { workerIgnoresEpoch: true } },
   '21 what is not flushed counts after a crash': {

@@ -7,11 +7,12 @@ export class Network {
   /** Of the slowest tenth of messages. */
   slowMs = 50
 
-  /** Requests to etcd and their answers may be late or lost. */
-  isPoor = true
+  /** How many requests to etcd are late, and how many of their answers are lost. */
+  poorness: number
 
   constructor(world: World) {
     this.#world = world
+    this.poorness = world.random.pick([0.005, 0.02, 0.1])
   }
 
   isCut(from: number | string, to: number | string): boolean {
@@ -24,7 +25,7 @@ export class Network {
 
   heal(): void {
     this.#cut.clear()
-    this.isPoor = false
+    this.poorness = 0
   }
 
   mend(from: number | string, to: number | string): void {

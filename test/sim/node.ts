@@ -37,6 +37,9 @@ export class SimNode implements CheckedNode {
   missed = 0
   /** The folder has the mark of a clean stop, or never ran. */
   isClean = true
+  /** Nothing was ever on this disk. */
+  isFresh = false
+  /** The records may still count on the one before. */
   isNew = false
   hasLostTail = false
   flushMsMax = 2
@@ -68,7 +71,8 @@ export class SimNode implements CheckedNode {
   start(): void {
     if (this.process !== null) return
     const { world } = this.#around!
-    const kind = this.isNew ? 'new' : this.isClean ? 'clean' : 'recovered'
+    const kind = this.isFresh ? 'new' : this.isClean ? 'clean' : 'recovered'
+    this.isFresh = false
     world.note('start', this.id, kind)
     for (const log of this.logs.values()) log.recover()
     this.isClean = false
@@ -101,6 +105,7 @@ export class SimNode implements CheckedNode {
     this.logs.clear()
     this.damaged.clear()
     this.isNew = true
+    this.isFresh = true
     this.#around!.world.note('new disk', this.id)
   }
 

@@ -159,11 +159,11 @@ export class Process {
     this.#tellController()
   }
 
-  produce(key: string, batch: Batch, reply: Reply): unknown {
+  produce(key: string, batch: Batch, acks: 'all' | 'one', reply: Reply): unknown {
     const replica = this.replicas.get(key)
     const leader = replica?.leader ?? null
     if (leader === null) return reply(NOT_LEADER, null)
-    if (leader.appendError !== 0) return reply(leader.appendError, null)
+    if (acks === 'all' && leader.appendError !== 0) return reply(leader.appendError, null)
     const { epoch } = leader
     this.worker.append(key, epoch, batch, (error, end, appended, isDuplicate) => {
       const now = this.replicas.get(key)?.leader ?? null
@@ -172,6 +172,7 @@ export class Process {
       // Appended, and who leads now may not be who was asked.
       if (now === null || now.epoch !== epoch) return reply(UNDECIDED, null)
       now.appended(end, this.now)
+      if (acks === 'one') return reply(0, appended)
       if (isDuplicate && this.around.settings.bugs.duplicateAckedAtOnce) return reply(0, appended)
       now.wait(appended.lastOffset + 1, { batch: appended, reply }, this.now + 1_500)
     })
@@ -325,7 +326,18 @@ export class Process {
   }
 
   #controller({ id, compares, changes }: ControllerEffect): void {
-    this.transact(compares, changes, outcome => this.controller.answered(id, outcome, this.now))
+    const { checks, etcd } = this.around
+    const isActive = this.controller.isActive
+    this.#store.transact(
+      compares,
+      changes,
+      outcome => this.controller.answered(id, outcome, this.now),
+      outcome => {
+        if (isActive && outcome.outcome === 'applied' && etcd.get('controller') !== null) {
+          checks.controls(this.incarnation)
+        }
+      },
+    )
   }
 
   #replica(key: string, effect: ReplicaEffect<Slot, Batch>): unknown {

@@ -1,7 +1,7 @@
 import { fromEntry, partitionKey, toRecord } from '../../src/replication/partition-state.ts'
 import type { Bugs } from './bugs.ts'
 import { Checks } from './checks.ts'
-import { Producer } from './clients.ts'
+import { Producer, Talker } from './clients.ts'
 import { SimEtcd } from './etcd.ts'
 import { chooseFaults, type Fault, type Plan, schedule } from './faults.ts'
 import { Network } from './network.ts'
@@ -38,6 +38,7 @@ export class Simulation {
   readonly around: Surroundings
   readonly #keys: string[] = []
   readonly #producers: Producer[] = []
+  readonly #talkers: Talker[] = []
   readonly #faults: readonly Fault[]
 
   constructor(seed: number, { bugs = {}, isTraced = false, faults }: Options = {}) {
@@ -84,6 +85,7 @@ export class Simulation {
       for (let i = 0; i < count; i++) {
         this.#producers.push(new Producer(this.#producers.length + 1, key, this.around))
       }
+      if (random.chance(0.5)) this.#talkers.push(new Talker(this.#talkers.length, key, this.around))
     }
   }
 
@@ -93,7 +95,7 @@ export class Simulation {
       this.#world.run(HEALED_MS)
       this.#heal()
       this.#world.run(END_MS - 6_000)
-      for (const producer of this.#producers) producer.isStopped = true
+      for (const client of [...this.#producers, ...this.#talkers]) client.isStopped = true
       this.#world.run(END_MS - 1_000)
       const { revision } = this.around.etcd
       this.#world.run(END_MS)

@@ -20,11 +20,16 @@ export class Store {
     compares: readonly Compare[],
     changes: readonly Change[],
     done: (outcome: Outcome) => void,
+    onApply: (outcome: Outcome) => void = () => {},
   ): void {
     const { image } = this.#process
     const { etcd } = this.#process.around
     this.#call(
-      () => etcd.transact(compares, changes),
+      () => {
+        const outcome = etcd.transact(compares, changes)
+        onApply(outcome)
+        return outcome
+      },
       outcome => {
         if (outcome === null) return done({ outcome: 'unknown' })
         this.#process.learnt(image.learn(knownBy(image, compares, changes, outcome)))
@@ -132,10 +137,10 @@ export class Store {
         return
       }
       const result = apply()
-      if (network.isPoor && world.random.chance(0.01)) return
+      if (world.random.chance(network.poorness)) return
       network.send('e', me, () => finish(result))
     }
-    const late = network.isPoor && world.random.chance(0.01) ? world.between(500, 8_000) : 0
+    const late = world.random.chance(network.poorness) ? world.between(500, 8_000) : 0
     world.after(network.delay() + late, arrive)
     world.after(TIMEOUT_MS, () => finish(null))
   }

@@ -66,12 +66,17 @@ export class SimWorker {
     done: (end: number) => void,
   ): void {
     const { bugs } = this.#process.around.settings
-    this.#run(key, log => {
-      const isMine = log.role === 'follower' && log.roleEpoch === epoch
-      if (!isMine && !bugs.workerIgnoresEpoch) return
-      for (const batch of batches) log.push(batch)
-      this.#flushed(log, log.end, () => done(this.#reported(log)))
-    })
+    this.#run(
+      key,
+      log => {
+        const isMine = log.role === 'follower' && log.roleEpoch === epoch
+        if (!isMine && !bugs.workerIgnoresEpoch) return
+        // With a planted bug, entries of another role may not fit: they would be damage.
+        for (const batch of batches) if (isMine || batch.baseOffset === log.end) log.push(batch)
+        this.#flushed(log, log.end, () => done(this.#reported(log)))
+      },
+      `${key} of replication`,
+    )
   }
 
   cut(key: string, epoch: number, offset: number, done: (facts: LogFacts) => void): void {
@@ -110,14 +115,15 @@ export class SimWorker {
     return this.#isDurable(log.key) ? log.flushed : log.end
   }
 
-  /** In the order of the ring, after what is under way. */
-  #run(key: string, run: (log: SimLog) => void): void {
+  /** In the order of its ring, after what is under way; there is no order between the main thread's ring and that of replication. */
+  #run(key: string, run: (log: SimLog) => void, ring = key): void {
     const process = this.#process
     const { world } = process.around
     const log = process.node.logs.get(key)
     if (log === undefined) return
-    const at = Math.max(this.#busyUntil.get(key) ?? 0, world.now + world.between(0.05, 0.5))
-    this.#busyUntil.set(key, at)
+    const delay = ring !== key && world.random.chance(0.02) ? 100 : 0.5
+    const at = Math.max(this.#busyUntil.get(ring) ?? 0, world.now + world.between(0.05, delay))
+    this.#busyUntil.set(ring, at)
     world.after(at - world.now, () => {
       process.deliver(() => {
         if (process.node.logs.get(key) === log) run(log)

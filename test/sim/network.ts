@@ -4,6 +4,7 @@ import type { World } from './world.ts'
 export class Network {
   readonly #world: World
   readonly #cut = new Set<string>()
+  #isHealed = false
   /** Of the slowest tenth of messages. */
   slowMs = 50
 
@@ -20,11 +21,12 @@ export class Network {
   }
 
   cut(from: number | string, to: number | string): void {
-    this.#cut.add(`${from}>${to}`)
+    if (!this.#isHealed) this.#cut.add(`${from}>${to}`)
   }
 
   heal(): void {
     this.#cut.clear()
+    this.#isHealed = true
     this.poorness = 0
   }
 

@@ -39,6 +39,7 @@ export class SimNode implements CheckedNode {
   isClean = true
   /** Nothing was ever on this disk. */
   isFresh = false
+  isReplacement = false
   /** The records may still count on the one before. */
   isNew = false
   hasLostTail = false
@@ -102,6 +103,7 @@ export class SimNode implements CheckedNode {
   /** Another disk, empty. */
   replaceDisk(): void {
     this.dir = `${this.dir}'`
+    this.isReplacement = true
     this.logs.clear()
     this.damaged.clear()
     this.isNew = true
@@ -111,6 +113,8 @@ export class SimNode implements CheckedNode {
 
   /** Of a registration that the controller has let in: nothing of what it lost is counted on. */
   admitted(): void {
+    const { dir } = this.#around!.etcd.get(`brokers/${this.id}`)!.value as { dir: string }
+    if (dir !== this.dir) return
     this.isNew = false
     this.hasLostTail = false
   }

@@ -79,7 +79,7 @@ export class Process {
       incarnation: this.incarnation,
       dir: node.dir,
       start,
-      replacesNode: node.isNew,
+      replacesNode: node.isReplacement,
       facts: {},
       out: { push: effect => this.#effects.push({ of: 'session', effect }) },
     })

@@ -66,6 +66,7 @@ export class Session {
   /** Of the registration; 0: not registered. */
   #epoch = 0
   #revision = 0
+  #told = 0
   #wasUnfenced = false
   #standing: Standing = { failed: [], draining: false }
   #isChanged = false
@@ -95,9 +96,18 @@ export class Session {
     return this.#epoch === 0 ? null : this.#lease
   }
 
-  /** Whether it is certain that nobody has seen this broker's lease end. */
+  /**
+   * Whether it is certain that nobody has seen this broker's lease end, and that the image shows what was done when an
+   * earlier one had ended.
+   */
   isHeld(now: number): boolean {
-    return this.#epoch !== 0 && now <= this.#heldUntil
+    return this.#epoch !== 0 && this.#told >= this.#epoch && now <= this.#heldUntil
+  }
+
+  /** The image has everything up to this revision. */
+  told(revision: number, now: number): void {
+    this.#told = revision
+    this.#tell(now)
   }
 
   /** Publishes failed partitions, or that this broker wants to go. */

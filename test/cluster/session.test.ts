@@ -55,6 +55,7 @@ class Driver {
     const again = this.effects.find(e => e.kind === 'register') as Of<'register'>
     this.see(again.changes[0]!.value!, created, created + 1)
     this.session.answered(again.id, { outcome: 'applied', revision: created + 1 }, this.now)
+    this.session.told(created + 1, this.now)
     this.effects.splice(0)
     return this
   }
@@ -149,6 +150,18 @@ test('a jump of the clock makes the broker uncertain, whatever is on its way', (
   const next = driver.effects.find(e => e.kind === 'keepAlive') as Of<'keepAlive'>
   driver.session.kept(next.id, 6_000, 2_300)
   assert.ok(driver.session.isHeld(2_300))
+})
+
+test('a new registration makes nothing certain before the image shows what came before it', () => {
+  const driver = new Driver().registered()
+  driver.session.seen(null, 100)
+  driver.session.granted(driver.take('grant').id, 'L2', 200)
+  driver.see(driver.take('register').changes[0]!.value!, 30)
+  assert.not(driver.session.isHeld(300))
+  driver.session.told(29, 300)
+  assert.not(driver.session.isHeld(300))
+  driver.session.told(30, 300)
+  assert.ok(driver.session.isHeld(300))
 })
 
 test('a lease that is gone is asked for anew, and the registration says that the process went on', () => {

@@ -155,6 +155,7 @@ export class Process {
       if (replica !== undefined) replica.recordChanged(now, this.now)
       else if (now?.replicas.includes(id)) this.#host(key).recordChanged(now, this.now)
     }
+    this.session.told(this.image.revision, this.now)
     this.controller.changed(diff, this.now)
     this.#tellController()
   }

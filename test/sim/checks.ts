@@ -22,7 +22,9 @@ export interface CheckedNode {
 interface Committed {
   /** By base offset: all that was ever below somebody's high watermark. */
   readonly batches: Map<number, Batch>
-  readonly acked: Batch[]
+  readonly acked: { readonly batch: Batch; readonly at: number }[]
+  /** When a leader of this epoch was elected. */
+  readonly elections: Map<number, number>
   /** Appender by epoch. */
   readonly appenders: Map<number, string>
   hw: number
@@ -58,7 +60,7 @@ export class Checks {
   of(key: string): Committed {
     let found = this.#all.get(key)
     if (found === undefined) {
-      found = { batches: new Map(), acked: [], appenders: new Map(), hw: 0 }
+      found = { batches: new Map(), acked: [], appenders: new Map(), elections: new Map(), hw: 0 }
       this.#all.set(key, found)
     }
     return found
@@ -108,16 +110,18 @@ export class Checks {
         `value ${batch.value} is acknowledged and not committed at ${batch.baseOffset}`,
       )
     }
-    known.acked.push(batch)
+    known.acked.push({ batch, at: this.#world.now })
   }
 
   /** A broker begins to lead. */
   leads(node: CheckedNode, key: string, epoch: number): void {
     if (this.isForgiven) return
     const log = node.log(key)!
-    for (const batch of this.of(key).acked) {
-      // One that stood still may begin to lead when others have led after it.
-      if (batch.epoch >= epoch) continue
+    const { acked, elections } = this.of(key)
+    // One that stood still may begin to lead when others have led after it: what counts is when it was elected.
+    const until = elections.get(epoch)!
+    for (const { batch, at } of acked) {
+      if (at > until) return
       if (batch.baseOffset >= log.start && log.at(batch.baseOffset)?.value !== batch.value) {
         this.fail('I1', `${node.id} leads ${epoch} without ${batch.value} at ${batch.baseOffset}`)
       }
@@ -127,9 +131,12 @@ export class Checks {
   /** What a coordinator has read of its log up to `end` has all that was acknowledged before it was elected. */
   loaded(key: string, epoch: number, end: number): void {
     if (this.isForgiven) return
-    const last = this.of(key).acked.findLast(batch => batch.epoch < epoch)
-    if (last !== undefined && last.baseOffset >= end) {
-      this.fail('I10', `${key} was read to ${end}, and ${last.baseOffset} is acknowledged`)
+    const { acked, elections } = this.of(key)
+    const until = elections.get(epoch)!
+    for (const { batch, at } of acked) {
+      if (at <= until && batch.baseOffset >= end) {
+        this.fail('I10', `${key} was read to ${end}, and ${batch.baseOffset} is acknowledged`)
+      }
     }
   }
 
@@ -201,6 +208,8 @@ export class Checks {
       this.fail('I11', `${leader} leads outside of ${isr}`)
     if (before !== null && fromEntry(before).epoch > epoch)
       this.fail('I6', `epoch ${epoch} of ${key}`)
+    const { elections } = this.of(key)
+    if (!elections.has(epoch)) elections.set(epoch, this.#world.now)
     // Entries are told before they can be read: what the record says now is looked at as it is.
     this.#everywhere(key)
   }

@@ -109,10 +109,10 @@ class Draft {
     this.#elect()
     if (this.refusal !== null) return this.refusal
     const state = this.#state()
-    if (this.#removedAll(state)) {
+    if (this.#isTooFew(this.#old, state)) {
       return refuse(
         ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-        'nobody who has the records would be left',
+        'too few that have the records would be left',
       )
     }
     if (isUnchanged(this.#old, state)) return refuse(ErrorCode.NONE, 'nothing changes')
@@ -254,13 +254,12 @@ class Draft {
     return isKept ? by : (this.#view.unfenced(this.#leader)?.incarnation ?? by)
   }
 
-  /** A reassignment or its taking back must not take the last ones that have the records. */
-  #removedAll(state: PartitionState): boolean {
-    const { isr, elr } = this.#old
+  /** To take a reassignment back must not leave fewer that have the records than were promised. */
+  #isTooFew({ isr, elr }: PartitionState, state: PartitionState): boolean {
+    const had = isr.length + elr.length
     return (
-      this.#proposal.reassign !== undefined &&
-      isr.length + elr.length > 0 &&
-      state.isr.length + state.elr.length === 0
+      this.#proposal.reassign === null &&
+      state.isr.length + state.elr.length < Math.min(effectiveMin(state), had)
     )
   }
 

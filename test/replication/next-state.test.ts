@@ -200,6 +200,12 @@ test('a reassignment is not taken back from the only ones that have the records'
   assert.is(refused(started, { reassign: null }), ErrorCode.INVALID_REPLICA_ASSIGNMENT)
 })
 
+test('a reassignment is not taken back if fewer would have the records than were promised', () => {
+  const started = partition({ replicas: [4, 1, 2], adding: [4], removing: [2], isr: [4, 1] })
+  assert.is(refused(started, { reassign: null }), ErrorCode.INVALID_REPLICA_ASSIGNMENT)
+  assert.equal(next({ ...started, isr: [4, 1, 2] }, { reassign: null }).state.isr, [1, 2])
+})
+
 test('replicas that are being added do not count for the minimum yet', () => {
   const one = partition({ replicas: [1], isr: [1] })
   assert.is(effectiveMin(one), 1)

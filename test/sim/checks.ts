@@ -190,6 +190,16 @@ export class Checks {
     }
   }
 
+  /** When replicas go, as many as were promised must have what is committed. */
+  #keepsCopies(key: string, before: PartitionState, now: PartitionState): void {
+    if (this.isForgiven || this.hasLostCopies) return
+    if (before.replicas.every(id => now.replicas.includes(id))) return
+    const { hw } = this.of(key)
+    const count = this.#membersOf(key).filter(node => this.#has(node, key, hw)).length
+    const least = Math.min(effectiveMin(now), before.isr.length + before.elr.length)
+    if (count < least) this.fail('I4', `${count} have ${key} up to ${hw} when replicas go`)
+  }
+
   #record(key: string, before: Entry | null, entry: Entry): void {
     const now = fromEntry(entry)
     const { replicas, isr, elr, leader, epoch } = now
@@ -210,6 +220,7 @@ export class Checks {
       this.fail('I6', `epoch ${epoch} of ${key}`)
     const { elections } = this.of(key)
     if (!elections.has(epoch)) elections.set(epoch, this.#world.now)
+    if (before !== null) this.#keepsCopies(key, fromEntry(before), now)
     // Entries are told before they can be read: what the record says now is looked at as it is.
     this.#everywhere(key)
   }

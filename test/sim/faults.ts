@@ -1,4 +1,5 @@
 import { isRefusal, nextState } from '../../src/replication/next-state.ts'
+import { fromEntry } from '../../src/replication/partition-state.ts'
 import type { SimNode, Surroundings } from './node.ts'
 
 export interface Plan {
@@ -186,6 +187,50 @@ const ACTS: Readonly<Record<string, Act>> = {
       })
     })
   },
+  /**
+   * A fetch is under way while leaders come and go: what its sender had has been cut since, and the leader that it reaches
+   * has it still.
+   */
+  'late words': ({ ms, dice }, _, { nodes, network, world, etcd }, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    const { leader, isr } = fromEntry(etcd.get(key)!)
+    const [speaker, other] = isr.filter(id => id !== leader)
+    if (leader === -1 || speaker === undefined || other === undefined) return
+    const move = (to: number): void => {
+      const { process } = nodes.find(({ id }) => id === to)!
+      process?.deliver(() => process.propose(key, { leader: to }))
+    }
+    network.cut(leader, other)
+    network.cut(other, leader)
+    world.after(150 + dice * 200, () => network.cut(speaker, leader))
+    world.after(500, () => move(other))
+    world.after(700 + dice * 100, () => move(leader))
+    world.after(900, () => {
+      network.mend(leader, other)
+      network.mend(other, leader)
+    })
+    world.after(900 + ms / 10, () => network.mend(speaker, leader))
+  },
+  /** A fetch is under way while its sender gets another disk. */
+  'late words of a lost disk': ({ ms, dice }, _, around, keys) => {
+    const { network, world, etcd, nodes } = around
+    const key = keys[Math.floor(dice * keys.length)]!
+    const { leader, isr } = fromEntry(etcd.get(key)!)
+    const speaker = nodes.find(({ id }) => id !== leader && isr.includes(id))
+    if (leader === -1 || speaker === undefined || isr.length < 3) return
+    for (const { id } of nodes) network.cut('c', id)
+    world.after(100, () => network.cut(speaker.id, leader))
+    world.after(1_000, () => {
+      speaker.crash(true)
+      speaker.replaceDisk()
+      around.checks.hasLostCopies = true
+    })
+    world.after(5_000, () => speaker.start())
+    world.after(6_000 + ms / 10, () => {
+      network.mend(speaker.id, leader)
+      for (const { id } of nodes) network.mend('c', id)
+    })
+  },
   unclean: ({ dice }, { process }, { checks }, keys) => {
     const key = keys[Math.floor(dice * keys.length)]!
     const state = process?.image.partitionAt(key)
@@ -230,6 +275,7 @@ const ORDINARY = [
   'config comes and goes',
   'suspected wrongly',
   'swizzle',
+  'late words',
 ]
 
 /** Leaders change faster than logs come together. */
@@ -245,6 +291,8 @@ const RESTLESS = [
   'pause amid effects',
   'suspected wrongly',
   'all lose power',
+  'late words',
+  'late words',
 ]
 
 /** What goes wrong between two times. */
@@ -262,7 +310,7 @@ export function chooseFaults(around: Surroundings, plan: Plan, from: number, to:
     let node = random.pick(nodes).id
     if (copies > 0) {
       copies--
-      name = random.chance(0.5) ? 'new disk' : 'damage'
+      name = random.pick(['new disk', 'damage', 'late words of a lost disk'])
     } else if (plan.mayBeUnclean && random.chance(0.2)) name = 'unclean'
     // Without flushes, what two lose at once may be lost.
     if (!plan.durable && name === 'all lose power') name = 'power cut'

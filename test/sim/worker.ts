@@ -136,9 +136,11 @@ export class SimWorker {
     const { world } = process.around
     const isDurable = this.#isDurable(log.key)
     const max = world.random.chance(0.95) ? 2 : process.node.flushMsMax
-    const at = Math.max(this.#busyUntil.get(log.key) ?? 0, world.now + world.between(0.1, max))
-    this.#busyUntil.set(log.key, at)
-    if (!isDurable) done()
+    // What need not be flushed is, when the system comes to it.
+    const delay = isDurable ? world.between(0.1, max) : world.between(200, 3_000)
+    const at = Math.max((isDurable && this.#busyUntil.get(log.key)) || 0, world.now + delay)
+    if (isDurable) this.#busyUntil.set(log.key, at)
+    else done()
     world.after(at - world.now, () =>
       process.deliver(() => {
         log.flushed = Math.max(log.flushed, Math.min(end, log.end))

@@ -2,13 +2,14 @@ import type { Json } from '../metadata/store.ts'
 import type { Entry, LeaseId } from '../replication/types.ts'
 
 /**
- * What the folder of a broker was found to be at its start. new: it had no id. clean: stopped in order. recovered: its
- * journal was replayed. live: the process went on, only its lease had ended.
+ * What the folder of a broker was found to be at its start. new: it had no id. clean: stopped in order. killed: the process
+ * ended, but the system that it ran on is still the same boot, so that what was written and not flushed is there. recovered:
+ * it is not, or nobody knows. live: the process went on, only its lease had ended.
  *
  * What `new` and `recovered` say has to reach the controller. So a broker says `live` only when it has been unfenced once in
- * its life; one that never was must not leave the mark of a clean stop; and that a folder is new is kept in `nodes/<id>`.
+ * its life; one that never was must leave neither the mark of a clean stop nor that of this boot; and that a folder is new is kept in `nodes/<id>`.
  */
-export type StartKind = 'new' | 'clean' | 'recovered' | 'live'
+export type StartKind = 'new' | 'clean' | 'killed' | 'recovered' | 'live'
 
 /** A broker as it has registered itself: `brokers/<id>`, which goes with its lease. */
 export interface Registration {

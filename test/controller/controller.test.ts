@@ -173,7 +173,7 @@ test('that a disk is new is not forgotten with the registration that said so', (
   assert.equal(driver.image.entry('nodes/3')!.value, { dir: 'd', state: 'member' })
 })
 
-test('after a crash a log that is not flushed counts no more, unless there is no other', () => {
+test('after a power cut a log that is not flushed counts no more, unless there is no other', () => {
   const driver = new Driver()
   driver.record({ leader: 2, by: 'i2', durable: false })
   for (const id of [1, 2, 3]) driver.gone(id)
@@ -181,6 +181,12 @@ test('after a crash a log that is not flushed counts no more, unless there is no
   driver.settle().pass(1_000)
   assert.equal(driver.state.isr.length, 1)
   assert.is(driver.state.leader, driver.state.isr[0])
+  const killed = new Driver()
+  killed.record({ leader: 2, by: 'i2', durable: false })
+  killed.gone(1)
+  killed.register(1, { start: 'killed', incarnation: 'again' })
+  killed.settle().pass(1_000)
+  assert.equal(killed.state.isr, [1, 2, 3])
   const durable = new Driver()
   durable.record({ leader: 2, by: 'i2' })
   durable.gone(1)

@@ -43,6 +43,8 @@ export class SimNode implements CheckedNode {
   /** The records may still count on the one before. */
   isNew = false
   hasLostTail = false
+  /** Since it was last let in. */
+  hasLostPower = false
   flushMsMax = 2
   starts = 0
   #around: Surroundings | null = null
@@ -72,7 +74,8 @@ export class SimNode implements CheckedNode {
   start(): void {
     if (this.process !== null) return
     const { world } = this.#around!
-    const kind = this.isFresh ? 'new' : this.isClean ? 'clean' : 'recovered'
+    const after = this.hasLostPower ? 'recovered' : this.isClean ? 'clean' : 'killed'
+    const kind = this.isFresh ? 'new' : after
     this.isFresh = false
     world.note('start', this.id, kind)
     for (const log of this.logs.values()) log.recover()
@@ -84,6 +87,7 @@ export class SimNode implements CheckedNode {
   crash(isPowerCut: boolean): void {
     const { world } = this.#around!
     world.note(isPowerCut ? 'power cut' : 'kill', this.id)
+    if (isPowerCut) this.hasLostPower = true
     if (isPowerCut && this.#isAnythingNotDurable()) this.hasLostTail = true
     this.process?.end()
     this.process = null
@@ -117,6 +121,7 @@ export class SimNode implements CheckedNode {
     if (dir !== this.dir) return
     this.isNew = false
     this.hasLostTail = false
+    this.hasLostPower = false
   }
 
   #isAnythingNotDurable(): boolean {

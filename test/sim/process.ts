@@ -66,7 +66,11 @@ export class Process {
   /** Up to where the checks have looked at what is committed here. */
   readonly #checkedTo = new Map<string, number>()
 
-  constructor(node: SimNode, around: Surroundings, start: 'new' | 'clean' | 'recovered') {
+  constructor(
+    node: SimNode,
+    around: Surroundings,
+    start: 'new' | 'clean' | 'killed' | 'recovered',
+  ) {
     this.node = node
     this.around = around
     this.incarnation = `${node.id}.${node.starts}`

@@ -234,9 +234,17 @@ export class BrokerNode implements BrokerContext {
     const retentionMs = Number(this.options.settings.logRetentionCheckIntervalMs)
     const retain = (): Promise<void> => this.registry.rounds.applyRetention()
     this.#retention = every(retentionMs, this.log, 'retention failed', retain)
-    await this.node?.join(Object.fromEntries(this.#endpoints))
+    await this.#join()
     const keep = (): void => this.#keepReserve()
     this.#upkeep = every(RESERVE_CHECK_MS, this.log, 'the reserve was not looked at', keep)
+  }
+
+  /** What the folder was found to be has reached the cluster then: only from here on a stop may leave it clean. */
+  async #join(): Promise<void> {
+    if (this.node === null) return
+    await this.node.join(Object.fromEntries(this.#endpoints))
+    const { bootId } = await import('./cluster/join.ts')
+    await this.#dataDir.noteBoot(bootId())
   }
 
   #keepReserve(): void {
@@ -328,7 +336,8 @@ export class BrokerNode implements BrokerContext {
     await this.registry.replicas.close()
     await this.store.close()
     await this.#dataDir.store.close()
-    if (clean && !this.#dataDir.store.hasFailed) this.#dataDir.markClean()
+    const isTold = this.node?.hasJoined !== false
+    if (clean && isTold && !this.#dataDir.store.hasFailed) this.#dataDir.markClean()
     else this.log.error({}, 'not everything could be flushed: the next start will verify the logs')
     this.#dataDir.unlock()
   }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { brokerValue } from '../configs/values.ts'
 import type { Logger } from '../logger.ts'
 import type { MetadataStore } from '../metadata/store.ts'
@@ -97,6 +98,22 @@ function idOf(value: unknown, address: string): string {
   )
 }
 
+/** What the folder was found to be. */
+function startOf({ isNew, wasClean, boot }: DataDir) {
+  if (isNew) return 'new'
+  if (wasClean) return 'clean'
+  return boot !== null && boot === bootId() ? 'killed' : 'recovered'
+}
+
+/** Names the boot of the system that this runs on (Linux); null: nobody knows. */
+export function bootId(): string | null {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return null // elsewhere every start that is not clean counts as one after a lost system
+  }
+}
+
 /** This broker's part in the cluster: knows all there is, and is not registered yet. */
 export async function makeNode(
   options: Options,
@@ -112,7 +129,7 @@ export async function makeNode(
     me: nodeId,
     store,
     dir: dataDir.directoryId,
-    start: dataDir.isNew ? 'new' : dataDir.wasClean ? 'clean' : 'recovered',
+    start: startOf(dataDir),
     replacesNode: settings.replaceNode,
     rack: settings.brokerRack,
     sessionMs: brokerValue('broker.session.timeout.ms', view),

@@ -150,6 +150,9 @@ export class ClusterNode {
     return broker === null ? null : addressOn(broker, this.#o.interBrokerListener)
   }
 
+  /** Whether the cluster has ever had this broker among its own, in this life. */
+  hasJoined = false
+
   /** Registers this broker, whose listeners are open, and resolves when it has its place. @throws Error if it has none in time */
   async join(listeners: Readonly<Record<string, Endpoint>>): Promise<void> {
     const { me: id, dir, start, replacesNode, sessionMs: ttlMs, rack, log } = this.#o
@@ -171,6 +174,7 @@ export class ClusterNode {
     timer(SAVE_MS, 'high watermarks were not kept', () => this.host.saveHighWatermarks())
     this.#tick()
     await this.#untilUnfenced()
+    this.hasJoined = true
   }
 
   #untilUnfenced(): Promise<void> {
@@ -217,6 +221,7 @@ export class ClusterNode {
       this.#tellSession(now => session.seen(mine, now))
       if (this.image.unfenced(me) !== 0) session.unfenced()
     }
+    if (session !== null) this.#tellSession(now => session.told(this.image.revision, now))
     this.#tellController(now => this.#controller.changed(diff, now))
     if (diff.brokers.length > 0 || diff.keys.includes(CONTROLLER)) this.#watchOthers()
     for (const look of this.#joined.splice(0)) look()

@@ -24,6 +24,8 @@ export { DataDirError } from './identity.ts'
 export const IDENTITY = 'identity'
 /** Key of the metadata: the address of the cluster's metadata, if the folder is part of one. */
 const CLUSTER = 'cluster'
+/** Key of the metadata: see DataDir.boot. */
+const BOOT = 'boot'
 /** Kafka's metadata log: no other broker has it. */
 const KAFKAS = '__cluster_metadata-0'
 
@@ -105,6 +107,19 @@ export class DataDir {
    */
   get cluster(): string | null {
     return this.store.peek(CLUSTER) as string | null
+  }
+
+  /**
+   * The boot of the system in which a broker with this folder last had its place in the cluster: while that lasts, what was written
+   * and not flushed is there. Null: nobody knows.
+   */
+  get boot(): string | null {
+    return this.store.peek(BOOT) as string | null
+  }
+
+  /** A broker with this folder has its place in the cluster, in this boot. */
+  async noteBoot(boot: string | null): Promise<void> {
+    if (this.boot !== boot) await this.store.transact([], [{ key: BOOT, value: boot }])
   }
 
   /** From now on only a broker of that cluster starts here. */

@@ -23,11 +23,9 @@ const WAIT_MS = 500
 /** What may pass until an answer is there: past it the connection is taken for dead. */
 const ANSWER_MS_MAX = WAIT_MS + 10_000
 const CONNECT_MS_MAX = 2_000
-/** Others of the same answer are waited for so long, until they are flushed. */
-const FLUSH_MS_MAX = 20
 const BACKOFF_MS = 100
-/** One as a rule; others for partitions that come later, while a fetch waits for news. */
-const CONNECTIONS_MAX = 3
+/** One as a rule; others for partitions that come to be followed while a fetch waits for news. */
+const CONNECTIONS_MAX = 8
 
 export interface LaneOptions {
   readonly me: number
@@ -43,23 +41,25 @@ export interface LaneOptions {
 /** A connection, with at most one fetch under way. */
 interface Connection {
   client: Client | null
-  /** What the fetch under way asks for; null: there is none. */
-  asked: readonly Wished[] | null
+  isBusy: boolean
+  /** What its last answer was about, as long as some of that is on its way to the disk: they are asked for together. */
+  group: ReadonlySet<string>
+  readonly flushing: Set<string>
 }
 
 /**
  * The fetches of this broker from one other: as a rule all partitions that it follows there are in one Fetch, and the next one
- * leaves when all of the answer before is flushed.
+ * leaves when all of the answer before is flushed: a fetch that waits for news has reported all there was to report.
  */
 export class Lane {
   readonly #o: LaneOptions
   /** Partitions that can be asked for, by key. */
   readonly #wishes = new Map<string, Wished>()
-  /** Partitions of which something is on its way to the disk. */
-  readonly #flushing = new Set<string>()
   readonly #connections: Connection[] = Array.from({ length: CONNECTIONS_MAX }, () => ({
     client: null,
-    asked: null,
+    isBusy: false,
+    group: new Set(),
+    flushing: new Set(),
   }))
   #timer: NodeJS.Timeout | null = null
   #isSoon = false
@@ -72,9 +72,19 @@ export class Lane {
 
   wish(replica: HostedReplica, wish: FetchWish): void {
     this.#wishes.set(replica.key, { replica, wish })
-    this.#flushing.delete(replica.key)
-    if (this.#flushing.size === 0) this.#soon()
-    else this.#timer ??= setTimeout(() => this.#act(), FLUSH_MS_MAX)
+    this.#settle(replica.key)
+    this.#soon()
+  }
+
+  /** Nothing of it is on its way to the disk any more; or it is not followed any more. */
+  #settle(key: string): void {
+    for (const { flushing } of this.#connections) flushing.delete(key)
+  }
+
+  forget(replica: HostedReplica): void {
+    this.#wishes.delete(replica.key)
+    this.#settle(replica.key)
+    this.#soon()
   }
 
   /** In this turn of the event loop: the wishes of one flush come together. */
@@ -88,35 +98,38 @@ export class Lane {
   }
 
   #act(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
-    if (this.#wishes.size === 0 || this.#isClosed) return
+    if (this.#wishes.size === 0 || this.#isClosed || this.#timer !== null) return
     const rest = this.#quietUntil - performance.now()
     if (rest > 0) {
-      this.#timer = setTimeout(() => this.#act(), rest)
+      this.#timer = setTimeout(() => {
+        this.#timer = null
+        this.#act()
+      }, rest)
       return
     }
-    const free = this.#connections.find(({ asked }) => asked === null)
+    const waits = (key: string): boolean =>
+      this.#connections.some(({ flushing, group }) => flushing.size > 0 && group.has(key))
+    const asked = [...this.#wishes.values()].filter(({ replica }) => !waits(replica.key))
+    const free = this.#connections.find(({ isBusy, flushing }) => !isBusy && flushing.size === 0)
     // None: the first answer makes room.
-    if (free !== undefined) void this.#fetch(free)
+    if (asked.length === 0 || free === undefined) return
+    for (const { replica } of asked) this.#wishes.delete(replica.key)
+    void this.#fetch(free, asked)
   }
 
-  async #fetch(connection: Connection): Promise<void> {
-    const asked = [...this.#wishes.values()]
-    this.#wishes.clear()
-    this.#flushing.clear()
-    connection.asked = asked
+  async #fetch(connection: Connection, asked: readonly Wished[]): Promise<void> {
+    connection.isBusy = true
     try {
       connection.client ??= await this.#connect()
       const answer = await connection.client.send(fetchApi, FETCH_VERSION, this.#request(asked))
-      connection.asked = null
-      this.#take(asked, answer)
+      connection.isBusy = false
+      this.#take(connection, asked, answer)
     } catch (error) {
       if (!this.#isClosed) this.#o.onError(error)
       this.#quietUntil = performance.now() + BACKOFF_MS
       void connection.client?.close()
       connection.client = null
-      connection.asked = null
+      connection.isBusy = false
       for (const { replica, wish } of asked) {
         replica.tell(({ follower }, now) => follower?.disconnected(wish.id, now))
       }
@@ -151,15 +164,20 @@ export class Lane {
     }
   }
 
-  #take(asked: readonly Wished[], answer: Decoded<typeof fetchResponse>): void {
+  #take(
+    connection: Connection,
+    asked: readonly Wished[],
+    answer: Decoded<typeof fetchResponse>,
+  ): void {
     const answers = new Map<string, FetchAnswer<FetchedBatch>>()
     for (const { topicId, partitions } of answer.responses) {
       for (const one of partitions) answers.set(`${topicId}/${one.partitionIndex}`, answerOf(one))
     }
+    connection.group = new Set(asked.map(({ replica }) => replica.key))
     for (const { replica } of asked) {
       const of = answers.get(nameOf(replica))
       if (of !== undefined && 'batches' in of && of.batches.length > 0) {
-        this.#flushing.add(replica.key)
+        connection.flushing.add(replica.key)
       }
     }
     for (const { replica, wish } of asked) {
@@ -167,6 +185,8 @@ export class Lane {
       replica.tell(({ follower }, now) => {
         if (of === undefined) follower?.disconnected(wish.id, now)
         else follower?.fetched(wish.id, of, now)
+        // It has taken nothing: there is nothing to wait for.
+        if (follower === null || follower.flushedEnd === follower.end) this.#settle(replica.key)
       })
     }
   }

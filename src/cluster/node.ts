@@ -125,6 +125,9 @@ export class ClusterNode {
       now: () => performance.now(),
       fetches: () => this.fetches,
       laneTo: id => this.#laneTo(id),
+      leaveLanes: replica => {
+        for (const lane of this.#lanes.values()) lane.forget(replica)
+      },
       onFailed: failed => this.#tellSession(now => this.#session?.change({ failed }, now)),
     })
     const find = (key: string) => this.host.find(key)

@@ -16,6 +16,8 @@ export interface ReplicaHostOptions extends Omit<HostOptions, 'carryOut' | 'conf
   readonly replicas: Replicas
   readonly fetches: () => ReplicaFetches
   readonly laneTo: (broker: number) => Lane
+  /** It follows nobody any more, or somebody else. */
+  readonly leaveLanes: (replica: HostedReplica) => void
   /** Which partitions are here and cannot be served: published. */
   readonly onFailed: (keys: readonly string[]) => void
   /** A partition is led here now, or no longer. */
@@ -69,6 +71,7 @@ export class ReplicaHost {
     if (replica === undefined) return
     replica.isGone = true
     this.#byKey.delete(key)
+    this.#o.leaveLanes(replica)
     replica.tell((machine, now) => machine.recordChanged(null, now))
     if (this.#failed.delete(key)) this.#publishFailed()
   }
@@ -120,6 +123,7 @@ export class ReplicaHost {
     switch (effect.kind) {
       case 'role':
         partition.leaderEpoch = effect.epoch
+        this.#o.leaveLanes(replica)
         this.#roles.ask(replica, effect.role === 'leader', effect.epoch)
         break
       case 'resign':

@@ -67,6 +67,11 @@ export class FollowerReplica<B extends BatchFacts> {
     return this.#flushed
   }
 
+  /** Of what was handed to the log. */
+  get end(): number {
+    return this.#end
+  }
+
   get phase(): FollowerPhase {
     return this.#phase
   }

@@ -191,12 +191,17 @@ export class BrokerNode implements BrokerContext {
       if (dataDir.lockDoubt !== null) log.warn({}, dataDir.lockDoubt)
       for (const note of dataDir.notes) log.warn({}, note)
       const brokerEpoch = await dataDir.begin()
-      const onLed = (partition: Partition): void => {
-        broker.groups.led(partition).catch(err => {
-          log.error({ err, partition: partition.name }, 'bug: its groups could not be loaded')
-        })
+      // What the cluster tells before there is a broker, this reads when it is made.
+      let made: BrokerNode | null = null
+      const told = {
+        onLed: (partition: Partition): void => {
+          if (made !== null) made.#led(partition)
+        },
+        onKeys: (keys: readonly string[]): void => {
+          if (made !== null) made.#configured(keys)
+        },
       }
-      const node = (await joining?.makeNode(options, place!, dataDir, log, onLed)) ?? null
+      const node = (await joining?.makeNode(options, place!, dataDir, log, told)) ?? null
       if (node !== null) undo.unshift(() => node.close())
       const configs = new DynamicConfigs(store, options)
       await configs.load()
@@ -209,6 +214,7 @@ export class BrokerNode implements BrokerContext {
       const kept = { store, configs, groupConfigs, clientMetrics }
       const parts = { options, log, dataDir, workers, ...kept }
       const broker: BrokerNode = new BrokerNode({ ...parts, brokerEpoch, tasks, code, node })
+      made = broker
       lost = (worker, error) => {
         log.error({ err: error }, 'a partition worker has died: its partitions are offline')
         broker.registry.replicas.loseWorker(worker, `its worker has died: ${error.message}`)
@@ -245,6 +251,25 @@ export class BrokerNode implements BrokerContext {
     await this.node.join(Object.fromEntries(this.#endpoints))
     const { bootId } = await import('./cluster/join.ts')
     await this.#dataDir.noteBoot(bootId())
+  }
+
+  /** A partition is led here from now on, or no longer. */
+  #led(partition: Partition): void {
+    this.groups.led(partition).catch(err => {
+      this.log.error({ err, partition: partition.name }, 'bug: its groups could not be loaded')
+    })
+  }
+
+  /** Another broker, or this one, has changed configs. */
+  #configured(keys: readonly string[]): void {
+    const entry = (key: string) => this.node!.image.entry(key)
+    const others = [this.groupConfigs, this.clientMetrics]
+    for (const key of keys) for (const configs of others) configs.told(key, entry(key))
+    const isOurs = keys.filter(key => this.configs.told(key, entry(key))).length > 0
+    if (!isOurs) return
+    this.registry.reconfigure().catch(err => {
+      this.log.error({ err }, 'bug: changed configs could not be applied')
+    })
   }
 
   #keepReserve(): void {

@@ -149,6 +149,7 @@ async function alter(resource: Resource, change: Change, validateOnly: boolean, 
   await broker.configs.change(target.broker, checked)
   broker.log.info({ broker: target.broker }, 'broker configs changed')
   await broker.registry.reconfigure()
+  await broker.node?.settle(broker.registry.topics)
 }
 
 async function alterClientMetrics(

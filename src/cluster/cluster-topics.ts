@@ -370,6 +370,10 @@ export class ClusterTopics implements TopicSource {
     await this.settle(topic)
   }
 
+  async settleAll(topics: Iterable<Topic>): Promise<void> {
+    for (const topic of topics) await this.settle(topic)
+  }
+
   /** What leaders must go by stands in the records too (min.insync.replicas, whether it is flushed). */
   async settle(topic: Topic): Promise<void> {
     const { image, feed } = this.#o

@@ -11,9 +11,8 @@ import {
 import { realFileSystem } from '../storage/fs.ts'
 import type { DataDir } from '../topics/data-dir.ts'
 import { readMeta } from '../topics/identity.ts'
-import type { Partition } from '../topics/partition.ts'
 import { randomUuid } from '../topics/uuid.ts'
-import { ClusterNode } from './node.ts'
+import { ClusterNode, type ClusterNodeOptions } from './node.ts'
 
 /** A promise that needs three settings is none: what holds in a cluster where nothing else is set. */
 const DEFAULTS: BrokerOptions = {
@@ -120,7 +119,7 @@ export async function makeNode(
   { store, address }: ClusterPlace,
   dataDir: DataDir,
   log: Logger,
-  onLed: (partition: Partition) => void,
+  told: Pick<ClusterNodeOptions, 'onLed' | 'onKeys'>,
 ): Promise<ClusterNode> {
   const { settings, nodeId } = options
   const view = brokerConfigView(options)
@@ -138,7 +137,7 @@ export async function makeNode(
       : Number.POSITIVE_INFINITY,
     lagTimeMs: () => Number(brokerValue('replica.lag.time.max.ms', view)),
     interBrokerListener: settings.interBrokerListenerName ?? options.listeners[0]!.name,
-    onLed,
+    ...told,
     log,
   })
   await node.feed.start()

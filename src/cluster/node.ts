@@ -4,7 +4,7 @@ import { CONTROLLER, Controller, type ControllerEffect } from '../controller/con
 import { every } from '../guarded.ts'
 import type { MetadataStore } from '../metadata/store.ts'
 import type { Partition } from '../topics/partition.ts'
-import type { Registry } from '../topics/registry.ts'
+import type { Registry, Topic } from '../topics/registry.ts'
 import type { TopicSource } from '../topics/topic-source.ts'
 import type { TopicTable } from '../topics/topic-table.ts'
 import { ClusterTopics, type ClusterTopicsOptions } from './cluster-topics.ts'
@@ -46,6 +46,8 @@ export interface ClusterNodeOptions {
   readonly lagTimeMs: () => number
   readonly interBrokerListener: string
   readonly onLed: (partition: Partition) => void
+  /** Keys that are none of brokers, topics and partitions have changed. */
+  readonly onKeys: (keys: readonly string[]) => void
   readonly log: ClusterTopicsOptions['log']
 }
 
@@ -112,6 +114,11 @@ export class ClusterNode {
     const host = (): ReplicaHost => this.host
     this.#topics = new ClusterTopics({ me, store, image, feed, host, table, log, ...more })
     return this.#topics
+  }
+
+  /** The broker's own configs have changed: so may have what topics are to have that do not override them. */
+  settle(topics: Iterable<Topic>): Promise<void> {
+    return this.#topics!.settleAll(topics)
   }
 
   /** Before topics are loaded. */
@@ -218,6 +225,7 @@ export class ClusterNode {
     this.#heardAt = performance.now()
     const { me } = this.#o
     this.#topics?.changed(diff)
+    if (diff.keys.length > 0) this.#o.onKeys(diff.keys)
     const session = this.#session
     if (session !== null && diff.brokers.some(({ id }) => id === me)) {
       const mine = this.image.broker(me)

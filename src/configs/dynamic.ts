@@ -1,4 +1,4 @@
-import type { MetadataStore } from '../metadata/store.ts'
+import type { Entry, MetadataStore } from '../metadata/store.ts'
 import { brokerConfigView, type Options } from '../options.ts'
 import type { ConfigValues } from './definition.ts'
 import { NamedConfigs } from './named.ts'
@@ -26,6 +26,13 @@ export class DynamicConfigs {
   async load(): Promise<void> {
     await this.#named.load()
     this.#layer()
+  }
+
+  /** As `NamedConfigs.told`. */
+  told(key: string, now: Entry | null): boolean {
+    const isOurs = this.#named.told(key, now)
+    if (isOurs) this.#layer()
+    return isOurs
   }
 
   /** What is set for this broker, or for all of them. */

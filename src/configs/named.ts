@@ -1,4 +1,4 @@
-import type { MetadataStore } from '../metadata/store.ts'
+import type { Entry, MetadataStore } from '../metadata/store.ts'
 import { update } from '../metadata/update.ts'
 import type { ConfigValues } from './definition.ts'
 
@@ -7,6 +7,8 @@ export class NamedConfigs {
   readonly #store: MetadataStore
   readonly #prefix: string
   readonly #byName = new Map<string, ConfigValues>()
+  /** Of what is known by now: own changes and those of others are heard of on two ways. */
+  readonly #revisions = new Map<string, number>()
   #changes: Promise<unknown> = Promise.resolve()
 
   /** @param kind what the names are of, in the store's keys */
@@ -21,6 +23,21 @@ export class NamedConfigs {
     for (const { key, value } of entries) {
       this.#byName.set(key.slice(this.#prefix.length), value as ConfigValues)
     }
+  }
+
+  /**
+   * What the store says of one of its keys, after another broker has changed it.
+   * @returns whether it is about these configs
+   */
+  told(key: string, now: Entry | null): boolean {
+    if (!key.startsWith(this.#prefix)) return false
+    const name = key.slice(this.#prefix.length)
+    if (now === null) this.#byName.delete(name)
+    else if (now.revision > (this.#revisions.get(name) ?? 0)) {
+      this.#revisions.set(name, now.revision)
+      this.#byName.set(name, now.value as ConfigValues)
+    }
+    return true
   }
 
   /** Those that have something set. */
@@ -40,13 +57,11 @@ export class NamedConfigs {
   change(name: string, change: (current: ConfigValues) => ConfigValues): Promise<void> {
     const done = this.#changes.then(async () => {
       const key = this.#prefix + name
-      let values: ConfigValues = {}
       await update(this.#store, key, now => {
-        values = change((now?.value as ConfigValues | undefined) ?? {})
+        const values = change((now?.value as ConfigValues | undefined) ?? {})
         return [{ key, value: isEmpty(values) ? null : { ...values } }]
       })
-      if (isEmpty(values)) this.#byName.delete(name)
-      else this.#byName.set(name, values)
+      this.told(key, await this.#store.get(key))
     })
     this.#changes = done.catch(() => {})
     return done

@@ -1,9 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import kafkajs from 'kafkajs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerCluster } from '../lib/broker-cluster.ts'
-import { judge, Ledger, makeTopic, readAll } from '../lib/cluster-ledger.ts'
+import { judge, kafkaOf, Ledger, makeTopic, readAll } from '../lib/cluster-ledger.ts'
+
+const { ConfigResourceTypes } = kafkajs
 
 const test = suite('three brokers')
 
@@ -57,6 +60,36 @@ test('a follower that dies under load costs nothing, comes back, and has the sam
   const logs = [1, 2, 3].map(id => logOf(id, 'followed-0'))
   assert.ok(logs[0]!.length > 0)
   assert.ok(logs[1]!.equals(logs[0]!) && logs[2]!.equals(logs[0]!))
+})
+
+test('configs that one broker was asked to change are in force on all, also for leaders', async () => {
+  await makeTopic(cluster, 'configured')
+  const admin = kafkaOf(cluster).admin()
+  await admin.connect()
+  await admin.alterConfigs({
+    validateOnly: false,
+    resources: [
+      {
+        type: ConfigResourceTypes.TOPIC,
+        name: 'configured',
+        configEntries: [{ name: 'min.insync.replicas', value: '3' }],
+      },
+    ],
+  })
+  const leader = await leaderOf('configured')
+  const follower = [1, 2, 3].find(id => id !== leader)!
+  await cluster.broker(follower).kill()
+  await cluster.until('configured', ([p]) => p!.isrNodes.length === 2)
+  const producer = kafkaOf(cluster).producer({ retry: { retries: 0 } })
+  await producer.connect()
+  const messages = [{ value: 'x' }]
+  const refused = await producer.send({ topic: 'configured', acks: -1, messages }).catch(e => e)
+  assert.match(String(refused), /not enough in-sync replicas|Messages are rejected/i)
+  await producer.send({ topic: 'configured', acks: 1, messages })
+  await producer.disconnect()
+  await admin.disconnect()
+  await cluster.startBroker(follower)
+  await cluster.untilWhole('configured')
 })
 
 test('a leader that is killed is replaced within a second, and nothing acknowledged is lost', async () => {

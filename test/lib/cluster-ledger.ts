@@ -1,4 +1,4 @@
-import { Kafka, logLevel, type Producer } from 'kafkajs'
+import kafkajs, { type Kafka, type Producer } from 'kafkajs'
 import type { BrokerCluster } from './broker-cluster.ts'
 
 const LOOK_MS = 20
@@ -7,9 +7,9 @@ const WAIT_MS = 30_000
 export const rest = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 export const kafkaOf = (cluster: BrokerCluster): Kafka =>
-  new Kafka({
+  new kafkajs.Kafka({
     brokers: cluster.bootstrap.split(','),
-    logLevel: logLevel.NOTHING,
+    logLevel: kafkajs.logLevel.NOTHING,
     retry: { initialRetryTime: 50, maxRetryTime: 200, retries: 300 },
     requestTimeout: 3_000,
   })

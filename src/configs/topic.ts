@@ -115,7 +115,7 @@ export const topicConfigs = {
   'min.insync.replicas': int(
     1,
     { min: 1 },
-    'Replicas that must have a record on disk before it is acknowledged to a producer with acks=all; as in Kafka no more are asked for than a partition has, which is one here.',
+    'Replicas that must have a record on disk before it is acknowledged to a producer with acks=all; as in Kafka no more are asked for than a partition has, which is one on a broker alone. In a cluster 2 where nothing is set.',
   ),
   preallocate: boolean(
     false,
@@ -160,7 +160,7 @@ export const topicConfigs = {
   ),
   'unclean.leader.election.enable': boolean(
     false,
-    'Whether a replica that is not in sync may lead when no other is left, at the price of acknowledged records.',
+    'Whether a replica that is not in sync may lead when no other is left, at the price of acknowledged records. No effect here: somebody has to ask for that election (kafka-leader-election --election-type unclean).',
   ),
 }
 

@@ -15,7 +15,7 @@ export const cluster = () => ({
   ),
   'controlled.shutdown.enable': boolean(
     true,
-    oneNode('Whether a broker hands its leaderships over before it stops.'),
+    oneNode('Whether a broker hands its leaderships over before it stops. It always does.'),
   ),
   'controller.quorum.append.linger.ms': int(
     25,

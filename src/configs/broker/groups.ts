@@ -17,7 +17,7 @@ export const groups = {
   'offsets.topic.replication.factor': short(
     3,
     { min: 1 },
-    oneNode('Replicas of __consumer_offsets.'),
+    'Replicas of __consumer_offsets. No effect here: as many as default.replication.factor says, or as there are brokers.',
   ),
   'offsets.topic.segment.bytes': int(
     104_857_600,

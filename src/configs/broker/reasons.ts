@@ -4,7 +4,7 @@
 const because = (reason: string) => (what: string) => `${what} No effect here: ${reason}.`
 
 export const oneProcess = because('every process is broker and controller at once')
-export const oneNode = because('replication is not built in yet')
+export const oneNode = because('brokers replicate without it')
 export const ownMetadata = because('metadata is one file, made anew when it has grown')
 export const threads = because('set odradek.partition.workers; all else runs on the main thread')
 export const systemSized = because('the operating system sizes socket buffers')

@@ -20,7 +20,7 @@ export const topics = {
   'default.replication.factor': int(
     1,
     { min: 1 },
-    'Replicas of a topic created without saying how many.',
+    'Replicas of a topic created without saying how many. In a cluster 3 where nothing is set, at most as many as there are brokers.',
   ),
   'auto.create.topics.enable': boolean(
     true,

@@ -117,8 +117,10 @@ export class SimNode implements CheckedNode {
 
   /** Of a registration that the controller has let in: nothing of what it lost is counted on. */
   admitted(): void {
-    const { dir } = this.#around!.etcd.get(`brokers/${this.id}`)!.value as { dir: string }
-    if (dir !== this.dir) return
+    // Of the life that is running, not of one before it lost something.
+    const entry = this.#around!.etcd.get(`brokers/${this.id}`)!
+    const { incarnation } = entry.value as { incarnation: string }
+    if (incarnation !== this.process?.incarnation) return
     this.isNew = false
     this.hasLostTail = false
     this.hasLostPower = false

@@ -1,0 +1,44 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { find } from './find.ts'
+import { mutants } from './mutants.ts'
+import { Simulation } from './simulation.ts'
+
+/** `npm run sim` looks at many more. */
+const SEEDS = 300
+const TWICE = 50
+/** Of planted bugs: those that few seeds show. `npm run sim -- --mutants` looks for all. */
+const QUICK = ['1', '4', '5', '12', '14', '19', '23', '26', '27', '28', '29']
+const QUICK_SEEDS = 60
+
+const test = suite('a cluster in virtual time')
+
+test('whatever goes wrong, no rule is broken', () => {
+  let acks = 0
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const result = new Simulation(seed).run()
+    assert.is(result.violation, null, `npm run sim -- --seed ${seed} --trace`)
+    acks += result.acks
+  }
+  assert.ok(acks > 100 * SEEDS, `${acks} acknowledged`)
+})
+
+test('the same seed gives the same run', () => {
+  const hashes = () => Array.from({ length: TWICE }, (_, i) => new Simulation(i + 1).run().hash)
+  const first = hashes()
+  assert.equal(hashes(), first)
+  assert.is(new Set(first).size, TWICE)
+})
+
+for (const [name, mutant] of Object.entries(mutants)) {
+  if (!QUICK.includes(name.split(' ')[0]!)) continue
+  test(`found: ${name}`, async () => {
+    assert.is.not(await find(mutant, 1, QUICK_SEEDS), null)
+  })
+}
+
+test('every planted bug still fits the sources', async () => {
+  for (const mutant of Object.values(mutants)) await find(mutant, 1, 0)
+})
+
+test.run()

@@ -228,6 +228,17 @@ test('a partition without a leader gets one when somebody who may lead is let in
   assert.equal([driver.state.leader, driver.state.by, driver.state.isr], [3, 'back', [3]])
 })
 
+test('a key that let an earlier registration in is not written over: who compares it must see it go', () => {
+  const driver = new Driver()
+  driver.record({ leader: 2, by: 'i2' })
+  const before = driver.image.unfenced(3)
+  driver.change('brokers/3', null)
+  driver.register(3, { incarnation: 'again' })
+  driver.settle()
+  assert.ok(driver.image.unfenced(3) > before)
+  assert.is(driver.image.entry('unfenced/3')!.created, driver.image.unfenced(3))
+})
+
 test('a broker that drains is followed by others, then fenced, and not let in again', () => {
   const driver = new Driver()
   driver.record({})

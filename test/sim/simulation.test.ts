@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { ARE_FEW, seeds } from '../lib/random.ts'
 import { find } from './find.ts'
 import { mutants } from './mutants.ts'
 import { Simulation } from './simulation.ts'
@@ -15,12 +16,13 @@ const test = suite('a cluster in virtual time')
 
 test('whatever goes wrong, no rule is broken', () => {
   let acks = 0
-  for (let seed = 1; seed <= SEEDS; seed++) {
+  const chosen = seeds(1, SEEDS)
+  for (const seed of chosen) {
     const result = new Simulation(seed).run()
     assert.is(result.violation, null, `npm run sim -- --seed ${seed} --trace`)
     acks += result.acks
   }
-  assert.ok(acks > 100 * SEEDS, `${acks} acknowledged`)
+  assert.ok(ARE_FEW || acks > 100 * chosen.length, `${acks} acknowledged`)
 })
 
 test('the same seed gives the same run', () => {

@@ -92,6 +92,10 @@ export class LeaderReplica<W> {
     return this.#end
   }
 
+  get logStart(): number {
+    return this.#start
+  }
+
   get record(): PartitionState {
     return this.#committed
   }

@@ -1,5 +1,6 @@
 import type { Batch } from './disk.ts'
 import type { Surroundings } from './node.ts'
+import { DUPLICATE } from './worker.ts'
 
 const TIMEOUT_MS = 2_000
 
@@ -62,8 +63,9 @@ export class Producer {
         process.produce(this.#key, batch, 'all', (error, appended) => {
           network.send(to, 'c', () => {
             if (this.#batch !== batch) return
-            if (error !== 0) again()
-            else this.#done(appended!)
+            if (error === DUPLICATE) this.#done(null)
+            else if (error !== 0) again()
+            else this.#done(appended)
           })
           // As the broker says so, whether it is heard or not.
           if (error === 0) this.#around.checks.acked(this.#key, appended!)
@@ -72,8 +74,8 @@ export class Producer {
     })
   }
 
-  #done(appended: Batch): void {
-    this.#around.world.note('ack', this.#key, this.pid, appended.baseOffset)
+  #done(appended: Batch | null): void {
+    this.#around.world.note('ack', this.#key, this.pid, appended?.baseOffset ?? -1)
     this.#batch = null
     this.#attempt++
     this.#nextLater()

@@ -24,6 +24,8 @@ export class SimLog {
   role: 'leader' | 'follower' | null = null
   roleEpoch = -1
   readonly #seqs = new Map<number, number>()
+  /** Of batches that are deleted, as the snapshots of producers have them. */
+  readonly #deletedSeqs = new Map<number, number>()
   /** With a planted bug: where a replay cuts again. */
   #cutAgain: number | null = null
 
@@ -101,9 +103,25 @@ export class SimLog {
     this.epochs = this.epochs.filter(e => e.startOffset < offset)
   }
 
+  /** Deletes whole batches below. */
+  trim(offset: number): void {
+    if (offset <= this.start) return
+    const kept = this.batches.filter(batch => batch.baseOffset >= offset)
+    for (const { pid, seq } of this.batches.slice(0, this.batches.length - kept.length)) {
+      this.#deletedSeqs.set(pid, seq)
+    }
+    this.batches = kept
+    this.start = offset
+    const after = this.epochs.filter(e => e.startOffset > offset)
+    const holding = this.epochs.findLast(e => e.startOffset <= offset)
+    if (holding !== undefined) after.unshift({ epoch: holding.epoch, startOffset: offset })
+    this.epochs = after
+  }
+
   beginAt(offset: number): void {
     this.start = offset
     this.epochs = []
+    this.#deletedSeqs.clear()
     this.savedHw = Math.max(this.savedHw, offset)
     this.#replace([])
     this.flushed = offset
@@ -126,7 +144,8 @@ export class SimLog {
   /** At the next start: what is found is flushed, and epochs are learnt from it. */
   recover(): void {
     this.flushed = this.end
-    this.epochs = []
+    const first = this.epochs.findLast(e => e.startOffset <= this.start)
+    this.epochs = first === undefined || this.start === 0 ? [] : [first]
     for (const { epoch, baseOffset } of this.batches) this.note(epoch, baseOffset)
   }
 
@@ -134,6 +153,7 @@ export class SimLog {
     this.batches = batches
     this.flushed = Math.min(this.flushed, this.end)
     this.#seqs.clear()
+    for (const [pid, seq] of this.#deletedSeqs) this.#seqs.set(pid, seq)
     for (const { pid, seq } of batches) this.#seqs.set(pid, seq)
   }
 }

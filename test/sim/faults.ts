@@ -158,6 +158,11 @@ const ACTS: Readonly<Record<string, Act>> = {
     process.deliver(() => process.replicas.get(key)?.damaged('checksum', process.now))
     around.world.note('damage', node.id, key)
   },
+  'delete records': ({ dice }, _, { nodes }, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    const part = dice < 0.4 ? 1 : dice
+    for (const { process } of nodes) process?.deliver(() => process.deleteRecords(key, part))
+  },
   'config comes and goes': ({ ms, dice }, _, { etcd, world }) => {
     const key = `configs/${Math.floor(dice * 100)}`
     etcd.transact([], [{ key, value: {} }])
@@ -276,6 +281,8 @@ const ORDINARY = [
   'suspected wrongly',
   'swizzle',
   'late words',
+  'delete records',
+  'delete records',
 ]
 
 /** Leaders change faster than logs come together. */

@@ -181,7 +181,7 @@ export class Peers {
       return
     }
     const batches = process.node.log(key)!.read(offset, leader.end, BATCHES_MAX)
-    answer({ hw: leader.hw, logStart: 0, batches })
+    answer({ hw: leader.hw, logStart: leader.logStart, batches })
     leader.fetchAnswered(from, session, process.now)
   }
 }

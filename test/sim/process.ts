@@ -218,6 +218,18 @@ export class Process {
     this.#store.transact(compares, changes, done)
   }
 
+  /** As DeleteRecords or retention of the leader: never above the high watermark. */
+  deleteRecords(key: string, part: number): void {
+    const leader = this.replicas.get(key)?.leader
+    if (!leader) return
+    const offset = leader.logStart + (leader.hw - leader.logStart) * part
+    const batch = this.node.log(key)!.at(Math.floor(offset))
+    if (batch === null || batch.baseOffset > leader.hw) return
+    this.around.world.note('delete', this.node.id, key, batch.baseOffset)
+    leader.startMoved(batch.baseOffset)
+    this.worker.trim(key, batch.baseOffset)
+  }
+
   /** etcd has something new. */
   watched(): void {
     this.#store.pump()
@@ -427,6 +439,8 @@ export class Process {
         return this.worker.beginAt(key, effect.epoch, effect.offset, facts => {
           if (follower === this.replicas.get(key)?.follower) follower?.reopened(facts, this.now)
         })
+      case 'moveStart':
+        return this.worker.trim(key, effect.offset)
       case 'fail':
         if (!this.around.checks.isForgiven) this.around.checks.fail('I7', effect.reason)
     }

@@ -5,6 +5,8 @@ import type { Process } from './process.ts'
 
 const NOT_LEADER = 6
 export const OUT_OF_ORDER = 45
+/** Of what is deleted since: it was there. */
+export const DUPLICATE = 46
 
 /** The partition workers: commands and appends of one partition in their order, each some time on its way to the disk. */
 export class SimWorker {
@@ -47,9 +49,12 @@ export class SimWorker {
       const last = log.lastSeq(sent.pid)
       if (sent.seq <= last) {
         const original = log.original(sent.pid, sent.seq)
+        if (original === null) return done(DUPLICATE, 0, null, true)
         return done(0, this.#reported(log), original, true)
       }
-      if (sent.seq > last + 1) return done(OUT_OF_ORDER, 0, null, false)
+      // Nothing is known of it, for what it sent is deleted: it is taken, as Kafka does.
+      const isUnknown = last === -1 && log.start > 0
+      if (sent.seq > last + 1 && !isUnknown) return done(OUT_OF_ORDER, 0, null, false)
       around.checks.appends(key, log.roleEpoch, incarnation)
       const count = sent.lastOffset - sent.baseOffset
       const baseOffset = log.end
@@ -92,9 +97,14 @@ export class SimWorker {
   beginAt(key: string, epoch: number, offset: number, done: (facts: LogFacts) => void): void {
     this.#run(key, log => {
       if (log.role !== 'follower' || log.roleEpoch !== epoch) return
+      this.#process.around.world.note('begin at', this.#process.node.id, key, offset)
       log.beginAt(offset)
       done(log.facts(this.#isDurable(key)))
     })
+  }
+
+  trim(key: string, offset: number): void {
+    this.#run(key, log => log.trim(offset))
   }
 
   stop(key: string): void {

@@ -95,7 +95,9 @@ export class Checks {
     if (this.isForgiven || this.hasLostCopies) return
     const members = this.#membersOf(key)
     const count = members.filter(node => this.#has(node, key, hw)).length
-    if (count < effectiveMin(record)) {
+    // One that stood still may have an older record: with more replicas, or with a higher minimum.
+    const newest = fromEntry(this.#etcd.get(key)!)
+    if (count < Math.min(effectiveMin(record), effectiveMin(newest))) {
       this.fail('I4', `${key} is committed up to ${hw} by ${count} of ISR and ELR`)
     }
   }
@@ -195,6 +197,7 @@ export class Checks {
     if (this.isForgiven || this.hasLostCopies) return
     if (before.replicas.every(id => now.replicas.includes(id))) return
     const { hw } = this.of(key)
+    if (hw === 0) return
     const count = this.#membersOf(key).filter(node => this.#has(node, key, hw)).length
     const least = Math.min(effectiveMin(now), before.isr.length + before.elr.length)
     if (count < least) this.fail('I4', `${count} have ${key} up to ${hw} when replicas go`)

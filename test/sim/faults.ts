@@ -216,6 +216,42 @@ const ACTS: Readonly<Record<string, Act>> = {
     })
     world.after(900 + ms / 10, () => network.mend(speaker, leader))
   },
+  /** Fetches of an old epoch reach a leader that does not know of its successor, after somebody has asked whether it leads. */
+  'old words': ({ ms, dice }, _, { nodes, network, world, etcd }, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    const { leader, isr } = fromEntry(etcd.get(key)!)
+    const others = isr.filter(id => id !== leader)
+    if (leader === -1 || others.length === 0) return
+    for (const from of [...others, 'e']) network.cut(from, leader)
+    world.after(600, () => {
+      const { process } = nodes.find(({ id }) => id === others[0])!
+      process?.deliver(() => process.propose(key, { leader: others[0]! }))
+    })
+    world.after(1_000 + ms / 4, () => {
+      for (const from of others) network.mend(from, leader)
+    })
+    world.after(2_000 + ms / 4, () => network.mend('e', leader))
+  },
+  /** A replica joins the ISR by a request that is late, and does not follow any more when it comes. */
+  'late growth': ({ dice }, _, { nodes, network, world, etcd, settings }, keys) => {
+    const key = keys[Math.floor(dice * keys.length)]!
+    const { leader, isr } = fromEntry(etcd.get(key)!)
+    const id = isr.find(member => member !== leader)
+    if (leader === -1 || id === undefined || isr.length < 3 || nodes.length === 0) return
+    const both = (act: 'cut' | 'mend'): void => {
+      network[act](leader, id)
+      network[act](id, leader)
+    }
+    const out = settings.lagTimeMs + 1_000
+    both('cut')
+    world.after(out, () => {
+      network.cut(leader, 'e')
+      both('mend')
+    })
+    world.after(out + 300 + dice * 300, () => both('cut'))
+    world.after(out + 800 + settings.lagTimeMs, () => network.mend(leader, 'e'))
+    world.after(out + 2_000 + settings.lagTimeMs, () => both('mend'))
+  },
   /** A fetch is under way while its sender gets another disk. */
   'late words of a lost disk': ({ ms, dice }, _, around, keys) => {
     const { network, world, etcd, nodes } = around
@@ -281,6 +317,9 @@ const ORDINARY = [
   'suspected wrongly',
   'swizzle',
   'late words',
+  'old words',
+  'late growth',
+  'late growth',
   'delete records',
   'delete records',
 ]

@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build, type Plugin } from 'esbuild'
 import type { Edit } from '../lib/build-copy.ts'
 import type { Mutant } from './mutants.ts'
-import type { Options, Result } from './simulation.ts'
+import { type Options, type Result, Simulation as Sound } from './simulation.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -62,7 +62,9 @@ export async function find(mutant: Mutant, first: number, count: number): Promis
   const options: Options = { bugs: mutant.bugs }
   for (let seed = first; seed < first + count; seed++) {
     const result = new Simulation(seed, options).run()
-    if (result.violation !== null) return { seeds: seed - first + 1, result }
+    if (result.violation === null) continue
+    // A seed that breaks a rule without the bug shows nothing.
+    if (new Sound(seed).run().violation === null) return { seeds: seed - first + 1, result }
   }
   return null
 }

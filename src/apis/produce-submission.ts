@@ -5,7 +5,7 @@ import type { ProduceRequest } from '../protocol/messages/00-produce.ts'
 import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import { checkKeysAtOnce, type KeyRefusal } from '../topics/keyed-records.ts'
-import type { CommitWaiter, Partition } from '../topics/partition.ts'
+import type { CommitWaiter, Partition, Replication } from '../topics/partition.ts'
 import { TaskPoolClosed, TaskPoolFull } from '../topics/task-pool.ts'
 import type { AppendWaiter } from '../topics/worker-link.ts'
 import { type AppendRefusal, appendRefusal, keylessRefusal } from './append-checks.ts'
@@ -55,6 +55,22 @@ export class ProduceCall implements AppendWaiter, CommitWaiter {
         partition.afterCommit(ring, at, this, slot, this.#timeoutMs)
         return
       }
+    } else if (answer.errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER) {
+      if (partition.replication !== null) {
+        void this.#confirm(slot, partition.replication)
+        return
+      }
+    }
+    this.close()
+  }
+
+  /**
+   * Who has been replaced as leader does not know what the producer has sent since, and clients take this error for loss: it is
+   * told only by who is certain to lead. Nothing was appended.
+   */
+  async #confirm(slot: number, replication: Replication): Promise<void> {
+    if (!(await replication.confirm())) {
+      fail(this.answers[slot]!, ErrorCode.NOT_LEADER_OR_FOLLOWER, 'another broker leads it')
     }
     this.close()
   }

@@ -134,6 +134,9 @@ export class BrokerNode implements BrokerContext {
         rack: this.options.settings.brokerRack,
         endpoint: listener => this.endpoint(listener),
         registry: () => this.registry,
+        starts: this.brokerEpoch,
+        directoryId: this.#dataDir.directoryId,
+        store: this.store,
       })
     this.cleaner = new Cleaner({
       registry: this.registry,

@@ -1,8 +1,10 @@
 /**
  * ApiVersions (18), versions 0-5. Answers from the broker's API table, so only what is served is advertised; Produce from 0, though
- * 0-2 are refused: old librdkafka switches compression off otherwise (KAFKA-18659). No features are finalized: none of
- * Kafka's (metadata.version, transaction.version, ...) means anything here yet.
+ * 0-2 are refused: old librdkafka switches compression off otherwise (KAFKA-18659). Of
+ * Kafka's features only those are told that mean something here: metadata.version, transaction.version and others do not.
  */
+import { SUPPORTED_FEATURES } from '../cluster/features.ts'
+import type { ClusterView } from '../cluster/view.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { apiVersionsApi } from '../protocol/messages/18-api-versions.ts'
 import { type ApiHandler, defineApi } from './handler.ts'
@@ -32,10 +34,22 @@ export const apiVersions = defineApi(
       minVersion: apiKey === PRODUCE_KEY ? 0 : min,
       maxVersion: max,
     }))
-    return { body: { errorCode: ErrorCode.NONE, apiKeys } }
+    return { body: { errorCode: ErrorCode.NONE, apiKeys, ...featuresOf(broker) } }
   },
   { sideBySide: true },
 )
+
+function featuresOf({ cluster: { features } }: { readonly cluster: ClusterView }) {
+  return {
+    supportedFeatures: SUPPORTED_FEATURES,
+    finalizedFeaturesEpoch: features.epoch,
+    finalizedFeatures: Object.entries(features.levels).map(([name, level]) => ({
+      name,
+      maxVersionLevel: level,
+      minVersionLevel: level,
+    })),
+  }
+}
 
 /** A client that was told another cluster or node lives here (KIP-1242). */
 function isForAnother(

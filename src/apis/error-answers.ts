@@ -184,6 +184,12 @@ const LOG_DIRS_ERROR_SINCE = 3
 const describeLogDirs: Make = (_, error, version) =>
   version < LOG_DIRS_ERROR_SINCE ? { results: [{ ...error, logDir: '' }] } : { ...error }
 
+const alterReplicaLogDirs: Make = (request, error) => {
+  const topics = listOf<Body>(request.dirs).flatMap(dir => listOf<Body>(dir.topics))
+  const results = failedTopics(usual, topics, error)
+  return { results: results.map(({ name, partitions }) => ({ topicName: name, partitions })) }
+}
+
 /** By Kafka's name of the API. */
 const makers: Readonly<Record<string, Make>> = {
   Produce: eachPartition(partitionLists.Produce),
@@ -207,6 +213,7 @@ const makers: Readonly<Record<string, Make>> = {
   OffsetForLeaderEpoch: eachPartition(partitionLists.OffsetForLeaderEpoch),
   DescribeConfigs: each('resources', 'results', RESOURCE),
   AlterConfigs: each('resources', 'responses', RESOURCE),
+  AlterReplicaLogDirs: alterReplicaLogDirs,
   DescribeLogDirs: describeLogDirs,
   CreatePartitions: each('topics', 'results', ['name']),
   DeleteGroups: each('groupsNames', 'results', ['groupId']),
@@ -215,8 +222,11 @@ const makers: Readonly<Record<string, Make>> = {
   AlterPartitionReassignments: wholeAndEach(partitionLists.AlterPartitionReassignments),
   ListPartitionReassignments: whole(),
   OffsetDelete: whole(),
+  DescribeQuorum: whole(),
+  UpdateFeatures: whole(),
   DescribeCluster: whole(),
   DescribeProducers: eachPartition(partitionLists.DescribeProducers),
+  UnregisterBroker: whole(),
   ConsumerGroupHeartbeat: whole(),
   ConsumerGroupDescribe: each('groupIds', 'groups', ['groupId']),
   ListConfigResources: whole(),

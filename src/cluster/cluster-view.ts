@@ -1,10 +1,14 @@
 import { CONTROLLER } from '../controller/controller.ts'
-import type { Proposal } from '../replication/next-state.ts'
 import { partitionKey } from '../replication/partition-state.ts'
+import { finalizedFeatures, unregister, updateFeatures } from './administration.ts'
+import type { FeatureUpdate, FinalizedFeatures } from './features.ts'
+import type { ImageFeed } from './feed.ts'
 import type { ClusterImage } from './image.ts'
-import { checkReplicas } from './proposals.ts'
+import { checkReplicas, propose } from './proposals.ts'
 import type { Registration } from './registration.ts'
-import type { BrokerNodeView, ClusterView, PartitionPlace } from './view.ts'
+import type { BrokerNodeView, ClusterView, PartitionPlace, QuorumView } from './view.ts'
+
+const INT32_MAX = 0x7fffffff
 
 interface ListenerAddress {
   readonly host: string
@@ -20,12 +24,12 @@ export function addressOn({ value }: Registration, listener: string): ListenerAd
 /** The cluster as its image shows it. */
 export class ImageView implements ClusterView {
   readonly #image: ClusterImage
-  readonly #propose: (key: string, proposal: Proposal) => Promise<void>
+  readonly #feed: ImageFeed
 
-  /** @param propose changes a record, or throws what keeps it from that */
-  constructor(image: ClusterImage, propose: (key: string, proposal: Proposal) => Promise<void>) {
+  /** @param feed by which the image learns, and metadata is changed */
+  constructor(image: ClusterImage, feed: ImageFeed) {
     this.#image = image
-    this.#propose = propose
+    this.#feed = feed
   }
 
   get controllerId(): number {
@@ -56,7 +60,8 @@ export class ImageView implements ClusterView {
   }
 
   elect(topic: { readonly id: string }, index: number, how: 'preferred' | 'unclean') {
-    return this.#propose(partitionKey(topic.id, index), { leader: how })
+    const key = partitionKey(topic.id, index)
+    return propose(this.#feed, this.#image, key, { leader: how })
   }
 
   async reassign(
@@ -65,7 +70,26 @@ export class ImageView implements ClusterView {
     replicas: readonly number[] | null,
   ): Promise<void> {
     if (replicas !== null) checkReplicas(replicas, this.#image)
-    await this.#propose(partitionKey(topic.id, index), { reassign: replicas })
+    const key = partitionKey(topic.id, index)
+    await propose(this.#feed, this.#image, key, { reassign: replicas })
+  }
+
+  async quorum(): Promise<QuorumView> {
+    const { revision, brokers } = this.#image
+    const created = this.#image.entry(CONTROLLER)?.created ?? 0
+    return { leader: this.controllerId, epoch: created & INT32_MAX, revision, brokers }
+  }
+
+  get features(): FinalizedFeatures {
+    return finalizedFeatures(this.#image)
+  }
+
+  updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean): Promise<void> {
+    return updateFeatures({ image: this.#image, feed: this.#feed }, updates, validateOnly)
+  }
+
+  unregister(broker: number): Promise<void> {
+    return unregister({ image: this.#image, feed: this.#feed }, broker)
   }
 }
 

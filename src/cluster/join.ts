@@ -12,6 +12,7 @@ import { realFileSystem } from '../storage/fs.ts'
 import type { DataDir } from '../topics/data-dir.ts'
 import { readMeta } from '../topics/identity.ts'
 import { randomUuid } from '../topics/uuid.ts'
+import { FEATURES, type FeatureLevels, FIRST_LEVELS, unsupportedBecause } from './features.ts'
 import { ClusterNode, type ClusterNodeOptions } from './node.ts'
 
 /** A promise that needs three settings is none: what holds in a cluster where nothing else is set. */
@@ -57,6 +58,7 @@ export async function openMetadata(
   try {
     const entry = await store.get(CLUSTER)
     const clusterId = entry === null ? await found(store, options) : idOf(entry.value, address)
+    await checkFeatures(store, address)
     const { clusterId: wanted } = options.settings
     if (wanted !== null && wanted !== clusterId) {
       throw new ClusterError(
@@ -84,7 +86,13 @@ async function openStore(options: Options, log: Logger, given?: MetadataStore) {
 async function found(store: MetadataStore, { dataDir, settings }: Options): Promise<string> {
   const known = readMeta(realFileSystem, dataDir)?.get('cluster.id')
   const clusterId = settings.clusterId ?? known ?? randomUuid()
-  const result = await store.compareAndSet(CLUSTER, 0, { format: FORMAT, clusterId })
+  const result = await store.transact(
+    [{ key: CLUSTER, revision: 0 }],
+    [
+      { key: CLUSTER, value: { format: FORMAT, clusterId } },
+      { key: FEATURES, value: FIRST_LEVELS },
+    ],
+  )
   if (result.outcome === 'applied') return clusterId
   return idOf(result.now[0]!.value, 'the given address')
 }
@@ -110,6 +118,17 @@ export function bootId(): string | null {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
   } catch {
     return null // elsewhere every start that is not clean counts as one after a lost system
+  }
+}
+
+/** A release that cannot go by what the cluster goes by would misread it. */
+async function checkFeatures(store: MetadataStore, address: string): Promise<void> {
+  const levels = (await store.get(FEATURES))?.value as FeatureLevels | undefined
+  for (const [name, level] of Object.entries(levels ?? {})) {
+    if (unsupportedBecause(name, level) === null) continue
+    throw new ClusterError(
+      `The cluster at ${address} goes by ${name} ${level}, which this release does not know: use a newer one.`,
+    )
   }
 }
 

@@ -14,7 +14,6 @@ import { ClusterImage } from './image.ts'
 import type { ImageDiff } from './image-diff.ts'
 import { Lane } from './lane.ts'
 import { Probes } from './probes.ts'
-import { propose } from './proposals.ts'
 import type { StartKind } from './registration.ts'
 import { ReplicaFetches } from './replica-fetches.ts'
 import { ReplicaHost } from './replica-host.ts'
@@ -80,9 +79,7 @@ export class ClusterNode {
     const { store, log, me, sessionMs: ttlMs, preferredMs } = options
     const onDiff = (diff: ImageDiff): void => this.#changed(diff)
     this.feed = new ImageFeed({ store, image: this.image, onDiff, log })
-    this.view = new ImageView(this.image, (key, proposal) =>
-      propose(this.feed, this.image, key, proposal),
-    )
+    this.view = new ImageView(this.image, this.feed)
     const incarnation = this.#incarnation
     const out = this.#controllerOut
     const { image } = this

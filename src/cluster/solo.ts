@@ -1,8 +1,17 @@
 import type { Endpoint } from '../broker-context.ts'
 import { BrokerError } from '../errors.ts'
+import type { MetadataStore } from '../metadata/store.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Registry } from '../topics/registry.ts'
-import type { BrokerNodeView, ClusterView, PartitionPlace } from './view.ts'
+import {
+  FEATURES,
+  type FeatureUpdate,
+  FIRST_LEVELS,
+  type FinalizedFeatures,
+  updatedLevels,
+} from './features.ts'
+import { inUse, notRegistered } from './unregistered.ts'
+import type { BrokerNodeView, ClusterView, PartitionPlace, QuorumView } from './view.ts'
 
 /** Replicas that an error message names. */
 const SHOWN_MAX = 20
@@ -12,6 +21,11 @@ export interface SoloOptions {
   readonly rack: string | null
   readonly endpoint: (listener: string) => Endpoint
   readonly registry: () => Pick<Registry, 'partition'>
+  /** Starts on the data folder. */
+  readonly starts: number
+  /** Of the data folder. */
+  readonly directoryId: string
+  readonly store: MetadataStore
 }
 
 /** A broker alone: it leads all that it has, is the only replica of it, and is its own controller. */
@@ -72,5 +86,25 @@ export class SoloView implements ClusterView {
     const asked = replicas.slice(0, SHOWN_MAX).join()
     const message = `The only broker is ${nodeId}: replicas can be [${nodeId}], not [${asked}].`
     throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+  }
+
+  async quorum(): Promise<QuorumView> {
+    const { nodeId, starts, directoryId, store } = this.#o
+    const { revision } = await store.list(FEATURES)
+    return { leader: nodeId, epoch: starts, revision, brokers: [{ id: nodeId, dir: directoryId }] }
+  }
+
+  /** Nobody else has to agree: it goes by what its release goes by. */
+  get features(): FinalizedFeatures {
+    return { epoch: 0, levels: FIRST_LEVELS }
+  }
+
+  async updateFeatures(updates: readonly FeatureUpdate[]) {
+    updatedLevels(FIRST_LEVELS, updates)
+  }
+
+  async unregister(broker: number) {
+    if (broker !== this.#o.nodeId) throw notRegistered(broker)
+    throw inUse(`Broker ${broker} is the only one, and is running.`)
   }
 }

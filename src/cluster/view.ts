@@ -1,3 +1,5 @@
+import type { FeatureUpdate, FinalizedFeatures } from './features.ts'
+
 /** Who has a partition, as clients are told. */
 export interface PartitionPlace {
   /** -1: nobody leads it now. */
@@ -24,6 +26,18 @@ export interface BrokerNodeView {
   readonly rack: string | null
 }
 
+/** Who keeps the metadata, in words of Kafka's quorum of controllers: a stand-in, for the metadata is kept by etcd or by the one broker. */
+export interface QuorumView {
+  /** The controller; -1: there is none now. */
+  readonly leader: number
+  /** Rises with each controller. */
+  readonly epoch: number
+  /** Of the metadata, as far as this broker knows it. */
+  readonly revision: number
+  /** All that are registered, in order of id, with what tells their data folders apart. */
+  readonly brokers: readonly { readonly id: number; readonly dir: string }[]
+}
+
 /** The cluster as API handlers see it: who is there, and who has what. On a broker without a cluster that is itself (solo.ts). */
 export interface ClusterView {
   readonly controllerId: number
@@ -40,4 +54,13 @@ export interface ClusterView {
    * @throws BrokerError INVALID_REPLICA_ASSIGNMENT, NO_REASSIGNMENT_IN_PROGRESS
    */
   reassign(topic: TopicOf, index: number, replicas: readonly number[] | null): Promise<void>
+  quorum(): Promise<QuorumView>
+  readonly features: FinalizedFeatures
+  /** @throws BrokerError INVALID_UPDATE_VERSION; then nothing is changed */
+  updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean): Promise<void>
+  /**
+   * Forgets a broker that is gone for good.
+   * @throws BrokerError BROKER_ID_NOT_REGISTERED, DUPLICATE_BROKER_REGISTRATION: it is there, or has replicas
+   */
+  unregister(broker: number): Promise<void>
 }

@@ -68,4 +68,17 @@ test('a client that looks for another cluster or node is sent back to its bootst
   assert.is(await at({ clusterId, nodeId: 2 }), 'REBOOTSTRAP_REQUIRED')
 })
 
+test('features are told from version 3 on: those that mean something here', async () => {
+  const name = 'eligible.leader.replicas.version'
+  for (const version of versionsOf(apiVersionsApi)) {
+    const answer = await ask(version)
+    const told = version >= 3
+    const supported = { name, minVersion: 1, maxVersion: 1 }
+    const finalized = { name, maxVersionLevel: 1, minVersionLevel: 1 }
+    assert.equal(answer.supportedFeatures, told ? [supported] : [])
+    assert.equal(answer.finalizedFeatures, told ? [finalized] : [])
+    assert.is(answer.finalizedFeaturesEpoch, told ? 0 : -1)
+  }
+})
+
 test.run()

@@ -32,6 +32,7 @@ const LISTS: Readonly<
   OffsetForLeaderEpoch: { lists: ['topics.partitions'] },
   DescribeConfigs: { lists: ['resources'] },
   AlterConfigs: { lists: ['resources'] },
+  AlterReplicaLogDirs: { lists: ['dirs.topics.partitions'] },
   IncrementalAlterConfigs: { lists: ['resources'] },
   CreatePartitions: { lists: ['topics'] },
   DeleteGroups: { lists: ['groupsNames'] },
@@ -43,10 +44,10 @@ const LISTS: Readonly<
 
 /** How many there are of what the request asks for by name. */
 function asked(request: Body, path: string): number {
-  const [list, inner] = path.split('.')
+  const [list, ...inner] = path.split('.')
   const items = (request[list!] ?? []) as Body[]
-  if (inner === undefined) return items.length
-  return items.reduce((sum, item) => sum + ((item[inner] ?? []) as unknown[]).length, 0)
+  if (inner.length === 0) return items.length
+  return items.reduce((sum, item) => sum + asked(item, inner.join('.')), 0)
 }
 
 /** All error codes in an answer; those that the version does not have are read as none. */

@@ -94,6 +94,7 @@ export class FollowerReplica<B extends BatchFacts> {
     this.#fetching = 0
     if ('error' in answer) this.#refused(answer.error, answer.logStart, now)
     else if ('diverging' in answer) this.#cut(answer.diverging)
+    else if (this.#isBelow(answer.logStart)) this.#beginAt(answer.logStart)
     else if (answer.batches.length > 0) this.#append(answer.batches, now)
     if ('hw' in answer && this.#phase === 'fetching') {
       this.#leaderHw = answer.hw
@@ -164,13 +165,29 @@ export class FollowerReplica<B extends BatchFacts> {
   }
 
   #refused(error: number, leaderStart: number, now: number): void {
-    const { isr, elr } = this.#record
-    const isElectable = isr.includes(this.#me) || elr.includes(this.#me)
-    if (error === ErrorCode.OFFSET_OUT_OF_RANGE && !isElectable) {
+    if (error === ErrorCode.OFFSET_OUT_OF_RANGE && !this.#isCounted) {
       // What the leader begins with lies beyond what is here.
-      this.#reopen({ kind: 'startAt', epoch: this.epoch, offset: leaderStart })
+      this.#beginAt(leaderStart)
     } else if (error === ErrorCode.OFFSET_OUT_OF_RANGE) this.#againAt = now + RETRY_MS
     else this.#againAt = now + RECONNECT_MS
+  }
+
+  /**
+   * All that is here lies below the leader's start: of an epoch that began below it, too, the leader only knows that it ended
+   * there or before, so that nobody can say whether these records are the ones that were committed.
+   */
+  #isBelow(leaderStart: number): boolean {
+    return !this.#isCounted && this.#start < this.#flushed && this.#flushed <= leaderStart
+  }
+
+  /** The record counts on this log, so that it has all that is committed. */
+  get #isCounted(): boolean {
+    const { isr, elr } = this.#record
+    return isr.includes(this.#me) || elr.includes(this.#me)
+  }
+
+  #beginAt(offset: number): void {
+    this.#reopen({ kind: 'startAt', epoch: this.epoch, offset })
   }
 
   /** Cuts to where both logs may be the same: perhaps not far enough yet, then the next fetch is told so (KIP-279). */

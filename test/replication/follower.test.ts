@@ -142,6 +142,15 @@ test('a log that ends before the leader begins is begun anew, only if nobody cou
   assert.equal(new Driver({ isr: [1], elr: [2] }).answer(gone), [])
 })
 
+test('a log of which the leader has nothing to compare with is begun anew, only if nobody counts on it', () => {
+  const outside = new Driver({ isr: [1, 3] })
+  assert.equal(outside.answer(records([batch(20, 21)], 25, 20)), [
+    { kind: 'startAt', epoch: 5, offset: 20 },
+  ])
+  assert.is(outside.follower.hw, 12)
+  assert.equal(kinds(new Driver().answer(records([batch(20, 21)], 25, 20)))[0], 'append')
+})
+
 test('damage, a gap, or epochs that fall are not appended, and asked for again', () => {
   for (const bad of [batch(20, 22, 5, false), batch(21, 22), batch(19, 22), batch(20, 22, 3)]) {
     const driver = new Driver()

@@ -162,8 +162,7 @@ export class ReplicaHost {
         this.#reopen(replica, 'truncate', effect)
         break
       case 'startAt':
-        if (effect.offset > partition.logEndOffset) this.#reopen(replica, 'startAnew', effect)
-        else replica.lost(`its leader's log begins at ${effect.offset}, before its own end`)
+        this.#reopen(replica, 'startAnew', effect)
         break
       case 'moveStart':
         this.#moveStart(replica, effect.offset)

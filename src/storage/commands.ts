@@ -101,7 +101,7 @@ export interface Commands {
     request: { items: readonly (Omit<RoleChange, 'highWatermark'> & { readonly offset: number })[] }
     response: { views: LogView[] }
   }
-  /** Drops all that a follower has: it goes on at an offset behind its end, where its leader's log starts. */
+  /** Drops all that a follower has: it goes on at an offset, not below its own start, where its leader's log starts. */
   startAnew: {
     request: { handle: number; epoch: number; offset: number }
     response: { views: LogView[] }

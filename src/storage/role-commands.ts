@@ -123,9 +123,13 @@ function prepareCut(owned: OwnedLog, offset: number, access: RoleAccess): Cut | 
 }
 
 function beginAnew(owned: OwnedLog, offset: number, access: RoleAccess): void {
+  const cut = prepareCut(owned, offset, access)
+  if (cut !== null) {
+    saveCuts([{ owned, cut }], access)
+    owned.log = truncate(access.files(), owned.log, cut)
+  }
   const { log } = owned
-  if (offset <= log.nextOffset) throw new Error(`${log.name} goes on to ${log.nextOffset} already`)
-  log.flush(false)
+  if (offset < log.logStartOffset) throw new Error(`${log.name} starts at ${log.logStartOffset}`)
   log.logStartOffset = offset
   owned.flushedSequence = access.journalSequence()
   access.checkpoint()

@@ -5,6 +5,7 @@ import { scanBatches } from './batch-scanner.ts'
 import { forgetCleaned } from './compaction/swap.ts'
 import { damaged } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
+import { LEADER_EPOCHS } from './leader-epochs.ts'
 import { startOfScan } from './learning.ts'
 import type { Log } from './log.ts'
 import { openLog } from './recovery.ts'
@@ -69,15 +70,17 @@ export function truncate(files: FileSystem, log: Log, { end, segment, position }
 }
 
 /**
- * Drops all records: the log goes on, empty, at `offset`, where no segment begins. Before this the checkpoint says that it starts
+ * Drops all records: the log goes on, empty, at `offset`, which is not below its end. Before this the checkpoint says that it starts
  * there, so that a start removes what is left of the old segments.
  */
 export function startAnew(files: FileSystem, log: Log, offset: number): Log {
   for (const one of log.segments) one.close()
   removeSnapshots(files, log.dir, -1)
+  const epochs = join(log.dir, LEADER_EPOCHS)
+  if (files.exists(epochs)) files.unlink(epochs)
   Segment.create(files, log.dir, offset).close()
   files.fsyncDir(log.dir)
-  log.removeFiles(log.segments)
+  log.removeFiles(log.segments.filter(({ baseOffset }) => baseOffset !== offset))
   return reopen(files, log, [offset], offset)
 }
 

@@ -366,7 +366,8 @@ export class CrashRun {
   #startAnew(model: Model): void {
     if (!model.follows) this.#changeRole(model, true)
     const { handle, leaderEpoch: epoch } = model.open
-    const offset = model.end + 1 + this.#random.below(100)
+    const r = this.#random
+    const offset = r.chance(0.3) ? model.end : model.end + 1 + r.below(100)
     model.startMax = offset
     model.kept = model.kept.map(k => ({ ...k, isPromised: false }))
     this.#driverOf(model).command('startAnew', { handle, epoch, offset })

@@ -42,7 +42,7 @@ export const groups: readonly CommandGroup[] = [
   },
   {
     name: 'cluster',
-    description: 'info about a cluster, and its health',
+    description: 'info about a cluster, its status and health; elect leaders',
     load: () => import('./cluster/index.ts'),
   },
   {

@@ -207,6 +207,13 @@ export class Client {
     return version
   }
 
+  /** Whether there is a version of it that both sides have. */
+  serves({ request: { apiKey, versions: ours } }: Api): boolean {
+    assert(this.#versions !== undefined, 'serves needs apiVersions first')
+    const theirs = this.#versions.get(apiKey)
+    return theirs !== undefined && ours.min <= theirs.max && theirs.min <= ours.max
+  }
+
   /** Closes at once and rejects what is not answered. Idempotent; resolves when the socket is gone. */
   close(): Promise<void> {
     this.#fail('CLOSED', 'closed by this side')

@@ -4,8 +4,10 @@ import { type BrokerMetadata, Cluster } from '../base/cluster.ts'
 import { CliError, EXIT, expectNone } from '../base/failure.ts'
 import { type ClusterFlags, clusterCommand, examples } from '../base/options.ts'
 import { plural, print, table } from '../base/output.ts'
+import { defineElect } from './elect.ts'
 import { type Finding, fail, findingsText, ok, partitionFindings } from './health.ts'
 import { minIsrFinding } from './min-isr.ts'
+import { defineStatus } from './status.ts'
 
 export function define(parent: Command): void {
   const infoCommand = clusterCommand(parent, 'info', 'cluster id, controller and brokers')
@@ -20,6 +22,8 @@ export function define(parent: Command): void {
     .option('--json', 'print JSON')
     .action(health)
   examples(healthCommand, 'odradek cluster health && echo fine')
+  defineStatus(parent)
+  defineElect(parent)
 }
 
 async function info(flags: ClusterFlags): Promise<void> {

@@ -384,7 +384,8 @@ export class BrokerNode implements BrokerContext {
       await this.cleaner.close()
       await this.tasks.close()
       await this.registry.replicas.close()
-      if (this.node === null) await this.store.close()
+      // The lease ends by itself, as after a crash.
+      await this.store.close()
       await this.#dataDir.store.close()
       this.#dataDir.unlock()
     })()

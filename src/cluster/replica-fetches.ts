@@ -14,6 +14,8 @@ import type { HostedReplica } from './hosted-replica.ts'
 type Answer = Encodable<typeof fetchResponse>
 type PartitionAnswer = NonNullable<NonNullable<Answer['responses']>[number]['partitions']>[number]
 
+/** Of one answer, whatever is asked for: as replica.fetch.response.max.bytes of Kafka. */
+const ANSWER_BYTES_MAX = 10 * 1024 * 1024
 /** The longest wait of a fetch without news, whatever is asked for, in ms. */
 const WAIT_MS_MAX = 5_000
 const NOTHING = Buffer.alloc(0)
@@ -48,6 +50,7 @@ export class ReplicaFetches {
   /** Of connections, told apart by the signal that they have ended. */
   readonly #sessions = new WeakMap<AbortSignal, number>()
   #nextSession = 1
+  #turn = 0
 
   constructor(options: ReplicaFetchesOptions) {
     this.#o = options
@@ -80,6 +83,8 @@ export class ReplicaFetches {
       for (const one of asked) one.verdict = this.#again(one)
       answers = (await this.#read(asked, request.maxBytes, buffers)) ?? new Map()
     }
+    // What was read while it was no more led here is not told; and the high watermark is that of now.
+    for (const one of asked) one.verdict = this.#again(one)
     const body = { sessionId: 0, responses: this.#responses(asked, answers) }
     const onSent = (): void => {
       for (const buffer of buffers) this.#o.pool.release(buffer)
@@ -141,9 +146,11 @@ export class ReplicaFetches {
     buffers: Buffer[],
   ): Promise<Map<Asked, Buffer> | null> {
     const found = new Map<Asked, Buffer>()
-    let left = bytesMax
+    let left = Math.min(bytesMax, ANSWER_BYTES_MAX)
     let isNews = false
-    for (const one of asked) {
+    // Each comes first in its turn: only the first gets a batch that is larger than what it may have.
+    const first = asked.length === 0 ? 0 : this.#turn++ % asked.length
+    for (const one of [...asked.slice(first), ...asked.slice(0, first)]) {
       const { replica, verdict, offset, maxBytes } = one
       if (!('end' in verdict)) isNews = true
       else if (offset < verdict.end && replica !== undefined) {

@@ -4,7 +4,6 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import type { FileSystem } from '../storage/fs.ts'
 import { isDiskFull, Reserve, withReserve } from '../storage/reserve.ts'
 import { MetadataCopies } from './copies.ts'
-import { LocalSession } from './local-session.ts'
 import { encodeLine, type LoggedChange, newHeader, type Transaction } from './log-file.ts'
 import { checkTransaction, copyOf } from './rules.ts'
 import {
@@ -24,7 +23,6 @@ import type {
   LeaseId,
   Listing,
   MetadataStore,
-  Session,
   TxResult,
   Watch,
   WatchEvent,
@@ -86,7 +84,7 @@ export class LocalMetadataStore implements MetadataStore {
   readonly #state = new MetadataState()
   readonly #watchers = new Set<Watcher>()
   readonly #leases = new Set<LeaseId>()
-  readonly #session = new LocalSession(this.#leases, lease => this.revoke(lease))
+  #granted = 0
   /** Bytes that each key takes in the log, about; and all of them. */
   readonly #bytes = new Map<string, number>()
   #liveBytes = 0
@@ -141,10 +139,6 @@ export class LocalMetadataStore implements MetadataStore {
     return this.#state.revision
   }
 
-  get session(): Session {
-    return this.#session
-  }
-
   async get(key: string): Promise<Entry | null> {
     this.#refuseIfClosed()
     return this.#state.get(key)
@@ -167,19 +161,22 @@ export class LocalMetadataStore implements MetadataStore {
   }
 
   /** Ends with this process, or when it is given up. */
-  grant(ttlMs: number): Promise<LeaseId> {
-    return this.session.open(ttlMs)
+  async grant(_ttlMs: number): Promise<LeaseId> {
+    this.#refuseIfClosed()
+    const lease = String(++this.#granted)
+    this.#leases.add(lease)
+    return lease
   }
 
   async keepAlive(lease: LeaseId): Promise<number> {
-    return this.session.lease === lease ? LEASE_MS : 0
+    return this.#leases.has(lease) ? LEASE_MS : 0
   }
 
   async revoke(lease: LeaseId): Promise<void> {
     this.#refuseIfClosed()
     if (this.#failure !== null) throw this.#failure
     await this.#submit([], [{ endOf: lease }])
-    if (this.#leases.delete(lease)) this.#session.ended(lease)
+    this.#leases.delete(lease)
   }
 
   #submit(compares: readonly Compare[], operations: readonly Operation[]): Promise<TxResult> {

@@ -16,8 +16,6 @@ export const HISTORY_MAX = 10_000
 
 /** What time is for a store in memory, and what comes later. */
 export interface MemoryClock {
-  /** Monotonic, ms. */
-  now(): number
   /** @returns calls it off */
   after(ms: number, act: () => void): () => void
   /** Soon, and after everybody who is amid something: how watches are told. */
@@ -25,7 +23,6 @@ export interface MemoryClock {
 }
 
 const realClock: MemoryClock = {
-  now: () => performance.now(),
   after: (ms, act) => {
     const timer = setTimeout(act, ms).unref()
     return () => clearTimeout(timer)
@@ -36,7 +33,6 @@ const realClock: MemoryClock = {
 interface Lease {
   readonly ttlMs: number
   stop: () => void
-  readonly onEnd: () => void
 }
 
 /**
@@ -60,9 +56,9 @@ export class MemoryMetadata {
     this.#clock = clock
   }
 
-  /** A broker's own way in: with its session and its watches. */
+  /** A broker's own way in: with its watches. */
   connect(): MemoryMetadataStore {
-    return new MemoryMetadataStore(this, this.#clock)
+    return new MemoryMetadataStore(this)
   }
 
   get(key: string): Entry | null {
@@ -98,9 +94,9 @@ export class MemoryMetadata {
     return this.#history.slice(afterRevision - oldest + 1)
   }
 
-  grant(ttlMs: number, onEnd: () => void): LeaseId {
+  grant(ttlMs: number): LeaseId {
     const lease = String(++this.#granted)
-    this.#leases.set(lease, { ttlMs, onEnd, stop: () => {} })
+    this.#leases.set(lease, { ttlMs, stop: () => {} })
     this.keepAlive(lease)
     return lease
   }
@@ -120,7 +116,6 @@ export class MemoryMetadata {
     held.stop()
     this.#leases.delete(lease)
     this.transact([], [{ endOf: lease }])
-    held.onEnd()
   }
 
   watch(prefix: string, afterRevision: number, listener: WatchListener): MemoryWatch {

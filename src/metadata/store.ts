@@ -34,7 +34,7 @@ export interface KeyChange {
   readonly key: string
   /** Null deletes. */
   readonly value: Json | null
-  /** Of this store's session or of another's; without it the key stays, also if it had one before. */
+  /** Of whomever; without it the key stays, also if it had one before. */
   readonly lease?: LeaseId
 }
 
@@ -93,29 +93,6 @@ export interface Watch {
 }
 
 /**
- * A lease that is kept alive: keys bound to it go when this process does. It tells others whom to replace; nothing may rest
- * on its holder knowing that it has ended.
- */
-export interface Session {
-  /**
-   * Takes a new lease, and gives up the one before.
-   * @param ttlMs how long it outlives its last keep-alive, about; etcd has seconds
-   */
-  open(ttlMs: number): Promise<LeaseId>
-  /** The lease there is, as far as is known. */
-  readonly lease: LeaseId | null
-  /**
-   * Whether others must believe the lease to be alive, with a margin: counted from when its last successful keep-alive was
-   * sent, by the store's own monotonic clock, as `now` is. No proof: a store may revoke a lease early.
-   */
-  mayHold(now: number): boolean
-  /** The store says that the lease is gone; it is not taken anew by itself. */
-  onLost: (lease: LeaseId) => void
-  /** Ends the lease, and the keys bound to it. */
-  close(): Promise<void>
-}
-
-/**
  * The cluster's metadata: few, small, strongly consistent values. Every transaction that changes
  * something takes the next revision. The shape is etcd's, so that one node's local log and a
  * cluster's etcd are interchangeable.
@@ -140,14 +117,16 @@ export interface MetadataStore {
   transact(compares: readonly Compare[], changes: readonly Change[]): Promise<TxResult>
   /** Tells of every transaction after `afterRevision` that touches the prefix. */
   watch(prefix: string, afterRevision: number, listener: WatchListener): Watch
-  /** A new lease, which outlives its last keep-alive by about `ttlMs`; etcd has seconds. It is not kept alive by itself. */
+  /**
+   * A new lease, which outlives its last keep-alive by about `ttlMs`; etcd has seconds. It is not kept alive by itself: who
+   * believes in it counts from when a keep-alive that was answered was sent (cluster/session.ts).
+   */
   grant(ttlMs: number): Promise<LeaseId>
   /** @returns the ms that it lives on; 0: it has ended */
   keepAlive(lease: LeaseId): Promise<number>
   /** Ends a lease of whomever, and the keys bound to it; one that has ended already is no error. */
   revoke(lease: LeaseId): Promise<void>
-  readonly session: Session
-  /** Ends what is under way, the session's lease and all watches, and refuses everything after. Idempotent. */
+  /** Ends what is under way and all watches, and refuses everything after. Leases go on. Idempotent. */
   close(): Promise<void>
 }
 

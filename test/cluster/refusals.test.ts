@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerError } from '../../src/errors.ts'
-import { EtcdMetadataStore, type EtcdStoreOptions } from '../../src/metadata/etcd/store.ts'
+import type { EtcdOptions } from '../../src/metadata/etcd/client.ts'
+import { EtcdMetadataStore } from '../../src/metadata/etcd/store.ts'
 import { parseMetadataUrl } from '../../src/metadata/url.ts'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { Etcd } from '../lib/etcd.ts'
@@ -19,7 +20,7 @@ const test = suite('what etcd refuses')
 
 test.after.each(() => Etcd.closeAll())
 
-const open = (url: string, more: Partial<EtcdStoreOptions> = {}): Promise<EtcdMetadataStore> =>
+const open = (url: string, more: Partial<EtcdOptions> = {}): Promise<EtcdMetadataStore> =>
   EtcdMetadataStore.open({ url: parseMetadataUrl(url), log: SILENT, ...more })
 
 async function rejects(
@@ -72,7 +73,7 @@ test('of several endpoints one is enough, whichever it is', async () => {
   const url = `etcd://127.0.0.1:${away.port},127.0.0.1:${etcd.port}/p`
   const store = await open(url)
   for (let i = 0; i < 5; i++) await store.transact([], [{ key: 'a', value: i }])
-  const lease = await store.session.open(5_000)
+  const lease = await store.grant(5_000)
   const mirror = await Mirror.of(store, '')
   await store.transact([], [{ key: 'b', value: 1, lease }])
   await mirror.reaches(store)
@@ -152,7 +153,7 @@ test('users: none, unknown, wrong, with another prefix, and the right one', asyn
   await rejects(other, /does not let user kafka read and write keys below other\//, denied)
   const store = await open(`etcd://kafka:${SECRET}@${at}/p`)
   const mirror = await Mirror.of(store, '')
-  const lease = await store.session.open(5_000)
+  const lease = await store.grant(5_000)
   await store.transact([], [{ key: 'a', value: 1, lease }])
   await mirror.reaches(store)
   await store.close()
@@ -228,7 +229,7 @@ test('TLS with a certificate of the client; without one, without its CA, without
   const url = `etcds://127.0.0.1:${etcd.port}/p`
   const store = await open(url, { tls: { ca, cert, key } })
   const mirror = await Mirror.of(store, '')
-  const lease = await store.session.open(5_000)
+  const lease = await store.grant(5_000)
   await Promise.all(
     Array.from({ length: 200 }, (_, i) => store.transact([], [{ key: `k${i}`, value: 1, lease }])),
   )

@@ -305,9 +305,8 @@ export function addContract(test: Test, kind: Kind, of = ''): void {
   add('keys go with the lease that they are bound to, in one transaction', async place => {
     const store = await place.connect()
     const other = await place.connect()
-    const lease = await store.session.open(5_000)
-    assert.is(store.session.lease, lease)
-    assert.ok(store.session.mayHold(performance.now()))
+    const lease = await store.grant(5_000)
+    assert.ok((await other.keepAlive(lease)) > 0)
     const bound = { key: 'a', value: 1, lease }
     await store.transact([], [bound, put('b', 2)])
     await other.transact(
@@ -328,9 +327,6 @@ export function addContract(test: Test, kind: Kind, of = ''): void {
     await other.transact([], [put('d', 5)])
     assert.not('lease' in (await other.get('d'))!, 'it is bound no more')
     const mirror = await Mirror.of(other, '')
-    const lost = new Promise<string>(resolve => {
-      store.session.onLost = resolve
-    })
     await other.revoke(lease)
     await other.revoke(lease)
     await mirror.reaches(other)
@@ -340,30 +336,18 @@ export function addContract(test: Test, kind: Kind, of = ''): void {
     const error = await store.transact([], [bound]).catch((thrown: unknown) => thrown)
     assert.instance(error, LeaseEnded)
     assert.is(await store.get('e'), null)
-    assert.is(await lost, lease)
-    assert.is(store.session.lease, null)
-    assert.not(store.session.mayHold(performance.now()))
-    const next = await store.session.open(5_000)
+    assert.is(await store.keepAlive(lease), 0)
+    const next = await store.grant(5_000)
     assert.is.not(next, lease)
     assert.is((await store.transact([], [{ ...bound, lease: next }])).outcome, 'applied')
-    await store.session.close()
+    await store.revoke(next)
     assert.is(await store.get('a'), null)
   })
 
-  add('a session that is opened again gives up the lease before', async place => {
-    const store = await place.connect()
-    const first = await store.session.open(5_000)
-    store.session.onLost = () => assert.unreachable()
-    await store.transact([], [{ key: 'a', value: 1, lease: first }])
-    const second = await store.session.open(5_000)
-    assert.is.not(second, first)
-    assert.is(await store.get('a'), null)
-  })
-
-  add('close ends watches and the lease, and refuses the rest', async place => {
+  add('close ends watches and refuses the rest', async place => {
     const store = await place.connect()
     const other = await place.connect()
-    const lease = await store.session.open(60_000)
+    const lease = await store.grant(60_000)
     await store.transact([], [{ key: 'bound', value: 1, lease }])
     const told: number[] = []
     const listener = { onChange: () => void told.push(1), onReset: () => void told.push(0) }
@@ -376,7 +360,7 @@ export function addContract(test: Test, kind: Kind, of = ''): void {
     assert.throws(() => store.watch('', 0, listener), /closed/)
     if (!kind.isShared) return
     const mirror = await Mirror.of(other, '')
-    assert.is(await other.get('bound'), null)
+    assert.is((await other.get('bound'))?.lease, lease, 'a lease goes on: it may be of others')
     await other.transact([], [put('more')])
     await mirror.reaches(other)
     assert.equal(told, [])

@@ -267,7 +267,7 @@ local(
   async () => {
     let files = new TestFiles()
     let store = new LocalMetadataStore(files, DIR)
-    const lease = await store.session.open(1000)
+    const lease = await store.grant(1000)
     await store.transact(
       [],
       [
@@ -280,7 +280,7 @@ local(
     store = new LocalMetadataStore(files, DIR, () => true)
     assert.equal(await stateOf(store), { kept: 1 })
     assert.is(store.revision, 2)
-    const bound = { key: 'bound', value: 2, lease: await store.session.open(1000) }
+    const bound = { key: 'bound', value: 2, lease: await store.grant(1000) }
     await store.transact([{ key: 'bound', created: 0 }], [bound])
     assert.is((await store.get('bound'))!.created, 3)
     await store.close()

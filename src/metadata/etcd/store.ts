@@ -15,7 +15,6 @@ import type {
 } from '../store.ts'
 import { EtcdClient, type EtcdOptions } from './client.ts'
 import { isCompacted, isLeaseGone, refusalOf } from './errors.ts'
-import { EtcdSession } from './lease.ts'
 import { EtcdWatch } from './watch.ts'
 import * as wire from './wire.ts'
 
@@ -28,33 +27,24 @@ const WATCHES_MAX = 100
 const TRANSACTION_BYTES_MAX = 2 * 1_048_576
 /** An answer to a keep-alive that takes longer is given up, and another one sent. */
 const KEEP_ALIVE_MS = 2_000
-/** For giving the lease up: who is away longer finds that it ended by itself. */
-const CLOSE_MS = 1_000
-
-export interface EtcdStoreOptions extends EtcdOptions {
-  /** Monotonic, ms: what `session.mayHold` is asked with. */
-  readonly now?: () => number
-}
 
 /** The metadata of a cluster, in etcd. */
 export class EtcdMetadataStore implements MetadataStore {
-  readonly session: EtcdSession
   readonly #client: EtcdClient
   readonly #keys: wire.Keys
   readonly #watches = new Set<EtcdWatch>()
-  #closing: Promise<void> | null = null
+  #isClosed = false
 
-  private constructor(options: EtcdStoreOptions) {
+  private constructor(options: EtcdOptions) {
     this.#client = new EtcdClient(options)
     this.#keys = new wire.Keys(options.url.prefix)
-    this.session = new EtcdSession(this.#client, options.now ?? (() => performance.now()))
   }
 
   /**
    * Looks whether there is an etcd that can be used: its version, the user, the prefix.
    * @throws BrokerError that says what is wrong
    */
-  static async open(options: EtcdStoreOptions): Promise<EtcdMetadataStore> {
+  static async open(options: EtcdOptions): Promise<EtcdMetadataStore> {
     const store = new EtcdMetadataStore(options)
     try {
       await store.#client.check()
@@ -128,8 +118,8 @@ export class EtcdMetadataStore implements MetadataStore {
   }
 
   watch(prefix: string, afterRevision: number, listener: WatchListener): Watch {
-    if (this.#closing !== null || this.#watches.size >= WATCHES_MAX) {
-      const why = this.#closing === null ? `has ${WATCHES_MAX} watches` : 'is closed'
+    if (this.#isClosed || this.#watches.size >= WATCHES_MAX) {
+      const why = this.#isClosed ? 'is closed' : `has ${WATCHES_MAX} watches`
       throw new BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, `The metadata store ${why}.`)
     }
     const [client, keys] = [this.#client, this.#keys]
@@ -152,35 +142,30 @@ export class EtcdMetadataStore implements MetadataStore {
   }
 
   async keepAlive(lease: LeaseId): Promise<number> {
-    const options = { isRepeatable: true, isUrgent: true, timeoutMs: KEEP_ALIVE_MS }
+    const answer = await this.#ofLease(wire.PATH.keepAlive, lease, KEEP_ALIVE_MS)
+    return answer === null ? 0 : wire.readKeepAlive(answer)
+  }
+
+  async revoke(lease: LeaseId): Promise<void> {
+    await this.#ofLease(wire.PATH.revoke, lease)
+  }
+
+  /** @returns null if there is no such lease */
+  async #ofLease(path: string, lease: LeaseId, timeoutMs?: number) {
+    const options = { isRepeatable: true, isUrgent: true, timeoutMs }
     try {
-      const body = wire.leaseBody(lease)
-      return wire.readKeepAlive(await this.#client.call(wire.PATH.keepAlive, body, options))
+      return await this.#client.call(path, wire.leaseBody(lease), options)
     } catch (error) {
       if (!(error instanceof wire.EtcdError)) throw error
-      if (isLeaseGone(error)) return 0
+      if (isLeaseGone(error)) return null
       throw refusalOf(error, this.#client.url)
     }
   }
 
-  async revoke(lease: LeaseId): Promise<void> {
-    await this.session.revoke(lease)
-    this.session.ended(lease)
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
-  }
-
-  async #close(): Promise<void> {
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
     for (const watch of this.#watches) watch.stop()
-    const lease = this.session.drop()
-    try {
-      if (lease !== null) await this.session.revoke(lease, CLOSE_MS)
-    } catch (err) {
-      this.#client.log.warn({ err, lease }, 'the lease could not be given up: it ends by itself')
-    }
     this.#client.close()
   }
 }

@@ -23,8 +23,12 @@ const children: Child[] = []
 let isStopping = false
 
 function start(name: string, command: readonly string[]): Child {
-  const child = new Child(name, command, print, dead => {
-    if (!isStopping) say(`${dead.name} has ended with ${dead.end}`)
+  // What etcd says of its own end looks worse than it is.
+  const told = (line: string): void => {
+    if (!isStopping || name !== 'etcd') print(line)
+  }
+  const child = new Child(name, command, told, dead => {
+    if (!isStopping) say(`${dead.name.trim()} has ended with ${dead.end}`)
   })
   children.push(child)
   return child

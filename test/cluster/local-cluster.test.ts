@@ -51,7 +51,10 @@ class Running implements AsyncDisposable {
     const deadline = Date.now() + READY_MS_MAX
     while (!WRITTEN.test(running.output)) {
       const hasEnded = running.child.exitCode !== null
-      if (hasEnded || Date.now() > deadline) throw new Error(running.output)
+      if (hasEnded || Date.now() > deadline) {
+        await running[Symbol.asyncDispose]()
+        throw new Error(running.output)
+      }
       await new Promise(resolve => setTimeout(resolve, 50))
     }
     return running
@@ -102,6 +105,29 @@ test('--reset begins without the data', async () => {
   assert.is(await running.ctrlC(), 0)
   assert.equal(readdirSync(dir).sort(), ['1', '2', '3', 'etcd'])
 })
+
+test('leaves nothing behind when its terminal is closed', async () => {
+  await using running = await Running.start()
+  const pids = [...running.output.matchAll(/(?:etcd|[123]) (\d+)(?=[,;])/g)].map(([, pid]) =>
+    Number(pid),
+  )
+  assert.is(pids.length, 4)
+  running.child.stdout!.destroy()
+  running.child.stderr!.destroy()
+  const exited = once(running.child, 'exit')
+  process.kill(-running.child.pid!, 'SIGHUP')
+  await exited
+  assert.is(running.child.exitCode, 0)
+  assert.equal(pids.filter(isAlive), [])
+})
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false // there is no such process
+  }
+}
 
 async function refused(more: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
   const running = new Running(more, env)

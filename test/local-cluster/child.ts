@@ -70,12 +70,17 @@ export class Child {
 
   /** SIGTERM, and SIGKILL when that takes too long. */
   async stop(msMax: number): Promise<void> {
-    this.#isWanted = false
+    this.terminate()
     if (this.hasEnded) return
-    this.#process.kill('SIGTERM')
     const timer = setTimeout(() => this.kill(), msMax)
     await this.#ended
     clearTimeout(timer)
+  }
+
+  /** SIGTERM, which is not waited for. */
+  terminate(): void {
+    this.#isWanted = false
+    if (!this.hasEnded) this.#process.kill('SIGTERM')
   }
 
   kill(): void {

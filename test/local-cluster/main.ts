@@ -100,6 +100,13 @@ async function stopAll(reason: string, code: number): Promise<void> {
   process.exit(code)
 }
 
+/** Nobody reads any more, as when a terminal is closed: the signal that comes with that has to be served all the same. */
+process.stdout.on('error', () => {})
+/** However this ends: none is left behind, for they have groups of their own. */
+process.on('exit', () => {
+  for (const child of children) child.terminate()
+})
+
 /** npm passes a signal on to a shell, which does not: what tells is that the parent is another one. */
 function stopWithParent(): void {
   setInterval(() => {

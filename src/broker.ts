@@ -204,7 +204,8 @@ export class BrokerNode implements BrokerContext {
           if (made !== null) made.#configured(keys)
         },
       }
-      const node = (await joining?.makeNode(options, place!, dataDir, log, told)) ?? null
+      const node =
+        (await joining?.makeNode(options, place!, dataDir, log, told, sources.dial)) ?? null
       if (node !== null) undo.unshift(() => node.close())
       const configs = new DynamicConfigs(store, options)
       await configs.load()

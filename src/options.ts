@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import type { Dial } from './cluster/dial.ts'
 import { RING_BYTES_MAX } from './configs/broker/engine.ts'
 import {
   type BrokerConfigName,
@@ -66,6 +67,8 @@ export interface OptionSources {
   readonly code?: BrokerOptions
   /** The metadata of a cluster, for brokers in one process; instead of an address of it. */
   readonly metadata?: MetadataStore
+  /** How such a broker reaches the others; by TCP if left out. */
+  readonly dial?: Dial
 }
 
 /**

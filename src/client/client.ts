@@ -21,6 +21,8 @@ export interface ClientOptions {
   readonly host: string
   readonly port: number
   readonly clientId?: string | null
+  /** Instead of a new connection to host and port. */
+  readonly dial?: () => Socket
   /** Requests sent and not answered yet; the rest wait their turn. Default 5, as in Kafka. */
   readonly maxInFlight?: number
   readonly connectTimeoutMs?: number
@@ -104,7 +106,7 @@ export class Client {
   static connect(options: ClientOptions): Promise<Client> {
     const { host, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options
     return new Promise((resolve, reject) => {
-      const socket = connect({ host, port, noDelay: true })
+      const socket = options.dial?.() ?? connect({ host, port, noDelay: true })
       const fail = (code: ClientErrorCode, what: string, cause?: Error) => {
         clearTimeout(timer)
         socket.destroy()

@@ -12,6 +12,7 @@ import { realFileSystem } from '../storage/fs.ts'
 import type { DataDir } from '../topics/data-dir.ts'
 import { readMeta } from '../topics/identity.ts'
 import { randomUuid } from '../topics/uuid.ts'
+import { type Dial, realDial } from './dial.ts'
 import { FEATURES, type FeatureLevels, FIRST_LEVELS, unsupportedBecause } from './features.ts'
 import { ClusterNode, type ClusterNodeOptions } from './node.ts'
 
@@ -139,6 +140,7 @@ export async function makeNode(
   dataDir: DataDir,
   log: Logger,
   told: Pick<ClusterNodeOptions, 'onLed' | 'onKeys'>,
+  dial: Dial = realDial,
 ): Promise<ClusterNode> {
   const { settings, nodeId } = options
   const view = brokerConfigView(options)
@@ -156,6 +158,7 @@ export async function makeNode(
       : Number.POSITIVE_INFINITY,
     lagTimeMs: () => Number(brokerValue('replica.lag.time.max.ms', view)),
     interBrokerListener: settings.interBrokerListenerName ?? options.listeners[0]!.name,
+    dial,
     ...told,
     log,
   })

@@ -4,6 +4,7 @@ import { fetchApi, type fetchResponse } from '../protocol/messages/01-fetch.ts'
 import type { Decoded } from '../protocol/schema.ts'
 import type { FetchAnswer, FollowerEffect } from '../replication/follower-effects.ts'
 import { cutBatches, type FetchedBatch } from './batches.ts'
+import type { Address, Dial } from './dial.ts'
 import type { HostedReplica } from './hosted-replica.ts'
 
 export type FetchWish = Extract<FollowerEffect<FetchedBatch>, { kind: 'fetch' }>
@@ -31,7 +32,8 @@ export interface LaneOptions {
   readonly me: number
   readonly peer: number
   /** Where the peer is reached now; null: nobody knows. */
-  readonly address: () => { readonly host: string; readonly port: number } | null
+  readonly address: () => Address | null
+  readonly dial: Dial
   /** Under which this broker is registered. */
   readonly brokerEpoch: () => number
   readonly clientId: string
@@ -138,11 +140,12 @@ export class Lane {
   }
 
   #connect(): Promise<Client> {
-    const { address, peer, clientId } = this.#o
+    const { address, dial, peer, clientId } = this.#o
     const at = address()
     if (at === null || this.#isClosed) throw new Error(`broker ${peer} cannot be reached now`)
     return Client.connect({
       ...{ host: at.host, port: at.port, clientId },
+      dial: () => dial(peer, at),
       connectTimeoutMs: CONNECT_MS_MAX,
       requestTimeoutMs: ANSWER_MS_MAX,
     })

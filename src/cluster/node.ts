@@ -9,6 +9,7 @@ import type { TopicSource } from '../topics/topic-source.ts'
 import type { TopicTable } from '../topics/topic-table.ts'
 import { ClusterTopics, type ClusterTopicsOptions } from './cluster-topics.ts'
 import { addressOn, ImageView } from './cluster-view.ts'
+import type { Dial } from './dial.ts'
 import { ImageFeed } from './feed.ts'
 import { ClusterImage } from './image.ts'
 import type { ImageDiff } from './image-diff.ts'
@@ -44,6 +45,7 @@ export interface ClusterNodeOptions {
   readonly preferredMs: number
   readonly lagTimeMs: () => number
   readonly interBrokerListener: string
+  readonly dial: Dial
   readonly onLed: (partition: Partition) => void
   /** Keys that are none of brokers, topics and partitions have changed. */
   readonly onKeys: (keys: readonly string[]) => void
@@ -76,7 +78,7 @@ export class ClusterNode {
 
   constructor(options: ClusterNodeOptions) {
     this.#o = options
-    const { store, log, me, sessionMs: ttlMs, preferredMs } = options
+    const { store, log, me, sessionMs: ttlMs, preferredMs, dial } = options
     const onDiff = (diff: ImageDiff): void => this.#changed(diff)
     this.feed = new ImageFeed({ store, image: this.image, onDiff, log })
     this.view = new ImageView(this.image, this.feed)
@@ -86,6 +88,7 @@ export class ClusterNode {
     this.#controller = new Controller({ me, incarnation, image, ttlMs, preferredMs, out })
     this.#probes = new Probes({
       addressOf: id => this.#addressOf(id),
+      dial,
       onRefused: id => {
         log.info({ broker: id }, 'no process listens at this broker any more')
         this.#tellController(now => this.#controller.refused(id, now))
@@ -141,10 +144,11 @@ export class ClusterNode {
   #laneTo(peer: number): Lane {
     const known = this.#lanes.get(peer)
     if (known !== undefined) return known
-    const { me, log } = this.#o
+    const { me, log, dial } = this.#o
     const lane = new Lane({
       ...{ me, peer, clientId: `broker-${me}-fetcher` },
       address: () => this.#addressOf(peer),
+      dial,
       brokerEpoch: () => this.#session?.epoch ?? -1,
       onError: err => log.info({ err, broker: peer }, 'a fetch from another broker failed'),
     })

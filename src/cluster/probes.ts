@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import type { Address, Dial } from './dial.ts'
 
 /** Refused for so long, no process listens. */
 const REFUSED_MS = 200
@@ -6,7 +7,8 @@ const AGAIN_MS = 50
 const RETRY_MS = 1_000
 
 export interface ProbesOptions {
-  readonly addressOf: (broker: number) => { readonly host: string; readonly port: number } | null
+  readonly addressOf: (broker: number) => Address | null
+  readonly dial: Dial
   /** The connection was closed by the other side, and since then connects are refused: no process listens there. */
   readonly onRefused: (broker: number) => void
 }
@@ -34,7 +36,7 @@ class Probe {
       this.#later(RETRY_MS)
       return
     }
-    const socket = connect({ ...address, noDelay: true })
+    const socket = this.#o.dial(this.#broker, address)
     this.#socket = socket
     let code = ''
     socket.setTimeout(RETRY_MS)

@@ -10,6 +10,7 @@ export class MemoryWatch implements Watch {
   #revision: number
   #isAwake = false
   #isStopped = false
+  #isHeld = false
 
   constructor(
     metadata: MemoryMetadata,
@@ -26,7 +27,7 @@ export class MemoryWatch implements Watch {
   }
 
   wake(): void {
-    if (this.#isAwake) return
+    if (this.#isAwake || this.#isHeld) return
     this.#isAwake = true
     this.#clock.soon(() => {
       this.#isAwake = false
@@ -35,7 +36,7 @@ export class MemoryWatch implements Watch {
   }
 
   #catchUp(): void {
-    if (this.#isStopped) return
+    if (this.#isStopped || this.#isHeld) return
     const events = this.#metadata.since(this.#revision)
     if (events === null) {
       const { revision, entries } = this.#metadata.list(this.#prefix)
@@ -57,6 +58,12 @@ export class MemoryWatch implements Watch {
     } catch (error) {
       this.#metadata.onBadWatcher(error)
     }
+  }
+
+  /** Held, it tells of nothing; then of what came meanwhile. */
+  set isHeld(held: boolean) {
+    this.#isHeld = held
+    this.wake()
   }
 
   restart(): void {

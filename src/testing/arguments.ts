@@ -24,7 +24,7 @@ const isTimeout = (value: unknown): boolean =>
   value === Number.POSITIVE_INFINITY ||
   (typeof value === 'number' && value >= 0 && value <= TIMEOUT_MS_MAX)
 
-function checkWait(options: object, names: readonly string[]): void {
+export function checkWait(options: object, names: readonly string[]): void {
   expect(isObject(options), 'options', `an object: {${[...WAIT_NAMES, ...names].join(', ')}}`)
   expectNames(options, 'options', [...WAIT_NAMES, ...names])
   const { timeout, signal } = options as { timeout?: unknown; signal?: unknown }

@@ -6,6 +6,11 @@ export { BrokerError, InvalidOption, ListenError } from '../errors.ts'
 export type { Logger } from '../logger.ts'
 export type { BrokerOptions } from '../options.ts'
 export type { ErrorName } from '../protocol/error-codes.ts'
+export {
+  startTestCluster,
+  type TestCluster,
+  type TestClusterOptions,
+} from './cluster/test-cluster.ts'
 export type { TopicSeed } from './content.ts'
 export { type WaitOptions, WaitTimeout } from './deadline.ts'
 export type { Fault, FaultOptions } from './faults/fault.ts'

@@ -6,7 +6,7 @@ import { type ReadOptions, type ReadRecord, read } from '../embedded/read.ts'
 import { type SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
 import { InvalidOption } from '../errors.ts'
 import type { Logger } from '../logger.ts'
-import { type BrokerOptions, SHIPPED } from '../options.ts'
+import { type BrokerOptions, type OptionSources, SHIPPED } from '../options.ts'
 import {
   checkFault,
   checkGroupWait,
@@ -18,6 +18,7 @@ import { reset, seed, type TopicSeed } from './content.ts'
 import type { Fault, FaultOptions } from './faults/fault.ts'
 import { Faults } from './faults/faults.ts'
 import { makeFolder } from './folders.ts'
+import { Gate } from './gate.ts'
 import { asRelease, type Release } from './releases.ts'
 import { type GroupWaitOptions, type StableGroup, waitForGroupStable } from './wait-for-group.ts'
 import { type MessageWaitOptions, waitForMessages } from './wait-for-messages.ts'
@@ -30,6 +31,12 @@ const DEFAULTS: BrokerOptions = {
   'odradek.ring.bytes': 4 * 1024 * 1024,
   'odradek.journal.bytes': 1024 * 1024,
 }
+
+/** What each start is made with besides: its way into a cluster. */
+type Place = () => Pick<OptionSources, 'metadata' | 'dial'>
+
+/** @internal */
+export const TEST_NAMES = ['emulate', 'logger', 'signal', 'unref'] as const
 
 /** Of the test broker itself. */
 const OWN = ['listeners', 'dataDir'] as const
@@ -57,6 +64,8 @@ export class TestBroker implements AsyncDisposable {
   readonly #options: BrokerOptions
   readonly #isUnref: boolean
   readonly #logger: Logger | undefined
+  readonly #place: Place
+  readonly #gate = new Gate()
   readonly #folder = makeFolder()
   #node!: BrokerNode
   #appender!: Appender
@@ -74,17 +83,24 @@ export class TestBroker implements AsyncDisposable {
     options: BrokerOptions,
     isUnref: boolean,
     release: Release | null,
-    logger?: Logger,
+    logger: Logger | undefined,
+    place: Place,
   ) {
     this.#options = options
+    this.#place = place
     this.#isUnref = isUnref
     this.#release = release
     this.#logger = logger
   }
 
   /** @throws InvalidOption */
-  static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
-    checkStart(options, ['emulate', 'logger', 'signal', 'unref'])
+  static start(options: TestBrokerOptions = {}): Promise<TestBroker> {
+    checkStart(options, TEST_NAMES)
+    return TestBroker.startIn(() => ({}), options)
+  }
+
+  /** @internal */
+  static async startIn(place: Place, options: TestBrokerOptions): Promise<TestBroker> {
     const { logger, signal, emulate = null, unref = false, ...given } = options
     signal?.throwIfAborted()
     for (const key of OWN) {
@@ -92,7 +108,7 @@ export class TestBroker implements AsyncDisposable {
       if (value === undefined) continue
       throw new InvalidOption(key, String(value), 'code', 'left out: a test broker has its own')
     }
-    const broker = new TestBroker(given, unref, emulate, logger)
+    const broker = new TestBroker(given, unref, emulate, logger, place)
     try {
       await broker.#start()
       signal?.throwIfAborted()
@@ -110,7 +126,8 @@ export class TestBroker implements AsyncDisposable {
       dataDir: this.dataDir,
       listeners: `PLAINTEXT://127.0.0.1:${this.#port}`,
     }
-    this.#node = await BrokerNode.start({ defaults: DEFAULTS, code }, this.#logger)
+    const sources = { ...this.#place(), defaults: DEFAULTS, code }
+    this.#node = await BrokerNode.start(sources, this.#logger)
     if (this.#isUnref) this.#node.unref()
     this.#port = this.#node.endpoint('PLAINTEXT').port
     this.#stopped = new AbortController()
@@ -121,7 +138,7 @@ export class TestBroker implements AsyncDisposable {
 
   #serve(): void {
     const apis = this.#release === null ? this.#apis : asRelease(this.#apis, this.#release)
-    this.#node.apis = this.#faults.around(apis)
+    this.#node.apis = this.#gate.around(this.#faults.around(apis))
   }
 
   /** `host:port`, what clients take as bootstrap.servers. The same for as long as the broker lives, restarts included. */
@@ -230,10 +247,28 @@ export class TestBroker implements AsyncDisposable {
   async restart(options: { readonly crash?: boolean } = {}): Promise<void> {
     checkRestart(options)
     await this.#change(async () => {
-      this.#stopped.abort()
-      await (options.crash ? this.#node.kill() : this.#node.close())
+      await this.stop(options)
       await this.#start()
     })
+  }
+
+  /**
+   * Until it is restarted there is none.
+   * @internal
+   */
+  async stop({ crash }: { readonly crash?: boolean }): Promise<void> {
+    this.#stopped.abort()
+    await (crash ? this.#node.kill() : this.#node.close())
+  }
+
+  /** @internal */
+  get node(): BrokerNode {
+    return this.#node
+  }
+
+  /** @internal */
+  get gate(): Gate {
+    return this.#gate
   }
 
   async #change(action: () => Promise<void>): Promise<void> {

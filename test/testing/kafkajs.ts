@@ -1,11 +1,13 @@
 import kafkajs, { type Kafka } from 'kafkajs'
-import type { TestBroker } from '../../src/testing/test-broker.ts'
 
 /** A foreign client of the broker that tries again soon. */
-export function clientOf(broker: TestBroker, requestTimeout = 5_000): Kafka {
+export function clientOf(
+  broker: { readonly bootstrapServers: string },
+  requestTimeout = 5_000,
+): Kafka {
   return new kafkajs.Kafka({
     clientId: 'kafkajs',
-    brokers: [broker.bootstrapServers],
+    brokers: broker.bootstrapServers.split(','),
     logLevel: kafkajs.logLevel.NOTHING,
     requestTimeout,
     retry: { initialRetryTime: 20, retries: 8 },

@@ -7,7 +7,7 @@ import type { ApiName } from '../releases.ts'
 import { answers, type Split, type Strike, strikeOf } from './answers.ts'
 import { type Armed, arm, type Fault, type FaultOptions } from './fault.ts'
 
-type Result = Outcome<never> | Promise<Outcome<never>>
+export type Result = Outcome<never> | Promise<Outcome<never>>
 type Handle = (request: Body) => Result
 
 /** The faults in place. They sit in the API table, between the connections and the handlers. */
@@ -122,11 +122,17 @@ async function unanswered(result: Result): Promise<typeof CLOSE> {
   return CLOSE
 }
 
-/** The connection is held until the request is begun: it stays in its order, and views on its records stay valid. */
-function delayed(ms: number, context: RequestContext, act: () => Result): Result {
+const delayed = (ms: number, context: RequestContext, act: () => Result): Result =>
+  held(sleep(ms, undefined, { signal: context.gone }), context, act)
+
+/**
+ * The connection is held until the request is begun: it stays in its order, and views on its records stay valid.
+ * @param wait rejects if the client has gone
+ */
+export function held(wait: Promise<unknown>, context: RequestContext, act: () => Result): Result {
   let outcome: Result = CLOSE
   const run = async (): Promise<Outcome<never>> => act()
-  const begun = sleep(ms, undefined, { signal: context.gone }).then(
+  const begun = wait.then(
     () => {
       outcome = run()
     },

@@ -318,7 +318,10 @@ export class ClusterNode {
     if (session === null || session.epoch === 0) return
     this.#tellSession(now => session.change({ draining: true }, now))
     const deadline = performance.now() + DRAIN_MS_MAX
-    while (this.image.unfenced(me) !== 0 && performance.now() < deadline) {
+    const isOut = (): boolean => this.image.unfenced(me) === 0
+    // Out of reach of the metadata for so long that another may lead: there is nothing to hand over any more.
+    const isLost = (): boolean => !session.isHeld(performance.now())
+    while (!isOut() && !isLost() && performance.now() < deadline) {
       await new Promise<void>(resolve => {
         const timer = setTimeout(resolve, TICK_MS)
         this.#joined.push(() => {
@@ -327,8 +330,11 @@ export class ClusterNode {
         })
       })
     }
-    const isOut = this.image.unfenced(me) === 0
-    if (!isOut) log.warn({}, `not handed over within ${DRAIN_MS_MAX} ms: it stops all the same`)
+    if (isOut()) return
+    const why = isLost()
+      ? 'the metadata is out of reach'
+      : `it takes longer than ${DRAIN_MS_MAX} ms`
+    log.warn({}, `not handed over: ${why}; it stops all the same`)
   }
 
   /** Nothing is fetched, watched or registered any more. */

@@ -19,7 +19,7 @@ import { alreadyThere, type Topic, type TopicTable } from '../topics/topic-table
 import type { ImageFeed } from './feed.ts'
 import type { ClusterImage } from './image.ts'
 import type { ImageDiff, TopicChange } from './image-diff.ts'
-import { placeReplicas } from './placement.ts'
+import { placeWithOthers } from './placement.ts'
 import { checkReplicas, propose, unknownOutcome } from './proposals.ts'
 import type { ReplicaHost } from './replica-host.ts'
 
@@ -277,19 +277,30 @@ export class ClusterTopics implements TopicSource {
 
   assign(partitions: number, { replicationFactor, assignments }: Placement) {
     const { image, configView } = this.#o
-    const usable = image.brokers.filter(({ id, draining }) => image.unfenced(id) !== 0 && !draining)
     if (assignments !== null) {
       for (const replicas of assignments) checkReplicas(replicas, image)
       return assignments
     }
     const usual = brokerValue('default.replication.factor', configView())
+    const count = image.brokers.length
     // Nobody has asked for so many: as many as there can be.
-    const factor = replicationFactor === -1 ? Math.min(usual, usable.length) : replicationFactor
+    const factor = replicationFactor === -1 ? Math.min(usual, count) : replicationFactor
+    const serving = image.brokers.filter(({ id }) => this.#isServing(id))
+    const others = image.brokers.filter(({ id }) => !this.#isServing(id))
     const below = (bound: number): number => Math.floor(Math.random() * bound)
-    const placed = placeReplicas(usable, partitions, factor, below)
+    const placed = placeWithOthers(serving, others, partitions, factor, below)
     if (placed !== null) return placed
-    const message = `The replication factor ${factor} is above the number of brokers that can take replicas, ${usable.length}.`
+    const message =
+      serving.length === 0
+        ? 'No broker can take replicas now.'
+        : `The replication factor ${factor} is not from 1 to the number of registered brokers, ${count}.`
     throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
+  }
+
+  /** It can be in sync from the start. */
+  #isServing(id: number): boolean {
+    const { image } = this.#o
+    return image.unfenced(id) !== 0 && image.broker(id)?.draining !== true
   }
 
   /** Before the topic: a crash in between leaves records of no topic, which the controller removes. */
@@ -304,7 +315,7 @@ export class ClusterTopics implements TopicSource {
     for (let at = 0; at < placed.length; at += RECORDS_TOGETHER) {
       const compares = new Map<string, Compare>()
       const changes: Change[] = placed.slice(at, at + RECORDS_TOGETHER).map((replicas, i) => {
-        const isr = replicas.filter(replica => image.unfenced(replica) !== 0)
+        const isr = replicas.filter(replica => this.#isServing(replica))
         for (const member of isr) {
           const key = unfencedKey(member)
           compares.set(key, { key, created: image.unfenced(member) })

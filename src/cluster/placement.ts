@@ -1,4 +1,4 @@
-/** A broker that may be given replicas: unfenced and not draining. */
+/** A broker that may be given replicas. */
 export interface Candidate {
   readonly id: number
   readonly rack: string | null
@@ -36,6 +36,26 @@ export function placeReplicas(
   return Array.from({ length: partitions }, (_, index) =>
     replicasOf(racks, first + index, replicationFactor),
   )
+}
+
+/**
+ * Places for more replicas than there are brokers that serve now: those that are away (stopped, or about to stop) are followers
+ * then, behind all that are there, as in Kafka. A topic that is made while a broker is restarted has as many replicas as any.
+ *
+ * @returns null if there are too few brokers, or none that could lead
+ */
+export function placeWithOthers(
+  serving: readonly Candidate[],
+  away: readonly Candidate[],
+  partitions: number,
+  replicationFactor: number,
+  below: (bound: number) => number,
+): number[][] | null {
+  const missing = replicationFactor - serving.length
+  if (missing <= 0) return placeReplicas(serving, partitions, replicationFactor, below)
+  const here = placeReplicas(serving, partitions, serving.length, below)
+  const there = placeReplicas(away, partitions, missing, below)
+  return here === null || there === null ? null : here.map((ids, i) => [...ids, ...there[i]!])
 }
 
 /** A place is a rack and, each time that all racks have had their turn, the next broker in it: so leaders move on as followers do. */

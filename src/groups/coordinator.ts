@@ -67,6 +67,8 @@ export class GroupCoordinator {
   readonly #loading = new Map<number, number>()
   #creating: Promise<void> | null = null
   #expiry: NodeJS.Timeout | null = null
+  /** Why there is no topic of offsets, as the log says it: clients ask again and again. */
+  #told = ''
   #isClosed = false
 
   constructor(options: CoordinatorOptions) {
@@ -246,7 +248,10 @@ export class GroupCoordinator {
       const made = registry.topic(OFFSETS_TOPIC)
       if (made !== undefined) return made
       if (!(error instanceof BrokerError)) throw error
-      throw unavailable(`${OFFSETS_TOPIC} cannot be made: ${error.message}`)
+      const why = `${OFFSETS_TOPIC} cannot be made: ${error.message}`
+      if (why !== this.#told) this.#o.log.error({}, `no group has a coordinator: ${why}`)
+      this.#told = why
+      throw unavailable(why)
     }
   }
 

@@ -28,8 +28,8 @@ export function makeCoordinator(broker: BrokerContext): GroupCoordinator {
     settingsOf: settingsFrom(broker),
     offsetsTopic: () => ({
       partitions: settings.offsetsTopicNumPartitions,
-      // As many as there are brokers for, if those are fewer: else the first group could have no coordinator.
-      replicationFactor: -1,
+      // Not fewer because brokers are still to come (KIP-115): its replicas are what all groups hang on for good.
+      replicationFactor: broker.node === null ? 1 : settings.offsetsTopicReplicationFactor,
       configs: {
         'cleanup.policy': 'compact',
         'compression.type': 'producer',

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Candidate, placeReplicas } from '../../src/cluster/placement.ts'
+import { type Candidate, placeReplicas, placeWithOthers } from '../../src/cluster/placement.ts'
 import { Random } from '../lib/random.ts'
 
 const test = suite('where replicas go')
@@ -55,6 +55,26 @@ test('the first partitions of all topics do not go to the same brokers', () => {
     leaders.add(placeReplicas(brokers(null, null, null), 1, 1, below(seed))![0]![0]!)
   }
   assert.is(leaders.size, 3)
+})
+
+test('those that are away come behind all that serve, and only where these are too few', () => {
+  const [a, b, c, d] = brokers(null, null, null, null) as [
+    Candidate,
+    Candidate,
+    Candidate,
+    Candidate,
+  ]
+  for (let seed = 1; seed <= 20; seed++) {
+    for (const replicas of placeWithOthers([a, b], [c, d], 6, 3, below(seed))!) {
+      assert.is(new Set(replicas).size, 3)
+      assert.equal([...replicas.slice(0, 2)].sort(), [1, 2])
+    }
+    for (const replicas of placeWithOthers([a, b], [c, d], 6, 2, below(seed))!) {
+      assert.equal([...replicas].sort(), [1, 2])
+    }
+  }
+  assert.is(placeWithOthers([], [a, b], 1, 1, below(1)), null)
+  assert.is(placeWithOthers([a], [b], 1, 3, below(1)), null)
 })
 
 test('with too few brokers there is no place', () => {

@@ -17,7 +17,7 @@ export const groups = {
   'offsets.topic.replication.factor': short(
     3,
     { min: 1 },
-    'Replicas of __consumer_offsets. No effect here: as many as default.replication.factor says, or as there are brokers.',
+    'Replicas of __consumer_offsets in a cluster. Until so many brokers are registered there is none, and no group has a coordinator.',
   ),
   'offsets.topic.segment.bytes': int(
     104_857_600,

@@ -4,6 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { servedApis } from '../src/apis/index.ts'
+import { mutants as crashMutants } from './crash/mutants.ts'
+import { stormMutants } from './crash/storm/mutants.ts'
+import { mutants as simMutants } from './sim/mutants.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const LINES_MAX = 500
@@ -170,16 +173,26 @@ test('every API file is in the table and has its messages, and the other way rou
   )
 })
 
+/** The tests that plant them take minutes, and run in CI only. */
+test('the bugs that slow tests plant still fit the sources', () => {
+  const edits = [
+    ...Object.values(crashMutants).flatMap(mutant => mutant.edits),
+    ...Object.values(stormMutants).flat(),
+    ...Object.values(simMutants).flatMap(mutant => mutant.edits ?? []),
+  ]
+  assert.ok(edits.length > 30)
+  const misfits = edits.filter(({ file, from }) => {
+    return readFileSync(join(ROOT, file), 'utf8').split(from).length !== 2
+  })
+  assert.equal(misfits, [])
+})
+
 test('every source file is used', () => {
   const used = new Set(imports.map(({ to }) => to))
   const entries = ['src/index.ts', 'src/testing/index.ts', 'src/cli/main.ts']
-  // The raw client is for tests, benches and what comes later; the parts of a cluster until they are driven.
-  const apart = /^src\/(client|metadata|replication|cluster|controller)\//
-  const tested = new Set(tests.flatMap(importsOf).map(({ to }) => to))
   const dead = src
     .map(({ path }) => path)
     .filter(path => !used.has(path) && !entries.includes(path))
-    .filter(path => !(apart.test(path) && tested.has(path)))
   assert.equal(dead, [])
 })
 

@@ -20,8 +20,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: groupCommit,
-        from: 'commit(post: (entry: number) => void): void {',
-        to: 'commit(post: (entry: number) => void): void { this.#report(post); post(-1)',
+        from: 'commit(post: (ring: Ring, entry: number) => void): void {',
+        to: 'commit(post: (ring: Ring, entry: number) => void): void { this.#report(post); post(null as never, -1)',
       },
       {
         file: groupCommit,
@@ -30,9 +30,9 @@ export const mutants: Readonly<Record<string, Mutant>> = {
       },
       {
         file: store,
-        from: 'commit(at => this.#out.complete(requests, at))',
-        to: `commit(at => {
-          if (at !== -1) return this.#out.complete(requests, at)
+        from: 'commit((ring, at) => this.#out.complete(ring, at, ring === requests))',
+        to: `commit((ring, at) => {
+          if (at !== -1) return this.#out.complete(ring, at, ring === requests)
           this.#out.publish()
           this.#o.waitForSpace()
           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)

@@ -3,14 +3,18 @@ import type { WorkerLink } from '../topics/worker-link.ts'
 import type { HostedReplica } from './hosted-replica.ts'
 
 interface Asked extends RoleChange {
+  readonly leads: boolean
   readonly replica: HostedReplica
 }
 
-/** Role changes of one turn of the event loop go to each worker in one command: a broker that dies brings thousands. */
+/**
+ * Role changes of one turn of the event loop go to each worker in one command: a broker that dies brings thousands. Of a
+ * replica only the last counts: one that follows and leads in one turn would else be told so in the order of the commands.
+ */
 export class RoleChanges {
   readonly #log: { error(fields: object, message: string): void }
   readonly #onTaken: (replica: HostedReplica) => void
-  #asked: { readonly lead: Asked[]; readonly follow: Asked[] } = { lead: [], follow: [] }
+  #asked = new Map<HostedReplica, Asked>()
   #isScheduled = false
 
   /** @param onTaken the worker has taken the role over, and the machine knows */
@@ -24,16 +28,19 @@ export class RoleChanges {
 
   ask(replica: HostedReplica, leads: boolean, epoch: number): void {
     const { handle } = replica.partition
-    const asked = { handle, epoch, highWatermark: replica.machine.hw, replica }
-    this.#asked[leads ? 'lead' : 'follow'].push(asked)
+    this.#asked.set(replica, { handle, leads, epoch, highWatermark: replica.machine.hw, replica })
     if (this.#isScheduled) return
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
-      const { lead, follow } = this.#asked
-      this.#asked = { lead: [], follow: [] }
-      this.#send('lead', lead)
-      this.#send('follow', follow)
+      const asked = [...this.#asked.values()]
+      this.#asked.clear()
+      for (const leads of [true, false]) {
+        this.#send(
+          leads ? 'lead' : 'follow',
+          asked.filter(one => one.leads === leads),
+        )
+      }
     })
   }
 

@@ -6,6 +6,7 @@ import { findCoordinatorApi } from '../../src/protocol/messages/10-find-coordina
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 
 const COORDINATOR_NOT_AVAILABLE = 15
+const timeout = 20_000
 
 const test = suite('topics that are made while brokers are away')
 
@@ -26,11 +27,11 @@ test('a topic that is made while a broker is restarted has all its replicas', as
   await using cluster = await startTestCluster()
   await cluster.kill(3)
   await cluster.broker(1).seed({ t: { partitions: 4 } })
-  for (let i = 0; i < 4; i++) await cluster.waitForLeader('t', i)
+  for (let i = 0; i < 4; i++) await cluster.waitForLeader('t', i, { timeout })
   const all = Array.from({ length: 4 }, () => [1, 2, 3])
   assert.equal(await replicasOf(cluster, 't'), all)
   await cluster.restart(3)
-  for (let i = 0; i < 4; i++) assert.equal(await cluster.waitForIsr('t', i), [1, 2, 3])
+  for (let i = 0; i < 4; i++) assert.equal(await cluster.waitForIsr('t', i, { timeout }), [1, 2, 3])
 })
 
 /** The first consumer of a cluster whose other brokers were still starting hung all groups on one disk. */

@@ -1,8 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Client } from '../../src/client/client.ts'
+import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { metadataApi } from '../../src/protocol/messages/03-metadata.ts'
-import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
+import { type BrokerError, startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { clientOf } from './kafkajs.ts'
 
 const test = suite('a cluster for tests')
@@ -88,9 +89,20 @@ test('a leader that is moved', async () => {
   await rejects(cluster.moveLeader(single, 0, other), /has no replica of .*; \d have one/)
 })
 
-/** By whoever leads it, when it is committed. */
+/** By whoever leads it, when it is committed. As a client does, it tries again where nothing was appended: leaders may move on. */
 async function append(topic: string, value: string): Promise<void> {
-  await cluster.broker(await cluster.waitForLeader(topic)).append(topic, [{ value }])
+  const deadline = performance.now() + 5_000
+  for (;;) {
+    const leader = cluster.broker(await cluster.waitForLeader(topic))
+    try {
+      await leader.append(topic, [{ value }])
+      return
+    } catch (error) {
+      const isMoved = (error as BrokerError).errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER
+      if (!isMoved || performance.now() > deadline) throw error
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  }
 }
 
 test('a leader that stands still answers when it goes on; another one leads by then', async () => {

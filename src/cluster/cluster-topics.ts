@@ -278,22 +278,30 @@ export class ClusterTopics implements TopicSource {
   assign(partitions: number, { replicationFactor, assignments }: Placement) {
     const { image, configView } = this.#o
     if (assignments !== null) {
-      for (const replicas of assignments) checkReplicas(replicas, image)
+      for (const replicas of assignments) {
+        checkReplicas(replicas, image)
+        if (!replicas.some(id => this.#isServing(id))) {
+          const message = `None of the brokers that a partition is assigned to can serve now: ${replicas.join(', ')}.`
+          throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+        }
+      }
       return assignments
     }
     const usual = brokerValue('default.replication.factor', configView())
-    const count = image.brokers.length
+    const { nodes } = image
     // Nobody has asked for so many: as many as there can be.
-    const factor = replicationFactor === -1 ? Math.min(usual, count) : replicationFactor
+    const factor = replicationFactor === -1 ? Math.min(usual, nodes.length) : replicationFactor
     const serving = image.brokers.filter(({ id }) => this.#isServing(id))
-    const others = image.brokers.filter(({ id }) => !this.#isServing(id))
+    const others = nodes
+      .filter(id => !this.#isServing(id))
+      .map(id => ({ id, rack: image.broker(id)?.rack ?? null }))
     const below = (bound: number): number => Math.floor(Math.random() * bound)
     const placed = placeWithOthers(serving, others, partitions, factor, below)
     if (placed !== null) return placed
     const message =
       serving.length === 0
         ? 'No broker can take replicas now.'
-        : `The replication factor ${factor} is not from 1 to the number of registered brokers, ${count}.`
+        : `The replication factor ${factor} is not from 1 to the number of registered brokers, ${nodes.length}.`
     throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
   }
 

@@ -2,7 +2,7 @@ import type { View } from '../replication/next-state.ts'
 import { fromEntry, PARTITION_PREFIX, type PartitionState } from '../replication/partition-state.ts'
 import type { Entry, WatchEvent } from '../replication/types.ts'
 import { DiffBuilder, type ImageDiff } from './image-diff.ts'
-import { BROKERS_PREFIX, type Registration, registrationOf } from './registration.ts'
+import { BROKERS_PREFIX, NODES_PREFIX, type Registration, registrationOf } from './registration.ts'
 
 /** One partition by topic id and index. */
 export interface PartitionRef {
@@ -61,6 +61,7 @@ export class ClusterImage {
   /** Where a broker is a replica. */
   readonly #byBroker = new Map<number, Set<Slot>>()
   readonly #brokers = new Map<number, Registration>()
+  readonly #nodes = new Set<number>()
   readonly #topicKeys = new Map<string, ImageTopic>()
   readonly #topics = new Map<string, ImageTopic>()
   readonly #topicIds = new Map<string, ImageTopic>()
@@ -122,6 +123,11 @@ export class ClusterImage {
   /** In order of id. */
   get brokers(): readonly Registration[] {
     return [...this.#brokers.values()].sort((a, b) => a.id - b.id)
+  }
+
+  /** Ids of all brokers that there are, running or not: until they are unregistered. In order. */
+  get nodes(): readonly number[] {
+    return [...this.#nodes].sort((a, b) => a - b)
   }
 
   /** create_revision of `unfenced/<id>`, if that was written for the registration that the broker has; else 0. */
@@ -243,6 +249,10 @@ export class ClusterImage {
       const id = Number(key.slice(BROKERS_PREFIX.length))
       if (entry === null) this.#brokers.delete(id)
       else this.#brokers.set(id, registrationOf(entry))
+    } else if (key.startsWith(NODES_PREFIX)) {
+      const id = Number(key.slice(NODES_PREFIX.length))
+      if (entry === null) this.#nodes.delete(id)
+      else this.#nodes.add(id)
     } else if (key.startsWith(TOPICS_PREFIX)) this.#indexTopic(key, entry)
     else if (key.startsWith(PARTITION_PREFIX)) this.#removePartition(key)
   }

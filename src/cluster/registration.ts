@@ -60,4 +60,5 @@ export interface NodeRecord {
   readonly state: 'new' | 'member' | 'removed'
 }
 
-export const nodeKey = (id: number): string => `nodes/${id}`
+export const NODES_PREFIX = 'nodes/'
+export const nodeKey = (id: number): string => `${NODES_PREFIX}${id}`

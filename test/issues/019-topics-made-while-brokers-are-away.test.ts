@@ -26,6 +26,9 @@ async function replicasOf(cluster: TestCluster, topic: string): Promise<readonly
 test('a topic that is made while a broker is restarted has all its replicas', async () => {
   await using cluster = await startTestCluster()
   await cluster.kill(3)
+  // Its registration, too, which goes with its lease.
+  const { image } = cluster.broker(1).node.node!
+  while (image.broker(3) !== null) await new Promise(resolve => setTimeout(resolve, 20))
   await cluster.broker(1).seed({ t: { partitions: 4 } })
   for (let i = 0; i < 4; i++) await cluster.waitForLeader('t', i, { timeout })
   const all = Array.from({ length: 4 }, () => [1, 2, 3])

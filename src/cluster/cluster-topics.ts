@@ -88,8 +88,8 @@ export class ClusterTopics implements TopicSource {
   }
 
   #make(name: string, value: unknown): Topic {
-    const { id, configs, partitions } = value as ClusterTopicRecord
-    return this.#table.make(name, { id, configs, partitions, brokerEpoch: 0 })
+    const { id, configs, partitions, gaps } = value as ClusterTopicRecord
+    return this.#table.make(name, { id, configs, partitions, brokerEpoch: 0, gaps })
   }
 
   /** Makes the partition if it is to be here. @returns null if it is not, or is here already */
@@ -117,16 +117,11 @@ export class ClusterTopics implements TopicSource {
 
   #host(topic: Topic, partition: Partition): void {
     const key = partitionKey(topic.id, partition.index)
-    this.#o.host().add(partition, key, this.#hasGaps(topic))
+    this.#o.host().add(partition, key)
   }
 
   #recordChanged({ topicId, index }: Partition): void {
     this.#o.host().recordChanged(partitionKey(topicId, index))
-  }
-
-  #hasGaps(topic: Topic): boolean {
-    const record = this.#o.image.topic(topic.name)?.entry.value as ClusterTopicRecord | undefined
-    return record?.gaps === true || isCompacted(topic.config)
   }
 
   /** The image has changed. What this broker has already is told at once; what is new here, or gone, is done in its turn. */
@@ -181,6 +176,7 @@ export class ClusterTopics implements TopicSource {
     topic.partitionCount = record.partitions
     if (JSON.stringify(topic.configs) === JSON.stringify(record.configs)) return
     topic.configs = record.configs
+    topic.hasGaps ||= record.gaps === true
     await this.#table.applyConfig(topic)
   }
 

@@ -40,18 +40,19 @@ export class HostedReplica implements Replication {
   readonly #o: HostOptions
   readonly #out: HostedEffect[] = []
   #isTelling = false
-  /** It is in this broker's hands: not deleted, not moved away. */
+  /** It is in this broker's hands no more: deleted, or moved away. */
   isGone = false
   /** What its worker was told last. */
   savedHw = -1
 
-  constructor(partition: Partition, key: string, hasGaps: boolean, options: HostOptions) {
+  constructor(partition: Partition, key: string, options: HostOptions) {
     this.partition = partition
     this.key = key
     this.#o = options
     const { me, incarnation, image } = options
     this.machine = new PartitionReplica({
-      ...{ me, incarnation, key, hasGaps, out: this.#out },
+      ...{ me, incarnation, key, out: this.#out },
+      hasGaps: () => partition.hasGaps,
       brokers: image,
       lagTimeMs: options.lagTimeMs(),
     })

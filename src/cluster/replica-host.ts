@@ -54,11 +54,11 @@ export class ReplicaHost {
   }
 
   /** A partition whose log is open. */
-  add(partition: Partition, key: string, hasGaps: boolean): HostedReplica {
+  add(partition: Partition, key: string): HostedReplica {
     const carryOut = (replica: HostedReplica, effect: HostedEffect): void =>
       this.#carryOut(replica, effect)
     const confirm = (replica: HostedReplica): Promise<boolean> => this.#confirm(replica)
-    const replica = new HostedReplica(partition, key, hasGaps, { ...this.#o, carryOut, confirm })
+    const replica = new HostedReplica(partition, key, { ...this.#o, carryOut, confirm })
     this.#byKey.set(key, replica)
     replica.tell(machine => machine.lease(this.#isHeld))
     if (partition.offline !== null) replica.lost(partition.offline)

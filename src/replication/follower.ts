@@ -16,8 +16,8 @@ export interface FollowerOptions<B extends BatchFacts> {
   readonly me: number
   readonly record: PartitionState
   readonly log: LogFacts
-  /** The topic was compacted at some time: offsets may be missing between batches. */
-  readonly hasGaps: boolean
+  /** Whether the topic was compacted at some time: offsets may be missing between batches. */
+  readonly hasGaps: () => boolean
   readonly now: number
   /** Where effects go, in order: an array that the shell empties after each call. */
   readonly out: Outbox<FollowerEffect<B>>
@@ -32,7 +32,7 @@ export class FollowerReplica<B extends BatchFacts> {
   readonly epoch: number
   readonly #me: number
   readonly #out: Outbox<FollowerEffect<B>>
-  readonly #hasGaps: boolean
+  readonly #hasGaps: () => boolean
   #record: PartitionState
   #phase: FollowerPhase = 'fetching'
   #epochs: EpochStart[] = []
@@ -214,7 +214,7 @@ export class FollowerReplica<B extends BatchFacts> {
     let next = this.#end
     let last = lastEpochOf(this.#epochs)
     for (const { baseOffset, lastOffset, epoch, isWhole } of batches) {
-      const isNext = baseOffset === next || (this.#hasGaps && baseOffset > next)
+      const isNext = baseOffset === next || (baseOffset > next && this.#hasGaps())
       if (!isWhole || !isNext || lastOffset < baseOffset || epoch < last || epoch > this.epoch) {
         this.#againAt = now + RETRY_MS
         return

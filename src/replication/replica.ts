@@ -34,7 +34,7 @@ export interface ReplicaOptions<W, B extends BatchFacts> {
   readonly key: string
   readonly brokers: Brokers
   readonly lagTimeMs: number
-  readonly hasGaps: boolean
+  readonly hasGaps: () => boolean
   /** Where effects go, in order: an array that the shell empties after each call. */
   readonly out: Outbox<ReplicaEffect<W, B>>
 }

@@ -13,7 +13,11 @@ function compactionConfigOf(config: TopicConfig): CompactionConfig {
 }
 
 /** What the partition worker obeys of a topic's configs. */
-export function logConfigOf(config: TopicConfig, producerIdExpirationMs: number): LogConfig {
+export function logConfigOf(
+  config: TopicConfig,
+  producerIdExpirationMs: number,
+  hasGaps = isCompacted(config),
+): LogConfig {
   return {
     segmentBytes: config.segmentBytes,
     segmentMs: Number(config.segmentMs),
@@ -25,6 +29,6 @@ export function logConfigOf(config: TopicConfig, producerIdExpirationMs: number)
     logAppendTime: config.messageTimestampType === 'LogAppendTime',
     compaction: isCompacted(config) ? compactionConfigOf(config) : null,
     producerIdExpirationMs,
-    hasGaps: isCompacted(config),
+    hasGaps,
   }
 }

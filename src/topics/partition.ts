@@ -61,6 +61,8 @@ export class Partition implements AppendTarget {
   /** Whether it is led here. */
   leads = true
   config: TopicConfig
+  /** Its log may lack offsets: the topic is compacted, or was once. */
+  hasGaps: boolean
   logStartOffset = 0
   logEndOffset = 0
   highWatermark = 0
@@ -85,6 +87,7 @@ export class Partition implements AppendTarget {
     reader: LogReader
     leaderEpoch: number
     config: TopicConfig
+    hasGaps: boolean
     onBadListener: (error: unknown) => void
   }) {
     this.topic = options.topic
@@ -98,6 +101,7 @@ export class Partition implements AppendTarget {
     this.reader = options.reader
     this.leaderEpoch = options.leaderEpoch
     this.config = options.config
+    this.hasGaps = options.hasGaps
   }
 
   get name(): string {

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import type { TopicConfig } from '../configs/topic.ts'
 import { ENTRY_HANDLE } from '../shared/entry.ts'
 import type { LogView, PartitionToOpen } from '../storage/commands.ts'
 import { errorOf, type Failure, failureOf } from '../storage/failure.ts'
@@ -13,6 +12,7 @@ import { Partition } from './partition.ts'
 import { RecordDeletions } from './record-deletions.ts'
 import { COMMAND_PARTITIONS, eachWorker } from './rounds.ts'
 import type { SegmentView } from './segment-view.ts'
+import type { Topic } from './topic-table.ts'
 import type { WorkerLink } from './worker-link.ts'
 
 export interface ReplicasOptions {
@@ -73,7 +73,7 @@ export class Replicas {
 
   /** A partition of a topic, not open yet. */
   make(
-    topic: { readonly name: string; readonly id: string; readonly config: TopicConfig },
+    topic: Pick<Topic, 'name' | 'id' | 'config' | 'hasGaps'>,
     index: number,
     leaderEpoch: number,
   ): Partition {
@@ -92,6 +92,7 @@ export class Replicas {
       reader,
       leaderEpoch,
       config: topic.config,
+      hasGaps: topic.hasGaps,
       onBadListener: err =>
         this.#o.log.error({ err, partition: partition.name }, 'bug: a listener of appends failed'),
     })
@@ -121,7 +122,8 @@ export class Replicas {
   }
 
   #toOpen(partition: Partition): PartitionToOpen {
-    const config = logConfigOf(partition.config, this.#o.producerIdExpirationMs())
+    const expirationMs = this.#o.producerIdExpirationMs()
+    const config = logConfigOf(partition.config, expirationMs, partition.hasGaps)
     const { handle, name, topicId, index, leaderEpoch } = partition
     return { handle, name, topicId, partition: index, config, leaderEpoch }
   }
@@ -136,9 +138,12 @@ export class Replicas {
   }
 
   /** A topic's config goes for its partitions from now on. */
-  async configure(partitions: readonly Partition[], config: TopicConfig): Promise<void> {
-    for (const partition of partitions) partition.config = config
-    const logConfig = logConfigOf(config, this.#o.producerIdExpirationMs())
+  async configure({ partitions, config, hasGaps }: Topic): Promise<void> {
+    for (const partition of partitions) {
+      partition.config = config
+      partition.hasGaps = hasGaps
+    }
+    const logConfig = logConfigOf(config, this.#o.producerIdExpirationMs(), hasGaps)
     await eachWorker(partitions, (worker, handles) =>
       worker.command('configure', { handles, config: logConfig }),
     )

@@ -17,6 +17,8 @@ export interface Topic {
   configs: ConfigValues
   /** What is in force. */
   config: TopicConfig
+  /** Its logs may lack offsets: it is compacted, or was once. */
+  hasGaps: boolean
   partitionCount: number
   /** Those whose logs are on this broker, in order of index; on a broker without a cluster that is all of them. */
   readonly partitions: Partition[]
@@ -76,10 +78,19 @@ export class TopicTable {
       configs,
       partitions,
       brokerEpoch,
-    }: { id: string; configs: ConfigValues; partitions: number; brokerEpoch: number },
+      gaps = false,
+    }: {
+      id: string
+      configs: ConfigValues
+      partitions: number
+      brokerEpoch: number
+      gaps?: boolean
+    },
   ): Topic {
     const config = resolveTopicConfig(configs, this.#o.configView())
-    return { name, id, configs, config, partitionCount: partitions, partitions: [], brokerEpoch }
+    const hasGaps = gaps || isCompacted(config)
+    const known = { name, id, configs, config, hasGaps, brokerEpoch }
+    return { ...known, partitionCount: partitions, partitions: [] }
   }
 
   add(topic: Topic): void {
@@ -126,7 +137,8 @@ export class TopicTable {
     const changed = resolveTopicConfig(topic.configs, this.#o.configView())
     await this.prepare({ name: topic.name, config: changed })
     topic.config = changed
-    await this.replicas.configure(topic.partitions, changed)
+    topic.hasGaps ||= isCompacted(changed)
+    await this.replicas.configure(topic)
   }
 }
 

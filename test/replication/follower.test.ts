@@ -36,7 +36,7 @@ class Driver {
       me: 2,
       record: partition(record),
       log: { ...LOG, ...log },
-      hasGaps,
+      hasGaps: () => hasGaps,
       now: 0,
       out: this.effects,
     })

@@ -29,7 +29,7 @@ class Driver {
       key: 'p/t/0',
       brokers: new KnownBrokers(1, 2, 3),
       lagTimeMs: 30_000,
-      hasGaps: false,
+      hasGaps: () => false,
       out: this.effects,
     })
   }

@@ -265,7 +265,7 @@ export class Process {
       key,
       brokers: this.image,
       lagTimeMs: this.around.settings.lagTimeMs,
-      hasGaps: false,
+      hasGaps: () => false,
       out: { push: effect => this.#effects.push({ of: 'replica', key, effect }) },
     })
     this.replicas.set(key, replica)

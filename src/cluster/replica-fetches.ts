@@ -122,7 +122,6 @@ export class ReplicaFetches {
           epoch: one.currentLeaderEpoch,
           offset: one.fetchOffset,
           lastEpoch: one.lastFetchedEpoch,
-          logStart: one.logStartOffset,
         },
         now,
       )

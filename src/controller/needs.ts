@@ -1,6 +1,6 @@
 import type { ClusterImage } from '../cluster/image.ts'
 import { type NodeRecord, nodeKey, type Registration } from '../cluster/registration.ts'
-import type { Proposal } from '../replication/next-state.ts'
+import { isEligible, type Proposal } from '../replication/next-state.ts'
 import { NO_LEADER, PARTITION_PREFIX, type PartitionState } from '../replication/partition-state.ts'
 
 /** The registration's folder is not the one that earlier lives of the broker had. */
@@ -56,10 +56,7 @@ export function isInTheWay(image: ClusterImage, key: string, id: number): boolea
 /** Whether the partition can do without this broker. */
 function canLeave(image: ClusterImage, key: string, state: PartitionState, id: number): boolean {
   const view = image.view(key)
-  return state.isr.some(
-    other =>
-      other !== id && view.unfenced(other) !== null && !view.draining(other) && !view.failed(other),
-  )
+  return state.isr.some(other => other !== id && isEligible(other, view))
 }
 
 /**

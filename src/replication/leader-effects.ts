@@ -43,5 +43,4 @@ export interface ReplicaFetch {
   readonly offset: number
   /** Epoch of its last batch; -1: it has none. */
   readonly lastEpoch: number
-  readonly logStart: number
 }

@@ -3,7 +3,14 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { Confirmations } from './confirmations.ts'
 import type { FetchVerdict, LeaderEffect, ReplicaFetch } from './leader-effects.ts'
 import { divergence, type LogFacts } from './log-facts.ts'
-import { isRefusal, nextState, type Proposal, transactionOf, type View } from './next-state.ts'
+import {
+  isEligible,
+  isRefusal,
+  nextState,
+  type Proposal,
+  transactionOf,
+  type View,
+} from './next-state.ts'
 import { effectiveMin, type PartitionState } from './partition-state.ts'
 import { Pending } from './pending.ts'
 import { ReplicaProgress } from './progress.ts'
@@ -163,7 +170,6 @@ export class LeaderReplica<W> {
     if (diverging !== null) return { diverging }
     if (offset < this.#start || offset > this.#end)
       return this.#error(ErrorCode.OFFSET_OUT_OF_RANGE)
-    progress.logStart = request.logStart
     progress.fetched(offset, brokerEpoch, this.#end, now)
     this.#heard(progress, session)
     this.#tryHw(now)
@@ -302,8 +308,7 @@ export class LeaderReplica<W> {
   }
 
   #mayJoin(id: number, { brokerEpoch }: ReplicaProgress): boolean {
-    const view = this.#view
-    return view.unfenced(id)?.epoch === brokerEpoch && !view.draining(id) && !view.failed(id)
+    return this.#view.unfenced(id)?.epoch === brokerEpoch && isEligible(id, this.#view)
   }
 
   #tryExpand(now: number): void {

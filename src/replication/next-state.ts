@@ -59,7 +59,7 @@ const isSame = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((id, i) => id === b[i])
 
 /** May be elected or join an ISR (KIP-841). */
-const isEligible = (id: number, view: View): boolean =>
+export const isEligible = (id: number, view: View): boolean =>
   view.unfenced(id) !== null && !view.draining(id) && !view.failed(id)
 
 /**

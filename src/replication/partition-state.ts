@@ -36,12 +36,6 @@ export const PARTITION_PREFIX = 'p/'
 export const partitionKey = (topicId: string, index: number): string =>
   `${PARTITION_PREFIX}${topicId}/${index}`
 
-/** The replicas after the reassignment that is under way. */
-export const targetOf = (state: PartitionState): readonly number[] =>
-  state.removing.length === 0
-    ? state.replicas
-    : state.replicas.filter(id => !state.removing.includes(id))
-
 /**
  * How many members the ISR needs for the high watermark to move. Never more than there are replicas, of which those that a
  * reassignment is still adding do not count: else a topic of one replica could not be written to while it gets its second.

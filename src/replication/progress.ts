@@ -5,7 +5,6 @@ export class ReplicaProgress {
   brokerEpoch = -1
   /** Everything below is on its disk; -1: it has not said in this epoch. */
   flushed = -1
-  logStart = 0
   /** When it last had all that there was. */
   #caughtUpAt: number
   #fetchedAt = Number.NEGATIVE_INFINITY

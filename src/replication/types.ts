@@ -2,32 +2,11 @@
  * What the machines of replication and the controller see of the metadata store: entries, compares, changes and the three
  * outcomes of a transaction. The shape is etcd's; src/metadata/ promises it.
  */
-import type { Json } from '../metadata/store.ts'
+import type { Json, Entry as StoreEntry } from '../metadata/store.ts'
 
-/** Of etcd: a 64-bit number, as text. */
-export type LeaseId = string
+export type { Compare, KeyChange as Change, LeaseId } from '../metadata/store.ts'
 
-export interface Entry {
-  readonly key: string
-  readonly value: Json
-  /** Of the transaction that wrote this value (mod_revision). */
-  readonly revision: number
-  /** Of the transaction that made the key (create_revision): a key that is deleted and made again has another. */
-  readonly created: number
-}
-
-/** Holds if the key was last written, or was made, at that revision. 0: the key is absent. */
-export type Compare =
-  | { readonly key: string; readonly revision: number }
-  | { readonly key: string; readonly created: number }
-
-export interface Change {
-  readonly key: string
-  /** Null deletes. */
-  readonly value: Json | null
-  /** The key goes with this lease. */
-  readonly lease?: LeaseId
-}
+export type Entry = Omit<StoreEntry, 'lease'>
 
 /** What is certain about a transaction that was sent. */
 export type Outcome =

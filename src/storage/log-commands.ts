@@ -1,6 +1,6 @@
 import { rebuildIndexes } from './closed-segment.ts'
-import type { Steps } from './command-runner.ts'
-import type { Commands, LogView } from './commands.ts'
+import type { CommandTable } from './command-runner.ts'
+import type { LogView } from './commands.ts'
 import { cleanable } from './compaction/cleanable.ts'
 import { noteCleaned } from './compaction/swap.ts'
 import { failureOf } from './failure.ts'
@@ -24,20 +24,13 @@ export interface LogAccess {
   journalFailure(): string | null
 }
 
-type Run<N extends keyof Commands> = (
-  request: Commands[N]['request'],
-) => Commands[N]['response'] | Steps<Commands[N]['response']>
-
 /** The commands that look at single logs or change what is closed of them, and nothing else of the store. */
-export function logCommands(access: LogAccess): {
-  readonly [N in
-    | 'configure'
-    | 'producers'
-    | 'rebuildIndexes'
-    | 'cleanable'
-    | 'swapped'
-    | 'compacted']: Run<N>
-} {
+export function logCommands(
+  access: LogAccess,
+): Pick<
+  CommandTable,
+  'configure' | 'producers' | 'rebuildIndexes' | 'cleanable' | 'swapped' | 'compacted'
+> {
   return {
     configure: function* ({ handles, config }) {
       for (const handle of handles) {

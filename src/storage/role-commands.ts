@@ -1,5 +1,5 @@
-import type { Steps } from './command-runner.ts'
-import type { Commands, LogView, RoleChange } from './commands.ts'
+import type { CommandTable } from './command-runner.ts'
+import type { LogView, RoleChange } from './commands.ts'
 import type { FileSystem } from './fs.ts'
 import type { OwnedLog } from './group-commit.ts'
 import { viewOf } from './log-commands.ts'
@@ -18,14 +18,10 @@ export interface RoleAccess {
   checkpoint(): void
 }
 
-type Run<N extends keyof Commands> = (
-  request: Commands[N]['request'],
-) => Commands[N]['response'] | Steps<Commands[N]['response']>
-
 /** Who leads, who follows, and what followers drop to have what their leader has. */
-export function roleCommands(access: RoleAccess): {
-  readonly [N in 'lead' | 'follow' | 'truncate' | 'startAnew' | 'highWatermarks']: Run<N>
-} {
+export function roleCommands(
+  access: RoleAccess,
+): Pick<CommandTable, 'lead' | 'follow' | 'truncate' | 'startAnew' | 'highWatermarks'> {
   return {
     lead: ({ items }) => ({ views: setRoles(items, true, access) }),
     follow: ({ items }) => ({ views: setRoles(items, false, access) }),

@@ -6,10 +6,6 @@ export class Gate {
   #opened: Promise<void> | null = null
   #open: () => void = () => {}
 
-  get isShut(): boolean {
-    return this.#opened !== null
-  }
-
   shut(): void {
     this.#opened ??= new Promise(resolve => {
       this.#open = resolve

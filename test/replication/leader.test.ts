@@ -47,7 +47,7 @@ class Driver {
   fetch(from: number, offset: number, over: Partial<ReplicaFetch> = {}): FetchVerdict {
     const lastEpoch = offset > 10 ? 5 : 2
     const request = { from, session: from, brokerEpoch: from * 10, epoch: 5, offset, lastEpoch }
-    return this.leader.fetch({ ...request, logStart: 0, ...over }, this.now)
+    return this.leader.fetch({ ...request, ...over }, this.now)
   }
 
   record(over: Partial<PartitionState>): void {

@@ -12,6 +12,7 @@ import { type MetadataRequest, metadataApi } from '../protocol/messages/03-metad
 import type { Encodable } from '../protocol/schema.ts'
 import type { Topic } from '../topics/registry.ts'
 import { isInternalTopic, topicNameProblem } from '../topics/topic-names.ts'
+import { indexesOf } from '../topics/topic-table.ts'
 import {
   CLUSTER_OPERATIONS,
   OPERATIONS_NOT_ASKED,
@@ -19,7 +20,7 @@ import {
 } from './authorized-operations.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced, Once } from './pace.ts'
-import { indexesOf, placeOf } from './topic-checks.ts'
+import { tellPlace } from './topic-checks.ts'
 
 type TopicAnswer = NonNullable<Encodable<typeof metadataApi.response>['topics']>[number]
 
@@ -120,7 +121,9 @@ function describe(
   request: MetadataRequest,
   { broker, pace }: RequestContext,
 ): TopicAnswer | Promise<TopicAnswer> {
-  const partitions = eachPaced(indexesOf(topic), pace, i => placeOf(broker, topic, i))
+  const partitions = eachPaced(indexesOf(topic), pace, index =>
+    tellPlace(broker.cluster.place(topic, index), index),
+  )
   const answer = (all: TopicAnswer['partitions']): TopicAnswer => ({
     errorCode: ErrorCode.NONE,
     name: topic.name,

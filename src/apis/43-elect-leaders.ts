@@ -5,9 +5,10 @@
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { type ElectLeadersRequest, electLeadersApi } from '../protocol/messages/43-elect-leaders.ts'
 import type { Topic } from '../topics/registry.ts'
+import { indexesOf } from '../topics/topic-table.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced, oncePerPartition } from './pace.ts'
-import { indexesOf, outcomeOf } from './topic-checks.ts'
+import { outcomeOf } from './topic-checks.ts'
 
 const PREFERRED = 0
 const UNCLEAN = 1

@@ -4,9 +4,10 @@
  */
 import { listPartitionReassignmentsApi } from '../protocol/messages/46-list-partition-reassignments.ts'
 import type { Topic } from '../topics/registry.ts'
+import { indexesOf } from '../topics/topic-table.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced } from './pace.ts'
-import { indexesOf, NO_ERROR } from './topic-checks.ts'
+import { NO_ERROR } from './topic-checks.ts'
 
 export const listPartitionReassignments = defineApi(
   listPartitionReassignmentsApi,

@@ -11,10 +11,11 @@ import {
 } from '../protocol/messages/75-describe-topic-partitions.ts'
 import type { Topic } from '../topics/registry.ts'
 import { isInternalTopic } from '../topics/topic-names.ts'
+import { indexesOf } from '../topics/topic-table.ts'
 import { TOPIC_OPERATIONS } from './authorized-operations.ts'
 import { defineApi, type RequestContext } from './handler.ts'
 import { eachPaced, type Pace, sortPaced } from './pace.ts'
-import { checkTopicName, indexesOf, placeOf } from './topic-checks.ts'
+import { checkTopicName, tellPlace } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
 type Request = DescribeTopicPartitionsRequest
@@ -91,10 +92,9 @@ function describe(topic: Topic, indexes: readonly number[], broker: Broker) {
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
     topicAuthorizedOperations: TOPIC_OPERATIONS,
-    partitions: indexes.map(index => ({
-      ...placeOf(broker, topic, index),
-      eligibleLeaderReplicas: broker.cluster.place(topic, index).elr,
-      lastKnownElr: [],
-    })),
+    partitions: indexes.map(index => {
+      const place = broker.cluster.place(topic, index)
+      return { ...tellPlace(place, index), eligibleLeaderReplicas: place.elr, lastKnownElr: [] }
+    }),
   }
 }

@@ -6,6 +6,7 @@ import { ENTRY_APPEND_TIME_F64, ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../sh
 import type { Ring } from '../shared/ring.ts'
 import { checkKeysAtOnce, type KeyRefusal } from '../topics/keyed-records.ts'
 import type { CommitWaiter, Partition, Replication } from '../topics/partition.ts'
+import type { Topic } from '../topics/registry.ts'
 import { TaskPoolClosed, TaskPoolFull } from '../topics/task-pool.ts'
 import type { AppendWaiter } from '../topics/worker-link.ts'
 import { type AppendRefusal, appendRefusal, keylessRefusal } from './append-checks.ts'
@@ -224,9 +225,7 @@ export class Submission {
   }
 
   #hint(answer: PartitionAnswer): void {
-    const { name, topicId } = this.#request.topicData[this.#topic]!
-    const { registry } = this.#context.broker
-    const topic = this.#context.version >= 13 ? registry.topicById(topicId) : registry.topic(name)
+    const topic = this.#topicOf(this.#request.topicData[this.#topic]!)
     if (topic !== undefined && this.#context.version >= HINTS_SINCE) {
       answer.currentLeader = this.hints.leaderOf(topic, answer.index)
     }
@@ -254,12 +253,17 @@ export class Submission {
     return null
   }
 
-  #partitionOf({ name, topicId }: TopicData, index: number): Partition | ErrorCode {
-    const { broker, version } = this.#context
-    const { registry } = broker
-    const topic = version >= 13 ? registry.topicById(topicId) : registry.topic(name)
-    if (version >= 13 && topic === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
-    return registry.led(topic, index)
+  #topicOf({ name, topicId }: TopicData): Topic | undefined {
+    const { registry } = this.#context.broker
+    return this.#context.version >= 13 ? registry.topicById(topicId) : registry.topic(name)
+  }
+
+  #partitionOf(topicData: TopicData, index: number): Partition | ErrorCode {
+    const topic = this.#topicOf(topicData)
+    const isUnknownId = topic === undefined && this.#context.version >= 13
+    return isUnknownId
+      ? ErrorCode.UNKNOWN_TOPIC_ID
+      : this.#context.broker.registry.led(topic, index)
   }
 
   #missing(errorCode: ErrorCode): AppendRefusal {

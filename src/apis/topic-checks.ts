@@ -1,7 +1,7 @@
+import type { PartitionPlace } from '../cluster/view.ts'
 import { BrokerError, type KafkaError, toKafkaError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Partition } from '../topics/partition.ts'
-import type { Topic } from '../topics/registry.ts'
 import { topicNameProblem } from '../topics/topic-names.ts'
 import type { RequestContext } from './handler.ts'
 import { eachPaced, Once, type Pace } from './pace.ts'
@@ -59,16 +59,14 @@ export function onlinePartition(broker: Broker, topic: string, index: number): P
   return found
 }
 
-/** 0 up to the number of partitions. */
-export const indexesOf = ({ partitionCount }: Topic): readonly number[] =>
-  Array.from({ length: partitionCount }, (_, index) => index)
-
 /** Who leads and holds a partition, as Metadata and DescribeTopicPartitions tell it. */
-export function placeOf({ cluster }: Broker, topic: Topic, index: number) {
-  const { leader, epoch, replicas, isr, offline } = cluster.place(topic, index)
+export function tellPlace(
+  { leader, epoch, replicas, isr, offline }: PartitionPlace,
+  partitionIndex: number,
+) {
   return {
     errorCode: leader === -1 ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
-    partitionIndex: index,
+    partitionIndex,
     leaderId: leader,
     leaderEpoch: epoch,
     replicaNodes: replicas,

@@ -7,7 +7,6 @@ import { update } from '../metadata/update.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { unfencedKey } from '../replication/next-state.ts'
 import { partitionKey, toRecord } from '../replication/partition-state.ts'
-import { checkMore, deletedMeanwhile, newTopicId } from '../topics/local-topics.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { ReplicasOptions } from '../topics/replicas.ts'
 import { sweepStrays } from '../topics/sweep.ts'
@@ -15,7 +14,14 @@ import { Tombstones } from '../topics/tombstones.ts'
 import { collisionKey } from '../topics/topic-names.ts'
 import { TOPIC_PREFIX } from '../topics/topic-record.ts'
 import type { Placement, TopicSource } from '../topics/topic-source.ts'
-import { alreadyThere, type Topic, type TopicTable } from '../topics/topic-table.ts'
+import {
+  alreadyThere,
+  checkMore,
+  deletedMeanwhile,
+  type Topic,
+  type TopicTable,
+} from '../topics/topic-table.ts'
+import { newTopicId } from '../topics/uuid.ts'
 import type { ImageFeed } from './feed.ts'
 import type { ClusterImage } from './image.ts'
 import type { ImageDiff, TopicChange } from './image-diff.ts'
@@ -205,7 +211,9 @@ export class ClusterTopics implements TopicSource {
       this.#o.host().remove(partitionKey(topic.id, partition.index))
       topic.partitions.splice(topic.partitions.indexOf(partition), 1)
     }
-    if (gone.length > 0) await this.#removeFiles(topic, gone)
+    if (gone.length === 0) return
+    this.#table.replicas.forget(gone)
+    await this.#table.removeFiles(topic, gone)
   }
 
   async #forget(topic: Topic): Promise<void> {
@@ -217,17 +225,7 @@ export class ClusterTopics implements TopicSource {
     for (const { index } of topic.partitions) this.#o.host().remove(partitionKey(topic.id, index))
     this.#table.forget(topic)
     if (topic.partitions.length === 0) return
-    if (await this.#removeFiles(topic, topic.partitions)) this.#tombstones.finish(topic.id)
-  }
-
-  /** @returns whether all of them are gone */
-  async #removeFiles(topic: Topic, partitions: readonly Partition[]): Promise<boolean> {
-    this.#table.replicas.forget(partitions)
-    const left = await this.#table.replicas.remove(partitions)
-    for (const reason of left) {
-      this.#o.log.error({ topic: topic.name, reason }, 'not removed: the next start does it')
-    }
-    return left.length === 0 && !partitions.some(({ worker }) => worker.isLost)
+    if (await this.#table.removeFiles(topic, topic.partitions)) this.#tombstones.finish(topic.id)
   }
 
   /** Until this broker shows it. */

@@ -5,6 +5,7 @@ import * as batch from '../protocol/record-batch.ts'
 import { isUnreadable, readRecords } from '../protocol/records.ts'
 import type { Partition } from '../topics/partition.ts'
 import { ledHere } from '../topics/registry.ts'
+import { indexesOf } from '../topics/topic-table.ts'
 import { checkRead } from './arguments.ts'
 
 /** Bytes read from a partition at a time. */
@@ -110,7 +111,7 @@ function positionsOf(broker: BrokerContext, name: string, options: ReadOptions):
   if (index !== undefined && !broker.registry.has(name, index)) {
     throw unknown(`Partition ${name}-${index}`)
   }
-  const indexes = index === undefined ? [...Array(topic.partitionCount).keys()] : [index]
+  const indexes = index === undefined ? indexesOf(topic) : [index]
   return indexes.map(one => {
     const partition = ledHere(broker.registry, topic, one)
     const { logStartOffset, highWatermark } = partition

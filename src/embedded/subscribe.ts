@@ -4,6 +4,7 @@ import { type CommittedOffset, NO_EXPIRY } from '../groups/offsets.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { Partition } from '../topics/partition.ts'
 import { ledHere } from '../topics/registry.ts'
+import { hasPartition } from '../topics/topic-table.ts'
 import { checkCommitted, checkSubscribe } from './arguments.ts'
 import {
   type Position,
@@ -301,7 +302,7 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
     const [topicId, index] = key.split(' ') as [string, string]
     const { registry, groups } = this.#broker
     const topic = registry.topicById(topicId)
-    if (topic === undefined || Number(index) >= topic.partitionCount) return
+    if (topic === undefined || !hasPartition(topic, Number(index))) return
     const partition = ledHere(registry, topic, Number(index))
     const found = groups.entry(this.#options.group)
     if (found !== undefined) await found.shard.settled(found.entry)

@@ -10,8 +10,14 @@ import { sweepStrays } from './sweep.ts'
 import { Tombstones } from './tombstones.ts'
 import { TOPIC_PREFIX, type TopicRecord } from './topic-record.ts'
 import type { Placement, TopicSource } from './topic-source.ts'
-import { alreadyThere, type Topic, type TopicTable } from './topic-table.ts'
-import { randomUuid } from './uuid.ts'
+import {
+  alreadyThere,
+  checkMore,
+  deletedMeanwhile,
+  type Topic,
+  type TopicTable,
+} from './topic-table.ts'
+import { newTopicId } from './uuid.ts'
 
 export interface LocalTopicsOptions {
   readonly nodeId: number
@@ -89,12 +95,7 @@ export class LocalTopics implements TopicSource {
     await this.#update(topic, null, buried)
     this.#tombstones.applied(buried)
     this.#table.forget(topic)
-    const left = await this.#table.replicas.remove(topic.partitions)
-    for (const reason of left) {
-      this.#o.log.error({ topic: topic.name, reason }, 'not removed: the next start does it')
-    }
-    const isLost = topic.partitions.some(({ worker }) => worker.isLost)
-    if (left.length === 0 && !isLost) this.#tombstones.finish(topic.id)
+    if (await this.#table.removeFiles(topic, topic.partitions)) this.#tombstones.finish(topic.id)
   }
 
   async grow(topic: Topic, count: number): Promise<void> {
@@ -160,25 +161,4 @@ function checkReplicas(brokerIds: readonly number[], nodeId: number): void {
     refuse(`A partition is assigned to broker ${unknown}; the cluster has only ${nodeId}.`)
   }
   if (brokerIds.length > 1) refuse(`A partition is assigned to broker ${nodeId} more than once.`)
-}
-
-export const deletedMeanwhile = (topic: string): BrokerError =>
-  new BrokerError(
-    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-    `Topic '${topic}' has been deleted or changed meanwhile.`,
-  )
-
-/** @throws BrokerError INVALID_PARTITIONS */
-export function checkMore(topic: string, from: number, count: number): void {
-  if (count > from) return
-  const message = `Topic '${topic}' has ${from} partitions already, ${count} would not be more.`
-  throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
-}
-
-/** A random id in Kafka's text form; never one of the reserved ones, nor one that starts with a dash (Uuid.java). */
-export function newTopicId(): string {
-  for (;;) {
-    const id = randomUuid()
-    if (!id.startsWith('-')) return id
-  }
 }

@@ -4,12 +4,11 @@ import { BrokerError } from '../errors.ts'
 import type { BatchOpener } from '../protocol/batch-content.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { FairQueue } from './fair-queue.ts'
-import { checkMore } from './local-topics.ts'
 import type { Partition } from './partition.ts'
 import { Replicas, type ReplicasOptions } from './replicas.ts'
 import { Rounds } from './rounds.ts'
 import type { Placement, TopicSource } from './topic-source.ts'
-import { replicaOf, type Topic, TopicTable } from './topic-table.ts'
+import { checkMore, hasPartition, replicaOf, type Topic, TopicTable } from './topic-table.ts'
 
 export type { Topic } from './topic-table.ts'
 
@@ -78,12 +77,13 @@ export class Registry {
   /** The partition, if its log is on this broker, whoever leads it. */
   partition(name: string, index: number): Partition | undefined {
     const topic = this.#table.get(name)
-    return topic === undefined ? topic : replicaOf(topic, index)
+    return topic && replicaOf(topic, index)
   }
 
   /** Whether there is such a partition, here or elsewhere. */
   has(name: string, index: number): boolean {
-    return index >= 0 && index < (this.#table.get(name)?.partitionCount ?? 0)
+    const topic = this.#table.get(name)
+    return topic !== undefined && hasPartition(topic, index)
   }
 
   /**
@@ -91,10 +91,11 @@ export class Registry {
    * not asked of this broker.
    */
   led(topic: Topic | undefined, index: number): Partition | ErrorCode {
-    const partition = topic === undefined ? undefined : replicaOf(topic, index)
-    if (partition?.leads) return partition
-    const isThere = topic !== undefined && index >= 0 && index < topic.partitionCount
-    return isThere ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if (topic === undefined || !hasPartition(topic, index)) {
+      return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    }
+    const partition = replicaOf(topic, index)
+    return partition?.leads ? partition : ErrorCode.NOT_LEADER_OR_FOLLOWER
   }
 
   /** Opens every topic that there is: at start, with recovery. */

@@ -26,6 +26,14 @@ export interface Topic {
   readonly brokerEpoch: number
 }
 
+/** Whether it has such a partition, here or elsewhere. */
+export const hasPartition = ({ partitionCount }: Topic, index: number): boolean =>
+  index >= 0 && index < partitionCount
+
+/** 0 up to the number of partitions. */
+export const indexesOf = ({ partitionCount }: Topic): readonly number[] =>
+  Array.from({ length: partitionCount }, (_, index) => index)
+
 /** The partition, if its log is on this broker. */
 export function replicaOf({ partitions }: Topic, index: number): Partition | undefined {
   const first = partitions[index]
@@ -112,6 +120,15 @@ export class TopicTable {
     )
   }
 
+  /** @returns whether all of them are gone; what is not the next start removes */
+  async removeFiles(topic: Topic, partitions: readonly Partition[]): Promise<boolean> {
+    const left = await this.replicas.remove(partitions)
+    for (const reason of left) {
+      this.#o.log.error({ topic: topic.name, reason }, 'not removed: the next start does it')
+    }
+    return left.length === 0 && !partitions.some(({ worker }) => worker.isLost)
+  }
+
   /** Throws the error that creating a topic of this name would end with. */
   checkNewName(name: string): void {
     const problem = topicNameProblem(name)
@@ -144,3 +161,16 @@ export class TopicTable {
 
 export const alreadyThere = (name: string) =>
   new BrokerError(ErrorCode.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`)
+
+export const deletedMeanwhile = (topic: string): BrokerError =>
+  new BrokerError(
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    `Topic '${topic}' has been deleted or changed meanwhile.`,
+  )
+
+/** @throws BrokerError INVALID_PARTITIONS */
+export function checkMore(topic: string, from: number, count: number): void {
+  if (count > from) return
+  const message = `Topic '${topic}' has ${from} partitions already, ${count} would not be more.`
+  throw new BrokerError(ErrorCode.INVALID_PARTITIONS, message)
+}

@@ -57,7 +57,6 @@ export class HostedReplica implements Replication {
       lagTimeMs: options.lagTimeMs(),
     })
     partition.replication = this
-    partition.leads = false
   }
 
   /** Tells the machine something, and has done what it wants. */

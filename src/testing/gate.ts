@@ -1,5 +1,5 @@
 import type { ApiHandler, ApiTable, RequestContext } from '../apis/handler.ts'
-import { held, type Result } from './faults/faults.ts'
+import { aroundEach, held, type Result } from './layer.ts'
 
 /** Shut, requests wait in it until it opens: what clients see of a process that stands still. */
 export class Gate {
@@ -19,8 +19,7 @@ export class Gate {
 
   /** The same APIs, behind the gate. */
   around(apis: ApiTable): ApiTable {
-    const entries = Object.entries(apis).map(([key, api]) => [key, api && this.#around(api)])
-    return Object.fromEntries(entries)
+    return aroundEach(apis, api => this.#around(api))
   }
 
   #around(handler: ApiHandler): ApiHandler {

@@ -59,7 +59,7 @@ export class Partition implements AppendTarget {
   /** In which it is led, here or elsewhere. */
   leaderEpoch: number
   /** Whether it is led here. */
-  leads = true
+  leads: boolean
   config: TopicConfig
   /** Its log may lack offsets: the topic is compacted, or was once. */
   hasGaps: boolean
@@ -85,6 +85,7 @@ export class Partition implements AppendTarget {
     handle: number
     worker: WorkerLink
     reader: LogReader
+    /** -1: what it is to do comes later. */
     leaderEpoch: number
     config: TopicConfig
     hasGaps: boolean
@@ -100,6 +101,7 @@ export class Partition implements AppendTarget {
     this.worker = options.worker
     this.reader = options.reader
     this.leaderEpoch = options.leaderEpoch
+    this.leads = options.leaderEpoch >= 0
     this.config = options.config
     this.hasGaps = options.hasGaps
   }

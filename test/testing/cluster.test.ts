@@ -1,9 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Client } from '../../src/client/client.ts'
-import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { metadataApi } from '../../src/protocol/messages/03-metadata.ts'
-import { type BrokerError, startTestCluster, type TestCluster } from '../../src/testing/index.ts'
+import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { clientOf } from './kafkajs.ts'
 
 const test = suite('a cluster for tests')
@@ -89,20 +88,9 @@ test('a leader that is moved', async () => {
   await rejects(cluster.moveLeader(single, 0, other), /has no replica of .*; \d have one/)
 })
 
-/** By whoever leads it, when it is committed. As a client does, it tries again where nothing was appended: leaders may move on. */
+/** By whoever leads it, when it is committed. */
 async function append(topic: string, value: string): Promise<void> {
-  const deadline = performance.now() + 5_000
-  for (;;) {
-    const leader = cluster.broker(await cluster.waitForLeader(topic))
-    try {
-      await leader.append(topic, [{ value }])
-      return
-    } catch (error) {
-      const isMoved = (error as BrokerError).errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER
-      if (!isMoved || performance.now() > deadline) throw error
-      await new Promise(resolve => setTimeout(resolve, 20))
-    }
-  }
+  await cluster.broker(await cluster.waitForLeader(topic)).append(topic, [{ value }])
 }
 
 test('a leader that stands still answers when it goes on; another one leads by then', async () => {
@@ -162,6 +150,17 @@ test('what does not come about is said, and what is asked wrongly', async () => 
   await rejects(cluster.waitForIsr(topic, 0, { isrs: [1] } as never), /did you mean isr/)
   await rejects(startTestCluster({ brokers: 0 }), /a whole number from 1 to 9/)
   await rejects(startTestCluster({ 'node.id': 7 } as never), /left out: the brokers are 1, 2/)
+})
+
+test('more brokers than a topic has replicas: each partition is found where it is', async () => {
+  await using larger = await startTestCluster({ brokers: 5 })
+  await larger.broker(1).seed({ t: { partitions: 5 } })
+  for (let i = 0; i < 5; i++) {
+    const isr = await larger.waitForIsr('t', i)
+    assert.is(isr.length, 3)
+    await larger.moveLeader('t', i, isr[2]!)
+    assert.is(await larger.waitForLeader('t', i), isr[2])
+  }
 })
 
 test('one and two brokers are clusters, too; a closed one refuses', async () => {

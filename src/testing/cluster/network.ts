@@ -36,8 +36,11 @@ export class Network {
   #apply(link: Link): void {
     const { from, to, socket, isConnected } = link
     const isCut = !this.#reach(from, to)
-    // One that was dialled into the void: whoever waits for it dials again.
-    if (!isConnected && !isCut) socket.destroy()
+    if (!isConnected) {
+      // One that was dialled into the void: whoever waits for it dials again.
+      if (!isCut) socket.destroy()
+      return
+    }
     if (isCut === link.isCut) return
     link.isCut = isCut
     if (isCut) {

@@ -65,7 +65,7 @@ export function waitForLeader(
     const { leader } = places[0]!
     if (leader === not || (id !== undefined && leader !== id)) return undefined
     const node = running.find(({ nodeId }) => nodeId === leader)
-    const partition = node?.registry.topic(wanted.topic)?.partitions[wanted.partition]
+    const partition = node?.registry.partition(wanted.topic, wanted.partition)
     const isAgreed = places.every(place => place.leader === leader)
     return isAgreed && partition?.leads ? leader : undefined
   })

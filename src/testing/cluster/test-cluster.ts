@@ -96,7 +96,7 @@ export class TestCluster implements AsyncDisposable {
   }
 
   #member(id: number): Member {
-    if (this.#closing !== null) throw new Error('The cluster is closed.')
+    this.#checkOpen()
     const member = this.#members.get(id)
     if (member !== undefined) return member
     const ids = this.#sorted.map(one => one.id).join(', ')

@@ -3,11 +3,11 @@ import type { Body } from '../../apis/error-answers.ts'
 import type { Outcome, RequestContext } from '../../apis/handler.ts'
 import { type ApiHandler, type ApiTable, CLOSE, NO_ANSWER } from '../../apis/handler.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
+import { aroundEach, held, type Result } from '../layer.ts'
 import type { ApiName } from '../releases.ts'
 import { answers, type Split, type Strike, strikeOf } from './answers.ts'
 import { type Armed, arm, type Fault, type FaultOptions } from './fault.ts'
 
-export type Result = Outcome<never> | Promise<Outcome<never>>
 type Handle = (request: Body) => Result
 
 /** The faults in place. They sit in the API table, between the connections and the handlers. */
@@ -44,8 +44,7 @@ export class Faults {
 
   /** The same APIs, with the faults that there are and will be. */
   around(apis: ApiTable): ApiTable {
-    const entries = Object.entries(apis).map(([key, api]) => [key, api && this.#around(api)])
-    return Object.fromEntries(entries)
+    return aroundEach(apis, api => this.#around(api))
   }
 
   #around(handler: ApiHandler): ApiHandler {
@@ -124,24 +123,6 @@ async function unanswered(result: Result): Promise<typeof CLOSE> {
 
 const delayed = (ms: number, context: RequestContext, act: () => Result): Result =>
   held(sleep(ms, undefined, { signal: context.gone }), context, act)
-
-/**
- * The connection is held until the request is begun: it stays in its order, and views on its records stay valid.
- * @param wait rejects if the client has gone
- */
-export function held(wait: Promise<unknown>, context: RequestContext, act: () => Result): Result {
-  let outcome: Result = CLOSE
-  const run = async (): Promise<Outcome<never>> => act()
-  const begun = wait.then(
-    () => {
-      outcome = run()
-    },
-    // The client has gone: nobody waits for an answer.
-    () => {},
-  )
-  context.hold(begun)
-  return begun.then(() => outcome)
-}
 
 // A fetch session lists only what has changed, so a fault could not be told what a request is about: while there is a fault
 // for Fetch, clients are sent back to whole requests (KIP-227 has them do so at this error).

@@ -2,11 +2,12 @@ import type { ConfigValues } from '../configs/definition.ts'
 import { isCompacted } from '../configs/topic.ts'
 import { type BrokerConfigView, brokerValue, resolveTopicConfig } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
+import { groupBy } from '../group-by.ts'
 import type { Change, Compare, MetadataStore } from '../metadata/store.ts'
 import { update } from '../metadata/update.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { unfencedKey } from '../replication/next-state.ts'
-import { partitionKey, toRecord } from '../replication/partition-state.ts'
+import { PARTITION_PREFIX, partitionKey, toRecord } from '../replication/partition-state.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { ReplicasOptions } from '../topics/replicas.ts'
 import { sweepStrays } from '../topics/sweep.ts'
@@ -28,6 +29,7 @@ import type { ImageDiff, TopicChange } from './image-diff.ts'
 import { placeWithOthers } from './placement.ts'
 import { checkReplicas, propose, unknownOutcome } from './proposals.ts'
 import type { ReplicaHost } from './replica-host.ts'
+import { Wakeups } from './wakeups.ts'
 
 /** A topic as the cluster's metadata has it, under `topics/<name, . as _>`. */
 interface ClusterTopicRecord {
@@ -70,7 +72,7 @@ export class ClusterTopics implements TopicSource {
   /** What the image brings is done one after the other. */
   #work: Promise<void> = Promise.resolve()
   #isLoaded = false
-  #seen: (() => void)[] = []
+  readonly #seen = new Wakeups()
 
   constructor(options: ClusterTopicsOptions) {
     this.#o = options
@@ -141,22 +143,15 @@ export class ClusterTopics implements TopicSource {
       .catch(err => {
         this.#o.log.error({ err }, 'bug: a change of the metadata could not be followed')
       })
-    void this.#work.then(() => {
-      for (const look of this.#seen.splice(0)) look()
-    })
+    void this.#work.then(() => this.#seen.wake())
   }
 
   async #follow(diff: ImageDiff): Promise<void> {
     for (const change of diff.topics) await this.#followTopic(change)
-    const touched = new Map<Topic, number[]>()
-    for (const { topicId, index } of diff.partitions) {
+    for (const [topicId, changes] of groupBy(diff.partitions, ({ topicId }) => topicId)) {
       const topic = this.#table.byId(topicId)
       if (topic === undefined) continue
-      const known = touched.get(topic)
-      if (known === undefined) touched.set(topic, [index])
-      else known.push(index)
-    }
-    for (const [topic, indexes] of touched) {
+      const indexes = changes.map(({ index }) => index)
       await this.#take(topic, indexes)
       await this.#giveUp(topic, indexes)
     }
@@ -237,13 +232,7 @@ export class ClusterTopics implements TopicSource {
         const message = 'It is changed, but this broker has not heard of that yet.'
         throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
       }
-      await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, left)
-        this.#seen.push(() => {
-          clearTimeout(timer)
-          resolve()
-        })
-      })
+      await this.#seen.next(left)
     }
   }
 
@@ -342,7 +331,7 @@ export class ClusterTopics implements TopicSource {
   }
 
   #removeRecords(id: string): Promise<unknown> {
-    return this.#o.feed.transact([], [{ prefix: `p/${id}/`, value: null }])
+    return this.#o.feed.transact([], [{ prefix: `${PARTITION_PREFIX}${id}/`, value: null }])
   }
 
   async remove(topic: Topic): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Endpoint } from '../broker-context.ts'
 import { CONTROLLER } from '../controller/controller.ts'
 import { partitionKey } from '../replication/partition-state.ts'
 import { finalizedFeatures, unregister, updateFeatures } from './administration.ts'
@@ -10,14 +11,9 @@ import type { BrokerNodeView, ClusterView, PartitionPlace, QuorumView } from './
 
 const INT32_MAX = 0x7fffffff
 
-interface ListenerAddress {
-  readonly host: string
-  readonly port: number
-}
-
 /** Where a broker is reached by a listener of this name; null: it has none. */
-export function addressOn({ value }: Registration, listener: string): ListenerAddress | null {
-  const { listeners } = value as { readonly listeners?: Readonly<Record<string, ListenerAddress>> }
+export function addressOn({ value }: Registration, listener: string): Endpoint | null {
+  const { listeners } = value as { readonly listeners?: Readonly<Record<string, Endpoint>> }
   return listeners?.[listener] ?? null
 }
 

@@ -1,11 +1,7 @@
 import { connect, type Socket } from 'node:net'
+import type { Endpoint } from '../broker-context.ts'
 
 /** How a broker reaches another one: a socket that is connected, or will be. Given from outside, as the file system is. */
-export type Dial = (peer: number, address: Address) => Socket
-
-export interface Address {
-  readonly host: string
-  readonly port: number
-}
+export type Dial = (peer: number, address: Endpoint) => Socket
 
 export const realDial: Dial = (_peer, { host, port }) => connect({ host, port, noDelay: true })

@@ -1,3 +1,4 @@
+import { isPrefix } from '../metadata/rules.ts'
 import {
   type Change,
   type Compare,
@@ -59,7 +60,7 @@ export class ImageFeed {
       if (!(err instanceof OutcomeUnknown)) log.warn({ err }, 'the metadata could not be changed')
       return { outcome: 'unknown' }
     }
-    const keys = changes.filter(change => !('prefix' in change)) as KeyChange[]
+    const keys = changes.filter((change): change is KeyChange => !isPrefix(change))
     onDiff(image.learn(knownBy(image, compares, keys, result)))
     return result
   }

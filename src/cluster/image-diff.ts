@@ -1,4 +1,5 @@
 import type { PartitionState } from '../replication/partition-state.ts'
+import { TOPIC_PREFIX } from '../topics/topic-record.ts'
 import type { ClusterImage, ImageTopic, PartitionRef } from './image.ts'
 import type { Registration } from './registration.ts'
 
@@ -70,7 +71,7 @@ export class DiffBuilder {
       if (this.#brokers.has(id)) return
       const registration = this.#image.broker(id)
       this.#brokers.set(id, { registration, wasUnfenced: this.#image.unfenced(id) !== 0 })
-    } else if (key.startsWith('topics/')) {
+    } else if (key.startsWith(TOPIC_PREFIX)) {
       if (!this.#topics.has(key)) this.#topics.set(key, this.#image.topicByKey(key))
     } else this.#keys.add(key)
   }

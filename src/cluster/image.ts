@@ -1,6 +1,7 @@
-import type { View } from '../replication/next-state.ts'
+import { unfencedKey, type View } from '../replication/next-state.ts'
 import { fromEntry, PARTITION_PREFIX, type PartitionState } from '../replication/partition-state.ts'
 import type { Entry, WatchEvent } from '../replication/types.ts'
+import { TOPIC_PREFIX } from '../topics/topic-record.ts'
 import { DiffBuilder, type ImageDiff } from './image-diff.ts'
 import { BROKERS_PREFIX, NODES_PREFIX, type Registration, registrationOf } from './registration.ts'
 
@@ -24,9 +25,6 @@ export interface ImageTopic {
 export type Known =
   | Entry
   | { readonly key: string; readonly value: null; readonly revision: number }
-
-const TOPICS_PREFIX = 'topics/'
-const UNFENCED_PREFIX = 'unfenced/'
 
 /** A partition's place in the image; the object stays the same while the record exists. */
 class Slot implements PartitionRef {
@@ -132,7 +130,7 @@ export class ClusterImage {
 
   /** create_revision of `unfenced/<id>`, if that was written for the registration that the broker has; else 0. */
   unfenced(id: number): number {
-    const entry = this.#entries.get(`${UNFENCED_PREFIX}${id}`)
+    const entry = this.#entries.get(unfencedKey(id))
     if (entry === undefined) return 0
     const { epoch } = entry.value as { readonly epoch: number }
     return this.#brokers.get(id)?.epoch === epoch ? entry.created : 0
@@ -178,7 +176,7 @@ export class ClusterImage {
 
   /** What nextState asks about brokers, for one partition. */
   view(key: string): View {
-    return new ImageView(this, key.slice(PARTITION_PREFIX.length))
+    return new PartitionView(this, key.slice(PARTITION_PREFIX.length))
   }
 
   #advance(revision: number): void {
@@ -253,7 +251,7 @@ export class ClusterImage {
       const id = Number(key.slice(NODES_PREFIX.length))
       if (entry === null) this.#nodes.delete(id)
       else this.#nodes.add(id)
-    } else if (key.startsWith(TOPICS_PREFIX)) this.#indexTopic(key, entry)
+    } else if (key.startsWith(TOPIC_PREFIX)) this.#indexTopic(key, entry)
     else if (key.startsWith(PARTITION_PREFIX)) this.#removePartition(key)
   }
 
@@ -275,7 +273,7 @@ export class ClusterImage {
   }
 }
 
-class ImageView implements View {
+class PartitionView implements View {
   readonly #image: ClusterImage
   readonly #partition: string
 

@@ -1,10 +1,13 @@
+import type { Endpoint } from '../broker-context.ts'
 import { Client } from '../client/client.ts'
+import { groupBy } from '../group-by.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { fetchApi, type fetchResponse } from '../protocol/messages/01-fetch.ts'
 import type { Decoded } from '../protocol/schema.ts'
 import type { FetchAnswer, FollowerEffect } from '../replication/follower-effects.ts'
+import { partitionKey } from '../replication/partition-state.ts'
 import { cutBatches, type FetchedBatch } from './batches.ts'
-import type { Address, Dial } from './dial.ts'
+import type { Dial } from './dial.ts'
 import type { HostedReplica } from './hosted-replica.ts'
 
 export type FetchWish = Extract<FollowerEffect<FetchedBatch>, { kind: 'fetch' }>
@@ -32,7 +35,7 @@ export interface LaneOptions {
   readonly me: number
   readonly peer: number
   /** Where the peer is reached now; null: nobody knows. */
-  readonly address: () => Address | null
+  readonly address: () => Endpoint | null
   readonly dial: Dial
   /** Under which this broker is registered. */
   readonly brokerEpoch: () => number
@@ -152,17 +155,14 @@ export class Lane {
   }
 
   #request(asked: readonly Wished[]) {
-    const topics = new Map<string, ReturnType<typeof partitionOf>[]>()
-    for (const wished of asked) {
-      const { topicId } = wished.replica.partition
-      const known = topics.get(topicId)
-      if (known === undefined) topics.set(topicId, [partitionOf(wished)])
-      else known.push(partitionOf(wished))
-    }
+    const byTopic = groupBy(asked, ({ replica }) => replica.partition.topicId)
     return {
       replicaState: { replicaId: this.#o.me, replicaEpoch: this.#o.brokerEpoch() },
       ...{ maxWaitMs: WAIT_MS, minBytes: 1, maxBytes: ANSWER_BYTES_MAX },
-      topics: [...topics].map(([topicId, partitions]) => ({ topicId, partitions })),
+      topics: [...byTopic].map(([topicId, some]) => ({
+        topicId,
+        partitions: some.map(partitionOf),
+      })),
       forgottenTopicsData: [],
     }
   }
@@ -174,17 +174,19 @@ export class Lane {
   ): void {
     const answers = new Map<string, FetchAnswer<FetchedBatch>>()
     for (const { topicId, partitions } of answer.responses) {
-      for (const one of partitions) answers.set(`${topicId}/${one.partitionIndex}`, answerOf(one))
+      for (const one of partitions) {
+        answers.set(partitionKey(topicId, one.partitionIndex), answerOf(one))
+      }
     }
     connection.group = new Set(asked.map(({ replica }) => replica.key))
     for (const { replica } of asked) {
-      const of = answers.get(nameOf(replica))
+      const of = answers.get(replica.key)
       if (of !== undefined && 'batches' in of && of.batches.length > 0) {
         connection.flushing.add(replica.key)
       }
     }
     for (const { replica, wish } of asked) {
-      const of = answers.get(nameOf(replica))
+      const of = answers.get(replica.key)
       replica.tell(({ follower }, now) => {
         if (of === undefined) follower?.disconnected(wish.id, now)
         else follower?.fetched(wish.id, of, now)
@@ -200,8 +202,6 @@ export class Lane {
     for (const { client } of this.#connections) void client?.close()
   }
 }
-
-const nameOf = ({ partition: { topicId, index } }: HostedReplica): string => `${topicId}/${index}`
 
 function partitionOf({ replica, wish }: Wished) {
   return {

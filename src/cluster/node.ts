@@ -19,6 +19,7 @@ import type { StartKind } from './registration.ts'
 import { ReplicaFetches } from './replica-fetches.ts'
 import { ReplicaHost } from './replica-host.ts'
 import { Session, type SessionEffect } from './session.ts'
+import { Wakeups } from './wakeups.ts'
 
 const TICK_MS = 100
 const REPLICA_TICK_MS = 500
@@ -71,7 +72,8 @@ export class ClusterNode {
   #fetches: ReplicaFetches | null = null
   #clockLead = 0
   #heardAt = 0
-  #joined: (() => void)[] = []
+  /** The image has changed. */
+  readonly #changes = new Wakeups()
   /** Why it is not registered. */
   #blocked = ''
   #isClosed = false
@@ -188,23 +190,18 @@ export class ClusterNode {
     this.hasJoined = true
   }
 
-  #untilUnfenced(): Promise<void> {
+  async #untilUnfenced(): Promise<void> {
     const { me } = this.#o
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+    const deadline = performance.now() + JOIN_MS_MAX
+    while (this.image.unfenced(me) === 0 || this.#session?.epoch === 0) {
+      const left = deadline - performance.now()
+      if (left > 0) await this.#changes.next(left)
+      else {
         const why = this.#blocked === '' ? '' : `: ${this.#blocked}`
         const message = `Broker ${me} was not taken into the cluster within ${JOIN_MS_MAX} ms${why}.`
-        reject(Object.assign(new Error(message), { name: 'ClusterError' }))
-      }, JOIN_MS_MAX)
-      const look = (): void => {
-        if (this.image.unfenced(me) === 0 || this.#session?.epoch === 0) this.#joined.push(look)
-        else {
-          clearTimeout(timer)
-          resolve()
-        }
+        throw Object.assign(new Error(message), { name: 'ClusterError' })
       }
-      look()
-    })
+    }
   }
 
   #tick(): void {
@@ -236,7 +233,7 @@ export class ClusterNode {
     if (session !== null) this.#tellSession(now => session.told(this.image.revision, now))
     this.#tellController(now => this.#controller.changed(diff, now))
     if (diff.brokers.length > 0 || diff.keys.includes(CONTROLLER)) this.#watchOthers()
-    for (const look of this.#joined.splice(0)) look()
+    this.#changes.wake()
   }
 
   /** The controller watches over all others, and they over it. */
@@ -322,13 +319,7 @@ export class ClusterNode {
     // Out of reach of the metadata for so long that another may lead: there is nothing to hand over any more.
     const isLost = (): boolean => !session.isHeld(performance.now())
     while (!isOut() && !isLost() && performance.now() < deadline) {
-      await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, TICK_MS)
-        this.#joined.push(() => {
-          clearTimeout(timer)
-          resolve()
-        })
-      })
+      await this.#changes.next(TICK_MS)
     }
     if (isOut()) return
     const why = isLost()

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
-import type { Address, Dial } from './dial.ts'
+import type { Endpoint } from '../broker-context.ts'
+import type { Dial } from './dial.ts'
 
 /** Refused for so long, no process listens. */
 const REFUSED_MS = 200
@@ -7,7 +8,7 @@ const AGAIN_MS = 50
 const RETRY_MS = 1_000
 
 export interface ProbesOptions {
-  readonly addressOf: (broker: number) => Address | null
+  readonly addressOf: (broker: number) => Endpoint | null
   readonly dial: Dial
   /** The connection was closed by the other side, and since then connects are refused: no process listens there. */
   readonly onRefused: (broker: number) => void

@@ -3,6 +3,7 @@
  * the replica has flushed; what lies behind that is read up to the log's end. One without news waits until there is some.
  */
 import type { RequestContext } from '../apis/handler.ts'
+import { groupBy } from '../group-by.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { FetchRequest, fetchResponse } from '../protocol/messages/01-fetch.ts'
 import type { Encodable } from '../protocol/schema.ts'
@@ -200,14 +201,10 @@ export class ReplicaFetches {
   }
 
   #responses(asked: readonly Asked[], found: ReadonlyMap<Asked, Buffer>): Answer['responses'] {
-    const topics = new Map<string, PartitionAnswer[]>()
-    for (const one of asked) {
-      const known = topics.get(one.topicId)
-      const answer = answerOf(one, found.get(one) ?? NOTHING)
-      if (known === undefined) topics.set(one.topicId, [answer])
-      else known.push(answer)
-    }
-    return [...topics].map(([topicId, partitions]) => ({ topicId, partitions }))
+    return [...groupBy(asked, ({ topicId }) => topicId)].map(([topicId, some]) => ({
+      topicId,
+      partitions: some.map(one => answerOf(one, found.get(one) ?? NOTHING)),
+    }))
   }
 }
 

@@ -1,8 +1,9 @@
+import { groupBy } from '../group-by.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
+import { PARTITION_PREFIX } from '../replication/partition-state.ts'
 import type { LogView } from '../storage/commands.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { Replicas } from '../topics/replicas.ts'
-import type { WorkerLink } from '../topics/worker-link.ts'
 import type { FetchedBatch } from './batches.ts'
 import type { ImageFeed } from './feed.ts'
 import { type HostedEffect, HostedReplica, type HostOptions } from './hosted-replica.ts'
@@ -99,19 +100,18 @@ export class ReplicaHost {
 
   /** Has the workers remember how far partitions are committed. */
   saveHighWatermarks(): Promise<unknown> {
-    const byWorker = new Map<WorkerLink, { handle: number; offset: number }[]>()
-    for (const replica of this.#byKey.values()) {
-      const { partition } = replica
-      const { highWatermark: offset, worker, handle } = partition
-      if (offset === replica.savedHw || worker.isLost) continue
-      replica.savedHw = offset
-      const known = byWorker.get(worker)
-      if (known === undefined) byWorker.set(worker, [{ handle, offset }])
-      else known.push({ handle, offset })
-    }
-    return Promise.all(
-      [...byWorker].map(([worker, items]) => worker.command('highWatermarks', { items })),
-    )
+    const moved = [...this.#byKey.values()].filter(({ partition, savedHw }) => {
+      return partition.highWatermark !== savedHw && !partition.worker.isLost
+    })
+    const saved = [...groupBy(moved, ({ partition }) => partition.worker)].map(([worker, some]) => {
+      const items = some.map(replica => {
+        const { handle, highWatermark: offset } = replica.partition
+        replica.savedHw = offset
+        return { handle, offset }
+      })
+      return worker.command('highWatermarks', { items })
+    })
+    return Promise.all(saved)
   }
 
   #carryOut(replica: HostedReplica, effect: HostedEffect): void {
@@ -182,7 +182,7 @@ export class ReplicaHost {
   }
 
   #publishFailed(): void {
-    this.#o.onFailed([...this.#failed].map(key => key.slice('p/'.length)))
+    this.#o.onFailed([...this.#failed].map(key => key.slice(PARTITION_PREFIX.length)))
   }
 
   /** The worker has taken a role over. */

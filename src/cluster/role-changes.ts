@@ -1,3 +1,4 @@
+import { groupBy } from '../group-by.ts'
 import type { RoleChange } from '../storage/commands.ts'
 import type { WorkerLink } from '../topics/worker-link.ts'
 import type { HostedReplica } from './hosted-replica.ts'
@@ -45,14 +46,7 @@ export class RoleChanges {
   }
 
   #send(command: 'lead' | 'follow', all: readonly Asked[]): void {
-    const byWorker = new Map<WorkerLink, Asked[]>()
-    for (const asked of all) {
-      const { worker } = asked.replica.partition
-      const known = byWorker.get(worker)
-      if (known === undefined) byWorker.set(worker, [asked])
-      else known.push(asked)
-    }
-    for (const [worker, some] of byWorker) {
+    for (const [worker, some] of groupBy(all, ({ replica }) => replica.partition.worker)) {
       this.#run(worker, command, some).catch(err => {
         if (!worker.isLost) this.#log.error({ err }, `${command} failed`)
       })

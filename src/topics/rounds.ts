@@ -1,4 +1,5 @@
 import { isCompacted } from '../configs/topic.ts'
+import { groupBy } from '../group-by.ts'
 import type { Cleanable } from '../storage/compaction/cleanable.ts'
 import { errorOf } from '../storage/failure.ts'
 import type { Partition } from './partition.ts'
@@ -87,12 +88,13 @@ export async function eachWorker(
   partitions: readonly Partition[],
   run: (worker: WorkerLink, handles: number[]) => Promise<unknown>,
 ): Promise<void> {
-  const byWorker = new Map<WorkerLink, number[]>()
-  for (const { worker, handle } of partitions) {
-    if (worker.isLost) continue
-    const handles = byWorker.get(worker)
-    if (handles === undefined) byWorker.set(worker, [handle])
-    else handles.push(handle)
-  }
-  await Promise.all([...byWorker].map(([worker, handles]) => run(worker, handles)))
+  const here = partitions.filter(({ worker }) => !worker.isLost)
+  const byWorker = groupBy(here, ({ worker }) => worker)
+  const runs = [...byWorker].map(([worker, own]) =>
+    run(
+      worker,
+      own.map(({ handle }) => handle),
+    ),
+  )
+  await Promise.all(runs)
 }

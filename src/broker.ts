@@ -344,7 +344,7 @@ export class BrokerNode implements BrokerContext {
     return this.#endpoints.get(listener)!
   }
 
-  /** Drains, flushes, leaves the clean marker. Idempotent; takes at most about 5 s. */
+  /** Drains, flushes, leaves the clean marker. Idempotent; takes at most about 5 s, besides a drain. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing

@@ -8,8 +8,6 @@ import { makeLogger } from './logger.ts'
 
 /** A stop that takes longer ends the process: what is not flushed by then is recovered at the next start. */
 const STOP_MS_MAX = 5_000
-/** In a cluster what it leads is handed over first. */
-const DRAIN_MS_MAX = 30_000
 
 /** `npm start` and `npx odradek`. Not any script: it may well start a broker that is to outlive it. */
 const NPM_RUNS = ['start', 'npx']
@@ -101,7 +99,8 @@ function stopOn(broker: BrokerNode, signals: NodeJS.Signals[], log: ProgramLogge
     if (stopping) return
     stopping = true
     log.info({ reason }, `stopping: ${reason}`)
-    const bound = STOP_MS_MAX + (broker.node === null ? 0 : DRAIN_MS_MAX)
+    // In a cluster what it leads is handed over first.
+    const bound = STOP_MS_MAX + (broker.node?.drainMsMax ?? 0)
     setTimeout(() => process.exit(1), bound).unref()
     try {
       await broker.close()

@@ -1,6 +1,3 @@
-import { BrokerError } from '../errors.ts'
-import type { Change, Compare } from '../metadata/store.ts'
-import { ErrorCode } from '../protocol/error-codes.ts'
 import {
   FEATURES,
   type FeatureLevels,
@@ -10,36 +7,14 @@ import {
 } from './features.ts'
 import type { ImageFeed } from './feed.ts'
 import type { ClusterImage } from './image.ts'
-import { unknownOutcome } from './proposals.ts'
+import { carryOut } from './proposals.ts'
 import { brokerKey, nodeKey } from './registration.ts'
 import { inUse, notRegistered } from './unregistered.ts'
-
-/** Others that were faster are given way to so often. */
-const TRIES_MAX = 20
 
 /** What somebody who runs a cluster asks of it as a whole; what a partition is to be goes through its record (proposals.ts). */
 export interface Administered {
   readonly image: ClusterImage
   readonly feed: Pick<ImageFeed, 'transact'>
-}
-
-/**
- * Sends what `plan` makes of the image, again if others were faster. Null: nothing is to be changed.
- * @throws BrokerError of the plan, or REQUEST_TIMED_OUT
- */
-async function carryOut(
-  { feed }: Administered,
-  plan: () => { readonly compares: readonly Compare[]; readonly changes: readonly Change[] } | null,
-): Promise<void> {
-  for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const planned = plan()
-    if (planned === null) return
-    const { outcome } = await feed.transact(planned.compares, planned.changes)
-    if (outcome === 'applied') return
-    if (outcome === 'unknown') throw unknownOutcome()
-  }
-  const message = `It was changed by others ${TRIES_MAX} times meanwhile: try again.`
-  throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
 }
 
 /**
@@ -50,7 +25,7 @@ async function carryOut(
  */
 export function unregister(cluster: Administered, id: number): Promise<void> {
   const { image } = cluster
-  return carryOut(cluster, () => {
+  return carryOut(cluster.feed, 'It', () => {
     const node = image.entry(nodeKey(id))
     if (node === null) throw notRegistered(id)
     if (image.broker(id) !== null) {
@@ -88,7 +63,7 @@ export function updateFeatures(
   updates: readonly FeatureUpdate[],
   validateOnly: boolean,
 ): Promise<void> {
-  return carryOut(cluster, () => {
+  return carryOut(cluster.feed, 'It', () => {
     const entry = cluster.image.entry(FEATURES)
     const value = updatedLevels(finalizedFeatures(cluster.image).levels, updates)
     if (validateOnly || JSON.stringify(value) === JSON.stringify(entry?.value)) return null

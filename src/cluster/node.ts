@@ -308,6 +308,9 @@ export class ClusterNode {
     }
   }
 
+  /** The most that `drain` takes. */
+  readonly drainMsMax = DRAIN_MS_MAX
+
   /** Hands over what this broker leads, and leaves the in-sync replicas: then it may stop. */
   async drain(): Promise<void> {
     const session = this.#session

@@ -1,8 +1,8 @@
 import { BrokerError } from '../errors.ts'
+import type { Change, Compare } from '../metadata/store.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { LeaderEffect } from '../replication/leader-effects.ts'
 import { isRefusal, nextState, type Proposal, transactionOf } from '../replication/next-state.ts'
-import type { Compare } from '../replication/types.ts'
 import type { ImageFeed } from './feed.ts'
 import type { HostedReplica } from './hosted-replica.ts'
 import type { ClusterImage } from './image.ts'
@@ -70,16 +70,34 @@ export function proposeLost(feed: ImageFeed, image: ClusterImage, key: string, m
 const TRIES_MAX = 20
 
 /**
- * Changes a partition's record as somebody asks for it.
- * @throws BrokerError why it cannot be so, or REQUEST_TIMED_OUT: then it is not known whether it is
+ * Sends what `plan` makes of the image, again if others were faster. Null: nothing is to be changed.
+ * @param what is changed, for the error
+ * @throws BrokerError of the plan, or REQUEST_TIMED_OUT: then it is not known whether it is changed
  */
-export async function propose(
+export async function carryOut(
+  feed: Pick<ImageFeed, 'transact'>,
+  what: string,
+  plan: () => { readonly compares: readonly Compare[]; readonly changes: readonly Change[] } | null,
+): Promise<void> {
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const planned = plan()
+    if (planned === null) return
+    const { outcome } = await feed.transact(planned.compares, planned.changes)
+    if (outcome === 'applied') return
+    if (outcome === 'unknown') throw unknownOutcome()
+  }
+  const message = `${what} was changed by others ${TRIES_MAX} times meanwhile: try again.`
+  throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
+}
+
+/** Changes a partition's record as somebody asks for it. @throws BrokerError why it cannot be so, and as `carryOut` */
+export function propose(
   feed: ImageFeed,
   image: ClusterImage,
   key: string,
   proposal: Proposal,
 ): Promise<void> {
-  for (let tries = 0; tries < TRIES_MAX; tries++) {
+  return carryOut(feed, 'The partition', () => {
     const record = image.partitionAt(key)
     if (record === null) {
       const message = 'There is no such partition.'
@@ -87,16 +105,12 @@ export async function propose(
     }
     const next = nextState(record, proposal, image.view(key))
     if (isRefusal(next)) {
-      if (next.error === ErrorCode.NONE) return
+      if (next.error === ErrorCode.NONE) return null
       throw new BrokerError(next.error as ErrorCode, next.reason)
     }
     const { compares, change } = transactionOf(key, next)
-    const { outcome } = await feed.transact(compares, [change])
-    if (outcome === 'applied') return
-    if (outcome === 'unknown') throw unknownOutcome()
-  }
-  const message = `The partition was changed by others ${TRIES_MAX} times meanwhile: try again.`
-  throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
+    return { compares, changes: [change] }
+  })
 }
 
 export const unknownOutcome = () =>

@@ -4,7 +4,7 @@ import { noTiers, oneNode } from './reasons.ts'
 /** Kafka takes these while it runs only, from kafka-reassign-partitions; unset: no bound. */
 const throttle = (what: string) => long(null, { min: 0 }, oneNode(what), 'cluster-wide')
 
-/** Replication, which is not built in yet. */
+/** Kafka's configs of replication that mean nothing here. */
 export const replication = () => ({
   'num.replica.fetchers': int(
     1,

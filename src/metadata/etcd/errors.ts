@@ -42,7 +42,7 @@ export const knowsNoUsers = ({ code, message }: EtcdError): boolean =>
 export const isCompacted = ({ code, message }: EtcdError): boolean =>
   code === OUT_OF_RANGE && message.includes('compacted')
 
-export const isLeaseGone = ({ code, message }: EtcdError): boolean =>
+const isLeaseGone = ({ code, message }: EtcdError): boolean =>
   code === NOT_FOUND && message.includes('lease not found')
 
 /** Nothing was changed: there is no etcd to be had. */

@@ -1,20 +1,21 @@
 import { BrokerError } from '../../errors.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import { checkTransaction } from '../rules.ts'
-import type {
-  Change,
-  Compare,
-  Entry,
-  Json,
-  LeaseId,
-  Listing,
-  MetadataStore,
-  TxResult,
-  Watch,
-  WatchListener,
+import {
+  type Change,
+  type Compare,
+  type Entry,
+  type Json,
+  LeaseEnded,
+  type LeaseId,
+  type Listing,
+  type MetadataStore,
+  type TxResult,
+  type Watch,
+  type WatchListener,
 } from '../store.ts'
 import { EtcdClient, type EtcdOptions } from './client.ts'
-import { isCompacted, isLeaseGone, refusalOf } from './errors.ts'
+import { isCompacted, refusalOf } from './errors.ts'
 import { EtcdWatch } from './watch.ts'
 import * as wire from './wire.ts'
 
@@ -137,8 +138,7 @@ export class EtcdMetadataStore implements MetadataStore {
   async grant(ttlMs: number): Promise<LeaseId> {
     const body = wire.grantBody(Math.max(1, Math.ceil(ttlMs / 1000)))
     const options = { isRepeatable: true, isUrgent: true }
-    return wire.readGrant(await this.#refused(this.#client.call(wire.PATH.grant, body, options)))
-      .lease
+    return wire.leaseOf(await this.#refused(this.#client.call(wire.PATH.grant, body, options)))
   }
 
   async keepAlive(lease: LeaseId): Promise<number> {
@@ -154,11 +154,10 @@ export class EtcdMetadataStore implements MetadataStore {
   async #ofLease(path: string, lease: LeaseId, timeoutMs?: number) {
     const options = { isRepeatable: true, isUrgent: true, timeoutMs }
     try {
-      return await this.#client.call(path, wire.leaseBody(lease), options)
+      return await this.#refused(this.#client.call(path, wire.leaseBody(lease), options))
     } catch (error) {
-      if (!(error instanceof wire.EtcdError)) throw error
-      if (isLeaseGone(error)) return null
-      throw refusalOf(error, this.#client.url)
+      if (error instanceof LeaseEnded) return null
+      throw error
     }
   }
 

@@ -4,7 +4,8 @@
  */
 import { BrokerError } from '../../errors.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
-import { freeze, isPrefix } from '../rules.ts'
+import { isPrefix } from '../rules.ts'
+import { deletionOf, entryOf } from '../state.ts'
 import {
   type Change,
   type Compare,
@@ -103,13 +104,13 @@ export class Keys {
     const revision = numberOf(kv.mod_revision)
     const created = numberOf(kv.create_revision)
     const lease = numberOf(kv.lease) === 0 ? {} : { lease: String(kv.lease) }
-    return Object.freeze({ key, value: this.#value(key, kv.value), revision, created, ...lease })
+    return entryOf({ key, value: this.#value(key, kv.value), ...lease }, revision, created)
   }
 
   #value(key: string, text: unknown): Json {
     try {
       const json = Buffer.from(String(text ?? ''), 'base64').toString('utf8')
-      return freeze(JSON.parse(json) as Json)
+      return JSON.parse(json) as Json
     } catch (cause) {
       throw new ForeignValue(this.#prefix + key, cause)
     }
@@ -234,18 +235,13 @@ export function readWatch(keys: Keys, line: Buffer): WatchMessage {
 function eventOf(keys: Keys, event: Message): KeyEvent {
   const kv = objectOf(event.kv)
   if (event.type !== 'DELETE') return keys.entry(kv)
-  const revision = numberOf(kv.mod_revision)
-  return Object.freeze({ key: keys.decode(kv.key), value: null, revision, created: 0 })
+  return deletionOf(keys.decode(kv.key), numberOf(kv.mod_revision))
 }
 
 export const grantBody = (seconds: number): string => JSON.stringify({ TTL: String(seconds) })
 
-export const readGrant = (
-  answer: Message,
-): { readonly lease: LeaseId; readonly ttlMs: number } => ({
-  lease: String(answer.ID),
-  ttlMs: numberOf(answer.TTL) * 1000,
-})
+/** That was granted. */
+export const leaseOf = (answer: Message): LeaseId => String(answer.ID)
 
 export const leaseBody = (lease: LeaseId): string => JSON.stringify({ ID: lease })
 

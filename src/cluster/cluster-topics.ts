@@ -1,13 +1,12 @@
 import type { ConfigValues } from '../configs/definition.ts'
 import { isCompacted } from '../configs/topic.ts'
-import { type BrokerConfigView, brokerValue, resolveTopicConfig } from '../configs/values.ts'
+import { type BrokerConfigView, resolveTopicConfig } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
 import { groupBy } from '../group-by.ts'
-import type { Change, Compare, MetadataStore } from '../metadata/store.ts'
+import type { MetadataStore } from '../metadata/store.ts'
 import { update } from '../metadata/update.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
-import { unfencedKey } from '../replication/next-state.ts'
-import { PARTITION_PREFIX, partitionKey, toRecord } from '../replication/partition-state.ts'
+import { partitionKey } from '../replication/partition-state.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { ReplicasOptions } from '../topics/replicas.ts'
 import { sweepStrays } from '../topics/sweep.ts'
@@ -26,9 +25,9 @@ import { newTopicId } from '../topics/uuid.ts'
 import type { ImageFeed } from './feed.ts'
 import type { ClusterImage } from './image.ts'
 import type { ImageDiff, TopicChange } from './image-diff.ts'
-import { placeWithOthers } from './placement.ts'
-import { checkReplicas, propose, unknownOutcome } from './proposals.ts'
+import { unknownOutcome } from './proposals.ts'
 import type { ReplicaHost } from './replica-host.ts'
+import { TopicRecords } from './topic-records.ts'
 import { Wakeups } from './wakeups.ts'
 
 /** A topic as the cluster's metadata has it, under `topics/<name, . as _>`. */
@@ -41,8 +40,6 @@ interface ClusterTopicRecord {
   readonly gaps?: boolean
 }
 
-/** Of etcd's 128 changes in a transaction. */
-const RECORDS_TOGETHER = 100
 /** Until what this broker has changed is seen by it, in ms. */
 const SEEN_MS_MAX = 10_000
 
@@ -69,6 +66,7 @@ export class ClusterTopics implements TopicSource {
   readonly #o: ClusterTopicsOptions
   readonly #table: TopicTable
   readonly #tombstones: Tombstones
+  readonly #records: TopicRecords
   /** What the image brings is done one after the other. */
   #work: Promise<void> = Promise.resolve()
   #isLoaded = false
@@ -78,6 +76,7 @@ export class ClusterTopics implements TopicSource {
     this.#o = options
     this.#table = options.table
     this.#tombstones = new Tombstones(options.nodeStore)
+    this.#records = new TopicRecords(options)
   }
 
   async load(): Promise<void> {
@@ -239,7 +238,7 @@ export class ClusterTopics implements TopicSource {
   async create(name: string, partitions: number, configs: ConfigValues, to: Placement) {
     const id = newTopicId()
     const placed = this.assign(partitions, to)
-    await this.#writeRecords(id, 0, placed, configs)
+    await this.#records.write(id, 0, placed, configs)
     const gaps = isCompacted(resolveTopicConfig(configs, this.#o.configView()))
     const count = placed.length
     const record = { name, id, partitions: count, configs, ...(gaps && { gaps }) }
@@ -248,7 +247,7 @@ export class ClusterTopics implements TopicSource {
       [{ key: keyOf(name), value: record }],
     )
     if (outcome.outcome === 'refused') {
-      void this.#removeRecords(id)
+      void this.#records.remove(id)
       // Who hears that there is one looks for it here.
       await this.#untilSeen(() => this.#table.get(name) !== undefined)
       throw alreadyThere(name)
@@ -258,80 +257,8 @@ export class ClusterTopics implements TopicSource {
     return this.#table.byId(id)!
   }
 
-  assign(partitions: number, { replicationFactor, assignments }: Placement) {
-    const { image, configView } = this.#o
-    if (assignments !== null) {
-      for (const replicas of assignments) {
-        checkReplicas(replicas, image)
-        if (!replicas.some(id => this.#isServing(id))) {
-          const message = `None of the brokers that a partition is assigned to can serve now: ${replicas.join(', ')}.`
-          throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
-        }
-      }
-      return assignments
-    }
-    const usual = brokerValue('default.replication.factor', configView())
-    const { nodes } = image
-    // Nobody has asked for so many: as many as there can be.
-    const factor = replicationFactor === -1 ? Math.min(usual, nodes.length) : replicationFactor
-    const serving = image.brokers.filter(({ id }) => this.#isServing(id))
-    const others = nodes
-      .filter(id => !this.#isServing(id))
-      .map(id => ({ id, rack: image.broker(id)?.rack ?? null }))
-    const below = (bound: number): number => Math.floor(Math.random() * bound)
-    const placed = placeWithOthers(serving, others, partitions, factor, below)
-    if (placed !== null) return placed
-    const message =
-      serving.length === 0
-        ? 'No broker can take replicas now.'
-        : `The replication factor ${factor} is not from 1 to the number of registered brokers, ${nodes.length}.`
-    throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
-  }
-
-  /** It can be in sync from the start. */
-  #isServing(id: number): boolean {
-    const { image } = this.#o
-    return image.unfenced(id) !== 0 && image.broker(id)?.draining !== true
-  }
-
-  /** Before the topic: a crash in between leaves records of no topic, which the controller removes. */
-  async #writeRecords(
-    id: string,
-    from: number,
-    placed: readonly (readonly number[])[],
-    configs: ConfigValues,
-  ): Promise<void> {
-    const { image, feed } = this.#o
-    const config = resolveTopicConfig(configs, this.#o.configView())
-    for (let at = 0; at < placed.length; at += RECORDS_TOGETHER) {
-      const compares = new Map<string, Compare>()
-      const changes: Change[] = placed.slice(at, at + RECORDS_TOGETHER).map((replicas, i) => {
-        const isr = replicas.filter(replica => this.#isServing(replica))
-        for (const member of isr) {
-          const key = unfencedKey(member)
-          compares.set(key, { key, created: image.unfenced(member) })
-        }
-        const leader = isr[0] ?? -1
-        const state = {
-          ...{ replicas, isr, elr: [], adding: [], removing: [], leader, epoch: 0 },
-          by: leader === -1 ? '' : image.broker(leader)!.incarnation,
-          min: Number(config.minInsyncReplicas),
-          durable: Number(config.flushMessages) <= 1,
-          ...{ unclean: -1, revision: 0 },
-        }
-        return { key: partitionKey(id, from + at + i), value: toRecord(state) }
-      })
-      const { outcome } = await feed.transact([...compares.values()], changes)
-      if (outcome === 'applied') continue
-      void this.#removeRecords(id)
-      if (outcome === 'unknown') throw unknownOutcome()
-      const message = 'A broker came or went meanwhile: try again.'
-      throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
-    }
-  }
-
-  #removeRecords(id: string): Promise<unknown> {
-    return this.#o.feed.transact([], [{ prefix: `${PARTITION_PREFIX}${id}/`, value: null }])
+  assign(partitions: number, to: Placement) {
+    return this.#records.assign(partitions, to)
   }
 
   async remove(topic: Topic): Promise<void> {
@@ -344,7 +271,7 @@ export class ClusterTopics implements TopicSource {
     if (outcome.outcome === 'unknown') throw unknownOutcome()
     if (outcome.outcome === 'refused') throw deletedMeanwhile(topic.name)
     await this.#untilSeen(() => this.#table.byId(topic.id) === undefined)
-    await this.#removeRecords(topic.id)
+    await this.#records.remove(topic.id)
   }
 
   async grow(topic: Topic, count: number, assignments: Placement['assignments']): Promise<void> {
@@ -352,7 +279,7 @@ export class ClusterTopics implements TopicSource {
     const { image } = this.#o
     const replicationFactor = image.partition(topic.id, 0)?.replicas.length ?? -1
     const placed = this.assign(count - from, { replicationFactor, assignments })
-    await this.#writeRecords(topic.id, from, placed, topic.configs)
+    await this.#records.write(topic.id, from, placed, topic.configs)
     await this.#update(topic, record => {
       checkMore(topic.name, record.partitions, count)
       return { ...record, partitions: count }
@@ -369,23 +296,12 @@ export class ClusterTopics implements TopicSource {
     })
     const wanted = JSON.stringify(configs)
     await this.#untilSeen(() => JSON.stringify(topic.configs) === wanted)
-    await this.settle(topic)
+    await this.#records.settle(topic)
   }
 
+  /** What is in force has changed for topics that do not override it. */
   async settleAll(topics: Iterable<Topic>): Promise<void> {
-    for (const topic of topics) await this.settle(topic)
-  }
-
-  /** What leaders must go by stands in the records too (min.insync.replicas, whether it is flushed). */
-  async settle(topic: Topic): Promise<void> {
-    const { image, feed } = this.#o
-    const min = Number(topic.config.minInsyncReplicas)
-    const durable = Number(topic.config.flushMessages) <= 1
-    for (const { key } of image.partitionsOf(topic.id)) {
-      const state = image.partitionAt(key)
-      if (state === null || (state.min === min && state.durable === durable)) continue
-      await propose(feed, image, key, { min, durable })
-    }
+    for (const topic of topics) await this.#records.settle(topic)
   }
 
   #update(topic: Topic, next: (record: ClusterTopicRecord) => ClusterTopicRecord): Promise<void> {

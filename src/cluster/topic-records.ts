@@ -1,0 +1,120 @@
+import type { ConfigValues } from '../configs/definition.ts'
+import { type BrokerConfigView, brokerValue, resolveTopicConfig } from '../configs/values.ts'
+import { BrokerError } from '../errors.ts'
+import type { Change, Compare } from '../metadata/store.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import { unfencedKey } from '../replication/next-state.ts'
+import { PARTITION_PREFIX, partitionKey, toRecord } from '../replication/partition-state.ts'
+import type { Placement } from '../topics/topic-source.ts'
+import type { Topic } from '../topics/topic-table.ts'
+import type { ImageFeed } from './feed.ts'
+import type { ClusterImage } from './image.ts'
+import { placeWithOthers } from './placement.ts'
+import { checkReplicas, propose, unknownOutcome } from './proposals.ts'
+
+/** Of etcd's 128 changes in a transaction. */
+const RECORDS_TOGETHER = 100
+
+export interface TopicRecordsOptions {
+  readonly image: ClusterImage
+  readonly feed: ImageFeed
+  readonly configView: () => BrokerConfigView
+}
+
+/** The partition records that topics come and go with: who gets a new partition, and what of a topic's configs stands in them. */
+export class TopicRecords {
+  readonly #o: TopicRecordsOptions
+
+  constructor(options: TopicRecordsOptions) {
+    this.#o = options
+  }
+
+  assign(partitions: number, { replicationFactor, assignments }: Placement) {
+    const { image, configView } = this.#o
+    if (assignments !== null) {
+      for (const replicas of assignments) {
+        checkReplicas(replicas, image)
+        if (!replicas.some(id => this.#isServing(id))) {
+          const message = `None of the brokers that a partition is assigned to can serve now: ${replicas.join(', ')}.`
+          throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+        }
+      }
+      return assignments
+    }
+    const usual = brokerValue('default.replication.factor', configView())
+    const { nodes } = image
+    // Nobody has asked for so many: as many as there can be.
+    const factor = replicationFactor === -1 ? Math.min(usual, nodes.length) : replicationFactor
+    const serving = image.brokers.filter(({ id }) => this.#isServing(id))
+    const others = nodes
+      .filter(id => !this.#isServing(id))
+      .map(id => ({ id, rack: image.broker(id)?.rack ?? null }))
+    const below = (bound: number): number => Math.floor(Math.random() * bound)
+    const placed = placeWithOthers(serving, others, partitions, factor, below)
+    if (placed !== null) return placed
+    const message =
+      serving.length === 0
+        ? 'No broker can take replicas now.'
+        : `The replication factor ${factor} is not from 1 to the number of registered brokers, ${nodes.length}.`
+    throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
+  }
+
+  /** It can be in sync from the start. */
+  #isServing(id: number): boolean {
+    const { image } = this.#o
+    return image.unfenced(id) !== 0 && image.broker(id)?.draining !== true
+  }
+
+  /** Before the topic is there: a crash in between leaves records of no topic, which the controller removes. */
+  async write(
+    id: string,
+    from: number,
+    placed: readonly (readonly number[])[],
+    configs: ConfigValues,
+  ): Promise<void> {
+    const { image, feed } = this.#o
+    const config = resolveTopicConfig(configs, this.#o.configView())
+    for (let at = 0; at < placed.length; at += RECORDS_TOGETHER) {
+      const compares = new Map<string, Compare>()
+      const changes: Change[] = placed.slice(at, at + RECORDS_TOGETHER).map((replicas, i) => {
+        const isr = replicas.filter(replica => this.#isServing(replica))
+        for (const member of isr) {
+          const key = unfencedKey(member)
+          compares.set(key, { key, created: image.unfenced(member) })
+        }
+        const leader = isr[0] ?? -1
+        const state = {
+          ...{ replicas, isr, elr: [], adding: [], removing: [], leader, epoch: 0 },
+          by: leader === -1 ? '' : image.broker(leader)!.incarnation,
+          min: Number(config.minInsyncReplicas),
+          durable: Number(config.flushMessages) <= 1,
+          ...{ unclean: -1, revision: 0 },
+        }
+        return { key: partitionKey(id, from + at + i), value: toRecord(state) }
+      })
+      const { outcome } = await feed.transact([...compares.values()], changes)
+      if (outcome === 'applied') continue
+      void this.remove(id)
+      if (outcome === 'unknown') throw unknownOutcome()
+      const message = 'A broker came or went meanwhile: try again.'
+      throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
+    }
+  }
+
+  /** All of a topic id. */
+  remove(id: string): Promise<unknown> {
+    return this.#o.feed.transact([], [{ prefix: `${PARTITION_PREFIX}${id}/`, value: null }])
+  }
+
+  /** What leaders must go by stands in the records too (min.insync.replicas, whether it is flushed). */
+  async settle(topic: Topic): Promise<void> {
+    const { image, feed } = this.#o
+    const min = Number(topic.config.minInsyncReplicas)
+    const durable = Number(topic.config.flushMessages) <= 1
+    for (const { key } of image.partitionsOf(topic.id)) {
+      const state = image.partitionAt(key)
+      if (state === null || (state.min === min && state.durable === durable)) continue
+      await propose(feed, image, key, { min, durable })
+    }
+  }
+}

@@ -238,7 +238,12 @@ export class ClusterTopics implements TopicSource {
   async create(name: string, partitions: number, configs: ConfigValues, to: Placement) {
     const id = newTopicId()
     const placed = this.assign(partitions, to)
-    await this.#records.write(id, 0, placed, configs)
+    try {
+      await this.#records.write(id, { from: 0, guard: null }, placed, configs)
+    } catch (error) {
+      void this.#records.remove(id)
+      throw error
+    }
     const gaps = isCompacted(resolveTopicConfig(configs, this.#o.configView()))
     const count = placed.length
     const record = { name, id, partitions: count, configs, ...(gaps && { gaps }) }
@@ -275,11 +280,15 @@ export class ClusterTopics implements TopicSource {
   }
 
   async grow(topic: Topic, count: number, assignments: Placement['assignments']): Promise<void> {
-    const from = topic.partitionCount
     const { image } = this.#o
+    const known = image.topic(topic.name)
+    if (known?.id !== topic.id) throw deletedMeanwhile(topic.name)
+    const { partitions: from, entry } = known
+    checkMore(topic.name, from, count)
     const replicationFactor = image.partition(topic.id, 0)?.replicas.length ?? -1
     const placed = this.assign(count - from, { replicationFactor, assignments })
-    await this.#records.write(topic.id, from, placed, topic.configs)
+    const guard = { key: entry.key, revision: entry.revision }
+    await this.#records.write(topic.id, { from, guard }, placed, topic.configs)
     await this.#update(topic, record => {
       checkMore(topic.name, record.partitions, count)
       return { ...record, partitions: count }

@@ -32,13 +32,7 @@ export class TopicRecords {
   assign(partitions: number, { replicationFactor, assignments }: Placement) {
     const { image, configView } = this.#o
     if (assignments !== null) {
-      for (const replicas of assignments) {
-        checkReplicas(replicas, image)
-        if (!replicas.some(id => this.#isServing(id))) {
-          const message = `None of the brokers that a partition is assigned to can serve now: ${replicas.join(', ')}.`
-          throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
-        }
-      }
+      this.#checkAssigned(partitions, assignments)
       return assignments
     }
     const usual = brokerValue('default.replication.factor', configView())
@@ -59,16 +53,37 @@ export class TopicRecords {
     throw new BrokerError(ErrorCode.INVALID_REPLICATION_FACTOR, message)
   }
 
+  #checkAssigned(partitions: number, assignments: readonly (readonly number[])[]): void {
+    const refuse = (message: string): never => {
+      throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+    }
+    // Another broker may have added some since the request was looked at.
+    if (assignments.length !== partitions) {
+      refuse(`${partitions} partitions are to be made, but ${assignments.length} are assigned.`)
+    }
+    for (const replicas of assignments) {
+      checkReplicas(replicas, this.#o.image)
+      if (replicas.some(id => this.#isServing(id))) continue
+      refuse(
+        `None of the brokers that a partition is assigned to can serve now: ${replicas.join(', ')}.`,
+      )
+    }
+  }
+
   /** It can be in sync from the start. */
   #isServing(id: number): boolean {
     const { image } = this.#o
     return image.unfenced(id) !== 0 && image.broker(id)?.draining !== true
   }
 
-  /** Before the topic is there: a crash in between leaves records of no topic, which the controller removes. */
+  /**
+   * Those of new partitions, before the topic says that there are so many. What a failure leaves is nothing of what there is: records
+   * of no topic, which the controller removes, or behind the last partition of one, where the next attempt writes over them.
+   * @param guard the topic's key, if there is one, so that nothing is written that it has come to have meanwhile
+   */
   async write(
     id: string,
-    from: number,
+    { from, guard }: { readonly from: number; readonly guard: Compare | null },
     placed: readonly (readonly number[])[],
     configs: ConfigValues,
   ): Promise<void> {
@@ -76,6 +91,7 @@ export class TopicRecords {
     const config = resolveTopicConfig(configs, this.#o.configView())
     for (let at = 0; at < placed.length; at += RECORDS_TOGETHER) {
       const compares = new Map<string, Compare>()
+      if (guard !== null) compares.set(guard.key, guard)
       const changes: Change[] = placed.slice(at, at + RECORDS_TOGETHER).map((replicas, i) => {
         const isr = replicas.filter(replica => this.#isServing(replica))
         for (const member of isr) {
@@ -94,14 +110,13 @@ export class TopicRecords {
       })
       const { outcome } = await feed.transact([...compares.values()], changes)
       if (outcome === 'applied') continue
-      void this.remove(id)
       if (outcome === 'unknown') throw unknownOutcome()
-      const message = 'A broker came or went meanwhile: try again.'
+      const message = 'The topic was changed, or a broker came or went, meanwhile: try again.'
       throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
     }
   }
 
-  /** All of a topic id. */
+  /** All of a topic that is not there any more, or never was. */
   remove(id: string): Promise<unknown> {
     return this.#o.feed.transact([], [{ prefix: `${PARTITION_PREFIX}${id}/`, value: null }])
   }

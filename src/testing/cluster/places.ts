@@ -14,8 +14,9 @@ interface Wanted {
 function placesOf(nodes: readonly BrokerNode[], { topic, partition }: Wanted): PartitionPlace[] {
   return nodes.flatMap(({ registry, cluster }) => {
     // What it has no replica of it knows, too.
-    const isKnown = registry.has(topic, partition)
-    return isKnown ? [cluster.place(registry.topic(topic)!, partition)] : []
+    if (!registry.has(topic, partition)) return []
+    const place = cluster.place(registry.topic(topic)!, partition)
+    return place.replicas.length === 0 ? [] : [place]
   })
 }
 

@@ -125,22 +125,34 @@ test('etcd is compacted while the watch is cut off: it is told of all there is, 
   })
 })
 
+/** Cut off, compacted, and back. */
+async function compacted(
+  writer: MetadataStore,
+  watcher: MetadataStore,
+  beforeItIsBack = (): void => {},
+): Promise<Mirror> {
+  await writer.transact([], [{ key: 'gone', value: 1 }])
+  const mirror = await Mirror.of(watcher, '')
+  await proxy.refuse()
+  await writer.transact(
+    [],
+    [
+      { key: 'gone', value: null },
+      { key: 'a', value: 1 },
+    ],
+  )
+  await etcd.compact()
+  beforeItIsBack()
+  await proxy.accept()
+  return mirror
+}
+
 test('a list that fails amid a reset is tried again', async () => {
   await both(async (writer, watcher) => {
-    await writer.transact([], [{ key: 'gone', value: 1 }])
-    const mirror = await Mirror.of(watcher, '')
-    await proxy.refuse()
-    await writer.transact(
-      [],
-      [
-        { key: 'gone', value: null },
-        { key: 'a', value: 1 },
-      ],
-    )
-    await etcd.compact()
     let lists = 0
-    proxy.faultOf = path => (path.startsWith('/v3/kv/range') && ++lists < 4 ? 'lose' : 'none')
-    await proxy.accept()
+    const mirror = await compacted(writer, watcher, () => {
+      proxy.faultOf = path => (path.startsWith('/v3/kv/range') && ++lists < 4 ? 'lose' : 'none')
+    })
     await mirror.reaches(writer)
     assert.is(lists, 4)
   })
@@ -225,23 +237,6 @@ async function isFound(
     )
     assert.not(reached, 'it was not found')
   })
-}
-
-/** Cut off, compacted, and back. */
-async function compacted(writer: MetadataStore, watcher: MetadataStore): Promise<Mirror> {
-  await writer.transact([], [{ key: 'gone', value: 1 }])
-  const mirror = await Mirror.of(watcher, '')
-  await proxy.refuse()
-  await writer.transact(
-    [],
-    [
-      { key: 'gone', value: null },
-      { key: 'a', value: 1 },
-    ],
-  )
-  await etcd.compact()
-  await proxy.accept()
-  return mirror
 }
 
 test('found: reset without deletions', () =>

@@ -86,18 +86,6 @@ local('close flushes what is waiting, then refuses', async () => {
   assert.equal(await stateOnDisk(files.afterPowerCut()), { a: 1 })
 })
 
-local('what was read or given cannot be changed from outside', async () => {
-  const store = new LocalMetadataStore(new TestFiles(), DIR)
-  const given = { list: [1] }
-  const done = store.compareAndSet('a', 0, given)
-  given.list.push(2)
-  await done
-  const value = (await store.get('a'))!.value as { list: number[] }
-  assert.throws(() => value.list.push(3), TypeError)
-  assert.equal(value, { list: [1] })
-  await store.close()
-})
-
 local('a watcher sees its changes in order, before the promise resolves', async () => {
   const store = new LocalMetadataStore(new TestFiles(), DIR)
   const seen: string[] = []

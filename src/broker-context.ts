@@ -3,6 +3,7 @@ import type { ClusterNode } from './cluster/node.ts'
 import type { ClusterView } from './cluster/view.ts'
 import type { DynamicConfigs } from './configs/dynamic.ts'
 import type { NamedConfigs } from './configs/named.ts'
+import type { Endpoint } from './endpoint.ts'
 import type { GroupCoordinator } from './groups/coordinator.ts'
 import type { Logger } from './logger.ts'
 import type { MetadataStore } from './metadata/store.ts'
@@ -11,16 +12,6 @@ import type { FetchSessions } from './topics/fetch-sessions.ts'
 import type { ProducerIds } from './topics/producer-ids.ts'
 import type { Registry } from './topics/registry.ts'
 import type { TaskPool } from './topics/task-pool.ts'
-
-/** An address that clients of one listener are told. */
-export interface Endpoint {
-  readonly host: string
-  readonly port: number
-}
-
-/** `host:port`, as it is written everywhere: an IPv6 address in brackets. */
-export const addressOf = ({ host, port }: Endpoint): string =>
-  `${host.includes(':') ? `[${host}]` : host}:${port}`
 
 /** What the API handlers work with. */
 export interface BrokerContext {

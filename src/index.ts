@@ -1,9 +1,9 @@
 import { BrokerNode } from './broker.ts'
-import { addressOf } from './broker-context.ts'
 import { type Appended, Appender, type AppendRecord } from './embedded/append.ts'
 import { checkStart } from './embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from './embedded/read.ts'
 import { type SubscribeOptions, Subscription } from './embedded/subscribe.ts'
+import { addressOf } from './endpoint.ts'
 import type { Logger } from './logger.ts'
 import { type BrokerOptions, SHIPPED } from './options.ts'
 

@@ -1,5 +1,5 @@
 import { BrokerNode } from '../broker.ts'
-import { addressOf } from '../broker-context.ts'
+import { addressOf } from '../endpoint.ts'
 import { InvalidOption, ListenError } from '../errors.ts'
 import { MetadataCorrupt } from '../metadata/copies.ts'
 import { SHIPPED } from '../options.ts'

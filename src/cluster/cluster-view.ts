@@ -1,5 +1,5 @@
-import type { Endpoint } from '../broker-context.ts'
 import { CONTROLLER } from '../controller/controller.ts'
+import type { Endpoint } from '../endpoint.ts'
 import { partitionKey } from '../replication/partition-state.ts'
 import { finalizedFeatures, unregister, updateFeatures } from './administration.ts'
 import type { FeatureUpdate, FinalizedFeatures } from './features.ts'

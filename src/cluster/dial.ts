@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import type { Endpoint } from '../broker-context.ts'
+import type { Endpoint } from '../endpoint.ts'
 
 /** How a broker reaches another one: a socket that is connected, or will be. Given from outside, as the file system is. */
 export type Dial = (peer: number, address: Endpoint) => Socket

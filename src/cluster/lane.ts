@@ -1,5 +1,5 @@
-import type { Endpoint } from '../broker-context.ts'
 import { Client } from '../client/client.ts'
+import type { Endpoint } from '../endpoint.ts'
 import { groupBy } from '../group-by.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { fetchApi, type fetchResponse } from '../protocol/messages/01-fetch.ts'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import type { Endpoint } from '../broker-context.ts'
 import { CONTROLLER, Controller, type ControllerEffect } from '../controller/controller.ts'
+import type { Endpoint } from '../endpoint.ts'
 import { every } from '../guarded.ts'
 import type { MetadataStore } from '../metadata/store.ts'
 import type { Partition } from '../topics/partition.ts'

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Endpoint } from '../broker-context.ts'
+import type { Endpoint } from '../endpoint.ts'
 import type { Dial } from './dial.ts'
 
 /** Refused for so long, no process listens. */

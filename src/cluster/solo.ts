@@ -1,4 +1,4 @@
-import type { Endpoint } from '../broker-context.ts'
+import type { Endpoint } from '../endpoint.ts'
 import { BrokerError } from '../errors.ts'
 import type { MetadataStore } from '../metadata/store.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'

@@ -3,8 +3,8 @@
  * stable offset, which is the same while there are no transactions).
  *
  * The first partition with records ignores the byte limits if its first batch is larger (KIP-74). Waits up to max_wait_ms
- * for min_bytes. Sessions (KIP-227), topic ids (v13), diverging epochs (v12). A broker is its own only replica: there is
- * no preferred read replica, and replicas that fetch are told that they are none.
+ * for min_bytes. Sessions (KIP-227), topic ids (v13), diverging epochs (v12). Consumers that know of it (v11) may read from
+ * followers too, and are sent to the one of their rack (KIP-392). Fetches of replicas: cluster/replica-fetches.ts.
  * Deviation: a partition's records end with a whole batch, where Kafka may send a part of the next one.
  */
 import type { BrokerContext } from '../broker-context.ts'
@@ -19,6 +19,7 @@ import type { Topic } from '../topics/registry.ts'
 import { errorAnswer } from './error-answers.ts'
 import { CLOSE, defineApi, type RequestContext } from './handler.ts'
 import { isAboutLeader, LeaderHints } from './leader-hints.ts'
+import { ReadReplicas } from './read-replicas.ts'
 
 /** Read and not yet sent, over all connections; past that a fetch gets FETCH_BYTES_MIN. */
 const LENT_BYTES_MAX = 128 * 1024 * 1024
@@ -35,6 +36,8 @@ const NOTHING = Buffer.alloc(0)
 /** Since when an answer has a place for the leader (KIP-595), and for where that is (KIP-951). */
 const LEADER_SINCE = 12
 const ENDPOINTS_SINCE = 16
+/** Since when clients know that they may read from followers. */
+const FOLLOWERS_SINCE = 11
 /** Before this version clients do not know KAFKA_STORAGE_ERROR. */
 const STORAGE_ERROR_SINCE = 6
 
@@ -62,12 +65,14 @@ interface FetchTerms {
   readonly maxWaitMs: number
   readonly isolationLevel: number
   readonly isReplica: boolean
+  /** Of the client; empty: it has not said. */
+  readonly rackId: string
 }
 
 function termsOf(request: FetchRequest): FetchTerms {
-  const { maxBytes, minBytes, maxWaitMs, isolationLevel, replicaId, replicaState } = request
+  const { maxBytes, minBytes, maxWaitMs, isolationLevel, rackId, replicaId, replicaState } = request
   const isReplica = replicaId >= 0 || replicaState.replicaId >= 0
-  return { maxBytes, minBytes, maxWaitMs, isolationLevel, isReplica }
+  return { maxBytes, minBytes, maxWaitMs, isolationLevel, rackId, isReplica }
 }
 
 async function answer(planning: Promise<FetchPlan>, terms: FetchTerms, context: RequestContext) {
@@ -125,6 +130,8 @@ interface PartitionRead {
   bytes: number
   /** The partition's count when it was looked at: what came since is news. */
   readonly appendedBytes: number
+  /** Whether it was led here then. */
+  readonly led: boolean
 }
 
 /** One fetch: reads, and if that is too little, waits for more and reads again. */
@@ -138,9 +145,10 @@ class FetchRead {
   #reads: PartitionRead[] = []
   #buffers: Buffer[] = []
   #bytes = 0
-  /** Something must be told at once: an error, a diverging epoch. */
+  /** Something must be told at once: an error, a diverging epoch, another replica. */
   #isUrgent = false
   readonly hints: LeaderHints
+  readonly #nearer: ReadReplicas
 
   constructor(terms: FetchTerms, plan: FetchPlan, context: RequestContext) {
     this.#terms = terms
@@ -148,6 +156,7 @@ class FetchRead {
     this.#context = context
     this.#broker = context.broker
     this.hints = new LeaderHints(context)
+    this.#nearer = new ReadReplicas(context, terms.rackId)
     const max = Math.min(terms.maxBytes, this.#broker.options.limits.fetchBytesMax)
     const left = LENT_BYTES_MAX - this.#broker.registry.replicas.pool.lentBytes
     this.#maxBytes = Math.max(Math.min(max, Math.max(left, FETCH_BYTES_MIN)), 0)
@@ -211,7 +220,7 @@ class FetchRead {
         highWatermark: -1,
         records: NOTHING,
       }
-      return { target, partition: undefined, answer, bytes: 0, appendedBytes: 0 }
+      return { target, partition: undefined, answer, bytes: 0, appendedBytes: 0, led: false }
     }
   }
 
@@ -233,7 +242,8 @@ class FetchRead {
     if (isAboutLeader(errorCode) && topic !== undefined && version >= LEADER_SINCE) {
       answer.currentLeader = this.hints.leaderOf(topic, target.index)
     }
-    return { target, partition, answer, bytes: 0, appendedBytes: partition?.appendedBytes ?? 0 }
+    const { appendedBytes, leads: led } = partition ?? { appendedBytes: 0, leads: false }
+    return { target, partition, answer, bytes: 0, appendedBytes, led }
   }
 
   #topicOf({ topic, topicId }: FetchTarget): Topic | undefined {
@@ -244,15 +254,18 @@ class FetchRead {
   #find(target: FetchTarget): Partition | ErrorCode {
     const found = this.#topicOf(target)
     if (this.#context.version >= 13 && found === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
-    return this.#broker.registry.led(found, target.index)
+    const { registry } = this.#broker
+    return this.#context.version >= FOLLOWERS_SINCE
+      ? registry.readable(found, target.index)
+      : registry.led(found, target.index)
   }
 
   #problem(target: FetchTarget, partition: Partition | ErrorCode): ErrorCode {
     const { version } = this.#context
     if (typeof partition === 'number') return partition
     if (this.#terms.isReplica) return ErrorCode.NOT_LEADER_OR_FOLLOWER
-    const unfit = partition.replication?.refusal(false) ?? ErrorCode.NONE
-    if (unfit !== ErrorCode.NONE) return unfit
+    const unfit = partition.leads ? partition.replication?.refusal(false) : ErrorCode.NONE
+    if (unfit !== undefined && unfit !== ErrorCode.NONE) return unfit
     if (partition.offline !== null) {
       return version < STORAGE_ERROR_SINCE
         ? ErrorCode.NOT_LEADER_OR_FOLLOWER
@@ -281,6 +294,12 @@ class FetchRead {
       this.#terms.isolationLevel === READ_COMMITTED
         ? partition.lastStableOffset
         : partition.highWatermark
+    const nearer = this.#nearer.of(partition, target.fetchOffset)
+    if (nearer !== -1) {
+      answer.preferredReadReplica = nearer
+      this.#isUrgent = true
+      return
+    }
     if (target.fetchOffset >= end || (left <= 0 && !isFirst)) return
     const maxBytes = Math.max(Math.min(target.maxBytes, left), 0)
     try {
@@ -342,6 +361,7 @@ function hasNews(target: FetchTarget, answer: PartitionAnswer, bytes: number): b
     answer.errorCode !== ErrorCode.NONE ||
     target.sentError ||
     answer.divergingEpoch !== undefined ||
+    answer.preferredReadReplica !== undefined ||
     answer.highWatermark !== target.sentHighWatermark ||
     answer.logStartOffset !== target.sentLogStartOffset
   )
@@ -374,14 +394,14 @@ function waitForBytes(
     const timer = setTimeout(finish, ms).unref()
     gone.addEventListener('abort', finish)
     const seen = new Set<Partition>()
-    for (const { partition, appendedBytes } of reads) {
+    for (const { partition, appendedBytes, led } of reads) {
       if (partition === undefined || seen.has(partition)) continue
       seen.add(partition)
       let counted = appendedBytes
       const onAdvance = (): void => {
         missing -= partition.appendedBytes - counted
         counted = partition.appendedBytes
-        const isOver = partition.offline !== null || partition.isDeleted || !partition.leads
+        const isOver = partition.offline !== null || partition.isDeleted || partition.leads !== led
         if (missing <= 0 || isOver) finish()
       }
       onAdvance()

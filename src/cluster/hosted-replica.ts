@@ -102,6 +102,14 @@ export class HostedReplica implements Replication {
     return needsAll ? (leader.appendError as ErrorCode) : ErrorCode.NONE
   }
 
+  get follows(): boolean {
+    return this.machine.follower !== null
+  }
+
+  readersAt(offset: number): readonly number[] {
+    return this.machine.leader?.readersAt(offset) ?? []
+  }
+
   whenCommitted(end: number, waiter: CommitWaiter, slot: number, timeoutMs: number): void {
     const { leader } = this.machine
     // Appended here, and led elsewhere by now: nobody knows whether it stays.

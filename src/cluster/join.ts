@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { RACK_AWARE } from '../configs/broker/in-cluster.ts'
 import { brokerValue } from '../configs/values.ts'
 import type { Logger } from '../logger.ts'
 import type { MetadataStore } from '../metadata/store.ts'
@@ -157,6 +158,7 @@ export async function makeNode(
       ? Number(brokerValue('leader.imbalance.check.interval.seconds', view)) * 1000
       : Number.POSITIVE_INFINITY,
     lagTimeMs: () => Number(brokerValue('replica.lag.time.max.ms', view)),
+    tellsCommitted: settings.replicaSelectorClass === RACK_AWARE,
     interBrokerListener: settings.interBrokerListenerName ?? options.listeners[0]!.name,
     dial,
     ...told,

@@ -18,7 +18,7 @@ interface Wished {
   readonly wish: FetchWish
 }
 
-const FETCH_VERSION = 17
+const FETCH_VERSION = 18
 /** replica.fetch.response.max.bytes and replica.fetch.max.bytes of Kafka. */
 const ANSWER_BYTES_MAX = 10 * 1024 * 1024
 const PARTITION_BYTES_MAX = 1024 * 1024
@@ -210,6 +210,7 @@ function partitionOf({ replica, wish }: Wished) {
     fetchOffset: wish.offset,
     lastFetchedEpoch: wish.lastEpoch,
     logStartOffset: wish.logStart,
+    highWatermark: replica.machine.hw,
     partitionMaxBytes: PARTITION_BYTES_MAX,
   }
 }

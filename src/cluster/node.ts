@@ -45,6 +45,8 @@ export interface ClusterNodeOptions {
   /** Infinity: leaders stay where they are. */
   readonly preferredMs: number
   readonly lagTimeMs: () => number
+  /** Consumers may read from followers. */
+  readonly tellsCommitted: boolean
   readonly interBrokerListener: string
   readonly dial: Dial
   readonly onLed: (partition: Partition) => void
@@ -125,7 +127,7 @@ export class ClusterNode {
 
   /** Before topics are loaded. */
   attach(registry: Registry): void {
-    const { me, log, lagTimeMs, onLed } = this.#o
+    const { me, log, lagTimeMs, tellsCommitted, onLed } = this.#o
     const { image, feed } = this
     const { replicas } = registry
     this.#host = new ReplicaHost({
@@ -140,7 +142,7 @@ export class ClusterNode {
       onFailed: failed => this.#tellSession(now => this.#session?.change({ failed }, now)),
     })
     const find = (key: string) => this.host.find(key)
-    this.#fetches = new ReplicaFetches({ find, pool: replicas.pool, log })
+    this.#fetches = new ReplicaFetches({ find, pool: replicas.pool, tellsCommitted, log })
   }
 
   #laneTo(peer: number): Lane {

@@ -24,6 +24,8 @@ const NOTHING = Buffer.alloc(0)
 export interface ReplicaFetchesOptions {
   readonly find: (key: string) => HostedReplica | undefined
   readonly pool: BufferPool
+  /** Consumers read from followers: these are told at once what is committed, not with the next records (KIP-1166). */
+  readonly tellsCommitted: boolean
   readonly log: { error(fields: object, message: string): void }
 }
 
@@ -34,6 +36,8 @@ interface Asked {
   readonly offset: number
   readonly maxBytes: number
   readonly epoch: number
+  /** High watermark that the replica knows. */
+  readonly hw: number
   readonly replica: HostedReplica | undefined
   verdict: FetchVerdict
 }
@@ -60,6 +64,11 @@ export class ReplicaFetches {
   /** There is more of this partition. */
   wake(key: string): void {
     for (const waiting of this.#waiting) if (waiting.keys.has(key)) waiting.wake()
+  }
+
+  /** More of this partition is committed. */
+  committed(key: string): void {
+    if (this.#o.tellsCommitted) this.wake(key)
   }
 
   /** These replicas are to be answered now, if they wait for this partition. */
@@ -123,12 +132,14 @@ export class ReplicaFetches {
           epoch: one.currentLeaderEpoch,
           offset: one.fetchOffset,
           lastEpoch: one.lastFetchedEpoch,
+          logStart: one.logStartOffset,
         },
         now,
       )
     })
     const { partition: index, fetchOffset: offset, partitionMaxBytes: maxBytes } = one
-    return { topicId, index, offset, maxBytes, epoch: one.currentLeaderEpoch, replica, verdict }
+    const { currentLeaderEpoch: epoch, highWatermark: hw } = one
+    return { topicId, index, offset, maxBytes, epoch, hw, replica, verdict }
   }
 
   /** What is true after a wait; that the replica has asked counts once. */
@@ -152,8 +163,8 @@ export class ReplicaFetches {
     const first = asked.length === 0 ? 0 : this.#turn++ % asked.length
     for (const one of [...asked.slice(first), ...asked.slice(0, first)]) {
       const { replica, verdict, offset, maxBytes } = one
-      if (!('end' in verdict)) isNews = true
-      else if (offset < verdict.end && replica !== undefined) {
+      if (!('end' in verdict) || this.#isCommittedNews(one, verdict.hw)) isNews = true
+      if ('end' in verdict && offset < verdict.end && replica !== undefined) {
         if (left <= 0) break
         const { reader } = replica.partition
         const bytes = Math.min(left, maxBytes)
@@ -172,6 +183,11 @@ export class ReplicaFetches {
       }
     }
     return isNews || found.size > 0 || asked.length === 0 ? found : null
+  }
+
+  /** It has records that it does not know to be committed. */
+  #isCommittedNews({ hw: known, offset }: Asked, hw: number): boolean {
+    return this.#o.tellsCommitted && Math.min(hw, offset) > known
   }
 
   async #tryRead<T>(read: () => Promise<T>): Promise<T | undefined> {

@@ -130,6 +130,9 @@ export class ReplicaHost {
         this.#proposals.send(replica, effect)
         break
       case 'advance':
+        partition.advance(effect.hw)
+        this.#o.fetches().committed(key)
+        break
       case 'hw':
         partition.advance(effect.hw)
         break

@@ -43,4 +43,6 @@ export interface ReplicaFetch {
   readonly offset: number
   /** Epoch of its last batch; -1: it has none. */
   readonly lastEpoch: number
+  /** Its first offset. */
+  readonly logStart: number
 }

@@ -134,6 +134,17 @@ export class LeaderReplica<W> {
     )
   }
 
+  /** Others that are in sync and have what is committed at this offset, those with most first: a consumer may read there (KIP-392). */
+  readersAt(offset: number): readonly number[] {
+    const { isr } = this.#committed
+    return [...this.#progress.values()]
+      .filter(
+        ({ id, logStart, flushed }) => isr.includes(id) && logStart <= offset && offset <= flushed,
+      )
+      .sort((a, b) => b.flushed - a.flushed)
+      .map(({ id }) => id)
+  }
+
   /** The log has been flushed (written, if not durable) up to here. */
   appended(end: number, now: number): void {
     if (this.#hasResigned || end <= this.#end) return
@@ -170,7 +181,7 @@ export class LeaderReplica<W> {
     if (diverging !== null) return { diverging }
     if (offset < this.#start || offset > this.#end)
       return this.#error(ErrorCode.OFFSET_OUT_OF_RANGE)
-    progress.fetched(offset, brokerEpoch, this.#end, now)
+    progress.fetched(request, this.#end, now)
     this.#heard(progress, session)
     this.#tryHw(now)
     this.#tryExpand(now)

@@ -1,3 +1,5 @@
+import type { ReplicaFetch } from './leader-effects.ts'
+
 /** What a leader knows of one other replica, in its own epoch (Replica.java). */
 export class ReplicaProgress {
   readonly id: number
@@ -5,6 +7,8 @@ export class ReplicaProgress {
   brokerEpoch = -1
   /** Everything below is on its disk; -1: it has not said in this epoch. */
   flushed = -1
+  /** Where its log begins. */
+  logStart = 0
   /** When it last had all that there was. */
   #caughtUpAt: number
   #fetchedAt = Number.NEGATIVE_INFINITY
@@ -21,7 +25,7 @@ export class ReplicaProgress {
   }
 
   /** As Replica.updateFetchState: caught up now, or when the fetch before was read, if this one begins where the log ended then. */
-  fetched(offset: number, brokerEpoch: number, leaderEnd: number, now: number): void {
+  fetched({ offset, brokerEpoch, logStart }: ReplicaFetch, leaderEnd: number, now: number): void {
     if (offset >= leaderEnd) this.#caughtUpAt = Math.max(this.#caughtUpAt, now)
     else if (offset >= this.#endAtFetch) {
       this.#caughtUpAt = Math.max(this.#caughtUpAt, this.#fetchedAt)
@@ -29,6 +33,7 @@ export class ReplicaProgress {
     // Fetches of one life may overtake each other on two connections; another life may have less.
     this.flushed = brokerEpoch === this.brokerEpoch ? Math.max(this.flushed, offset) : offset
     this.brokerEpoch = brokerEpoch
+    this.logStart = logStart
     this.#endAtFetch = leaderEnd
     this.#fetchedAt = now
   }

@@ -29,8 +29,12 @@ export interface Replication {
   appended(end: number): void
   /** A batch of the leader's could not be appended. */
   appendFailed(): void
-  /** NONE, or why nothing may be appended now, or read by consumers. */
+  /** NONE, or why nothing may be appended now, or asked of its leader. */
   refusal(needsAll: boolean): ErrorCode
+  /** Whether consumers may read here what is committed, though another leads. */
+  readonly follows: boolean
+  /** Other brokers at which what is committed can be read from this offset on, the best first; if it is led here. */
+  readersAt(offset: number): readonly number[]
   /** Answers the waiter when all in-sync replicas have everything below `end`, at the latest after so many ms. */
   whenCommitted(end: number, waiter: CommitWaiter, slot: number, timeoutMs: number): void
   /** Whether all that had been committed when it came to be led here is known to be (OFFSET_NOT_AVAILABLE until then). */

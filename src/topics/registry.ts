@@ -98,6 +98,14 @@ export class Registry {
     return partition?.leads ? partition : ErrorCode.NOT_LEADER_OR_FOLLOWER
   }
 
+  /** The partition where it is led or followed: what is committed can be read at both (KIP-392). Else the code, as of `led`. */
+  readable(topic: Topic | undefined, index: number): Partition | ErrorCode {
+    const found = this.led(topic, index)
+    if (found !== ErrorCode.NOT_LEADER_OR_FOLLOWER) return found
+    const partition = replicaOf(topic!, index)
+    return partition?.replication?.follows ? partition : found
+  }
+
   /** Opens every topic that there is: at start, with recovery. */
   load(): Promise<void> {
     return this.#source.load()

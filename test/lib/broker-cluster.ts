@@ -35,22 +35,25 @@ export interface PartitionNow {
   readonly replicaNodes: readonly number[]
 }
 
+/** What is set of all brokers, or of each. */
+type Overrides = readonly string[] | ((id: number) => readonly string[])
+
 /** An etcd and brokers, each a process of its own, on free ports of 127.0.0.1. */
 export class BrokerCluster implements AsyncDisposable {
   readonly etcd: Etcd
   readonly members: readonly Member[]
   readonly #root = mkdtempSync(join(tmpdir(), 'odradek-cluster-'))
-  readonly #overrides: readonly string[]
+  readonly #overrides: (id: number) => readonly string[]
 
-  private constructor(etcd: Etcd, ports: readonly number[], overrides: readonly string[]) {
+  private constructor(etcd: Etcd, ports: readonly number[], overrides: Overrides) {
     this.etcd = etcd
-    this.#overrides = overrides
+    this.#overrides = typeof overrides === 'function' ? overrides : () => overrides
     this.members = ports.map((port, i) => {
       return { id: i + 1, port, dir: join(this.#root, String(i + 1)), broker: null }
     })
   }
 
-  static async start(brokers = 3, overrides: readonly string[] = []): Promise<BrokerCluster> {
+  static async start(brokers = 3, overrides: Overrides = []): Promise<BrokerCluster> {
     const etcd = await Etcd.start()
     const ports = await Promise.all(Array.from({ length: brokers }, freePort))
     const cluster = new BrokerCluster(etcd, ports, overrides)
@@ -75,7 +78,7 @@ export class BrokerCluster implements AsyncDisposable {
         ...[`node.id=${id}`, `listeners=PLAINTEXT://127.0.0.1:${member.port}`],
         ...[`odradek.metadata=etcd://127.0.0.1:${this.etcd.port}/test`],
         ...['odradek.partition.workers=1', 'group.initial.rebalance.delay.ms=0'],
-        ...[...this.#overrides, ...more],
+        ...[...this.#overrides(id), ...more],
       ],
     })
     return member.broker

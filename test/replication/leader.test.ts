@@ -46,8 +46,8 @@ class Driver {
 
   fetch(from: number, offset: number, over: Partial<ReplicaFetch> = {}): FetchVerdict {
     const lastEpoch = offset > 10 ? 5 : 2
-    const request = { from, session: from, brokerEpoch: from * 10, epoch: 5, offset, lastEpoch }
-    return this.leader.fetch({ ...request, ...over }, this.now)
+    const facts = { session: from, brokerEpoch: from * 10, epoch: 5, lastEpoch, logStart: 0 }
+    return this.leader.fetch({ from, offset, ...facts, ...over }, this.now)
   }
 
   record(over: Partial<PartitionState>): void {
@@ -327,6 +327,20 @@ test('leadership is not confirmed by a leader that resigns, nor below the minimu
   driver.leader.confirm(3)
   const { NOT_LEADER_OR_FOLLOWER } = ErrorCode
   assert.equal(driver.take('confirmed')[0]!.error, NOT_LEADER_OR_FOLLOWER)
+})
+
+test('a consumer may read where all in sync is that it asks for, at the one first that has most', () => {
+  const driver = new Driver()
+  assert.equal(driver.leader.readersAt(10), [])
+  driver.fetch(2, 10)
+  driver.fetch(3, 10, { logStart: 4 })
+  driver.leader.appended(12, 0)
+  driver.fetch(3, 12, { logStart: 4 })
+  assert.equal(driver.leader.readersAt(10), [3, 2])
+  assert.equal(driver.leader.readersAt(12), [3])
+  assert.equal(driver.leader.readersAt(3), [2], 'records that it has no more')
+  driver.record({ isr: [1, 2] })
+  assert.equal(driver.leader.readersAt(10), [2], 'not in sync')
 })
 
 test.run()

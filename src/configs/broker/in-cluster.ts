@@ -1,4 +1,8 @@
-import { boolean, int, long } from '../definition.ts'
+import { boolean, int, long, string } from '../definition.ts'
+
+/** Sends consumers to an in-sync replica of their rack (KIP-392). The other class of Kafka's is what null is too. */
+export const RACK_AWARE = 'org.apache.kafka.common.replica.RackAwareReplicaSelector'
+const SELECTORS = [RACK_AWARE, 'org.apache.kafka.common.replica.LeaderSelector']
 
 /** What brokers of one cluster do for each other; a broker alone does none of it. */
 export const inCluster = {
@@ -20,5 +24,10 @@ export const inCluster = {
     30_000,
     {},
     'Milliseconds by which a follower may lag and still count as in sync.',
+  ),
+  'replica.selector.class': string(
+    null,
+    'Who chooses the replica that a consumer reads from: the one for racks sends consumers that name theirs (client.rack) to an in-sync replica of the same broker.rack. Unset: all read from leaders.',
+    { allowed: `one of ${SELECTORS.join(', ')}`, check: name => SELECTORS.includes(name) },
   ),
 }

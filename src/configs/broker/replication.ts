@@ -1,4 +1,4 @@
-import { boolean, int, long, string } from '../definition.ts'
+import { boolean, int, long } from '../definition.ts'
 import { noTiers, oneNode } from './reasons.ts'
 
 /** Kafka takes these while it runs only, from kafka-reassign-partitions; unset: no bound. */
@@ -51,10 +51,6 @@ export const replication = () => ({
     5000,
     {},
     oneNode('Milliseconds between two notes of the high watermarks.'),
-  ),
-  'replica.selector.class': string(
-    null,
-    oneNode('Class that chooses the replica that a consumer reads from.'),
   ),
   'replica.socket.receive.buffer.bytes': int(
     65_536,

@@ -127,7 +127,7 @@ export class BrokerNode implements BrokerContext {
       producerIdExpirationMs: () => brokerValue('producer.id.expiration.ms', this.configs.view),
       log: this.log,
     })
-    this.node?.attach(this.registry)
+    this.node?.attach(this.registry, () => this.configs.view)
     this.cluster =
       this.node?.view ??
       new SoloView({

@@ -9,6 +9,7 @@ import { partitionKey } from '../replication/partition-state.ts'
 import { cutBatches, type FetchedBatch } from './batches.ts'
 import type { Dial } from './dial.ts'
 import type { HostedReplica } from './hosted-replica.ts'
+import type { Throttle } from './throttle.ts'
 
 export type FetchWish = Extract<FollowerEffect<FetchedBatch>, { kind: 'fetch' }>
 
@@ -28,6 +29,8 @@ const WAIT_MS = 500
 const ANSWER_MS_MAX = WAIT_MS + 10_000
 const CONNECT_MS_MAX = 2_000
 const BACKOFF_MS = 100
+/** Until a rate that has been changed is seen. */
+const LOOK_MS_MAX = 1_000
 /** One as a rule; others for partitions that come to be followed while a fetch waits for news. */
 const CONNECTIONS_MAX = 8
 
@@ -40,6 +43,8 @@ export interface LaneOptions {
   /** Under which this broker is registered. */
   readonly brokerEpoch: () => number
   readonly clientId: string
+  /** Of all lanes of this broker. */
+  readonly throttle: Throttle
   readonly onError: (error: unknown) => void
 }
 
@@ -67,6 +72,7 @@ export class Lane {
     flushing: new Set(),
   }))
   #timer: NodeJS.Timeout | null = null
+  #throttled: NodeJS.Timeout | null = null
   #isSoon = false
   #quietUntil = 0
   #isClosed = false
@@ -114,12 +120,31 @@ export class Lane {
     }
     const waits = (key: string): boolean =>
       this.#connections.some(({ flushing, group }) => flushing.size > 0 && group.has(key))
-    const asked = [...this.#wishes.values()].filter(({ replica }) => !waits(replica.key))
+    const ready = [...this.#wishes.values()].filter(({ replica }) => !waits(replica.key))
+    const asked = this.#unthrottled(ready)
     const free = this.#connections.find(({ isBusy, flushing }) => !isBusy && flushing.size === 0)
     // None: the first answer makes room.
     if (asked.length === 0 || free === undefined) return
     for (const { replica } of asked) this.#wishes.delete(replica.key)
     void this.#fetch(free, asked)
+  }
+
+  /** Those that may be asked for at this rate; the others when there is room for them. */
+  #unthrottled(ready: readonly Wished[]): readonly Wished[] {
+    const { throttle, me } = this.#o
+    const { waitMs } = throttle
+    if (waitMs === 0) return ready
+    const free = ready.filter(({ replica }) => !throttle.isFor(replica, me))
+    if (free.length < ready.length) {
+      this.#throttled ??= setTimeout(
+        () => {
+          this.#throttled = null
+          this.#act()
+        },
+        Math.min(waitMs, LOOK_MS_MAX),
+      )
+    }
+    return free
   }
 
   async #fetch(connection: Connection, asked: readonly Wished[]): Promise<void> {
@@ -179,11 +204,12 @@ export class Lane {
       }
     }
     connection.group = new Set(asked.map(({ replica }) => replica.key))
+    const { throttle, me } = this.#o
     for (const { replica } of asked) {
       const of = answers.get(replica.key)
-      if (of !== undefined && 'batches' in of && of.batches.length > 0) {
-        connection.flushing.add(replica.key)
-      }
+      if (of === undefined || !('batches' in of) || of.batches.length === 0) continue
+      connection.flushing.add(replica.key)
+      if (throttle.isFor(replica, me)) throttle.passed(bytesIn(of.batches))
     }
     for (const { replica, wish } of asked) {
       const of = answers.get(replica.key)
@@ -198,7 +224,7 @@ export class Lane {
 
   close(): void {
     this.#isClosed = true
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    for (const timer of [this.#timer, this.#throttled]) if (timer !== null) clearTimeout(timer)
     for (const { client } of this.#connections) void client?.close()
   }
 }
@@ -214,6 +240,9 @@ function partitionOf({ replica, wish }: Wished) {
     partitionMaxBytes: PARTITION_BYTES_MAX,
   }
 }
+
+const bytesIn = (batches: readonly FetchedBatch[]): number =>
+  batches.reduce((sum, { bytes }) => sum + bytes.length, 0)
 
 type PartitionAnswer = Decoded<typeof fetchResponse>['responses'][number]['partitions'][number]
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { type BrokerConfigView, brokerValue } from '../configs/values.ts'
 import { CONTROLLER, Controller, type ControllerEffect } from '../controller/controller.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { every } from '../guarded.ts'
@@ -19,6 +20,7 @@ import type { StartKind } from './registration.ts'
 import { ReplicaFetches } from './replica-fetches.ts'
 import { ReplicaHost } from './replica-host.ts'
 import { Session, type SessionEffect } from './session.ts'
+import { Throttle } from './throttle.ts'
 import { Wakeups } from './wakeups.ts'
 
 const TICK_MS = 100
@@ -66,6 +68,7 @@ export class ClusterNode {
   readonly #controllerOut: ControllerEffect[] = []
   readonly #sessionOut: SessionEffect[] = []
   readonly #lanes = new Map<number, Lane>()
+  #lanesThrottle: Throttle | null = null
   readonly #probes: Probes
   readonly #timers: NodeJS.Timeout[] = []
   #session: Session | null = null
@@ -126,7 +129,7 @@ export class ClusterNode {
   }
 
   /** Before topics are loaded. */
-  attach(registry: Registry): void {
+  attach(registry: Registry, configView: () => BrokerConfigView): void {
     const { me, log, lagTimeMs, tellsCommitted, onLed } = this.#o
     const { image, feed } = this
     const { replicas } = registry
@@ -142,7 +145,17 @@ export class ClusterNode {
       onFailed: failed => this.#tellSession(now => this.#session?.change({ failed }, now)),
     })
     const find = (key: string) => this.host.find(key)
-    this.#fetches = new ReplicaFetches({ find, pool: replicas.pool, tellsCommitted, log })
+    const throttle = this.#throttle('leader', configView)
+    this.#lanesThrottle = this.#throttle('follower', configView)
+    this.#fetches = new ReplicaFetches({ find, pool: replicas.pool, tellsCommitted, throttle, log })
+  }
+
+  #throttle(side: 'leader' | 'follower', configView: () => BrokerConfigView): Throttle {
+    const rate = (): number | null => {
+      const value = brokerValue(`${side}.replication.throttled.rate`, configView())
+      return value === null ? null : Number(value)
+    }
+    return new Throttle({ me: this.#o.me, side, rate, now: () => performance.now() })
   }
 
   #laneTo(peer: number): Lane {
@@ -153,6 +166,7 @@ export class ClusterNode {
       ...{ me, peer, clientId: `broker-${me}-fetcher` },
       address: () => this.#addressOf(peer),
       dial,
+      throttle: this.#lanesThrottle!,
       brokerEpoch: () => this.#session?.epoch ?? -1,
       onError: err => log.info({ err, broker: peer }, 'a fetch from another broker failed'),
     })

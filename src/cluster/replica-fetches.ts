@@ -11,6 +11,7 @@ import type { FetchVerdict } from '../replication/leader-effects.ts'
 import { partitionKey } from '../replication/partition-state.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
 import type { HostedReplica } from './hosted-replica.ts'
+import type { Throttle } from './throttle.ts'
 
 type Answer = Encodable<typeof fetchResponse>
 type PartitionAnswer = NonNullable<NonNullable<Answer['responses']>[number]['partitions']>[number]
@@ -26,6 +27,7 @@ export interface ReplicaFetchesOptions {
   readonly pool: BufferPool
   /** Consumers read from followers: these are told at once what is committed, not with the next records (KIP-1166). */
   readonly tellsCommitted: boolean
+  readonly throttle: Throttle
   readonly log: { error(fields: object, message: string): void }
 }
 
@@ -39,6 +41,8 @@ interface Asked {
   /** High watermark that the replica knows. */
   readonly hw: number
   readonly replica: HostedReplica | undefined
+  /** What it sends counts. */
+  readonly isThrottled: boolean
   verdict: FetchVerdict
 }
 
@@ -139,7 +143,8 @@ export class ReplicaFetches {
     })
     const { partition: index, fetchOffset: offset, partitionMaxBytes: maxBytes } = one
     const { currentLeaderEpoch: epoch, highWatermark: hw } = one
-    return { topicId, index, offset, maxBytes, epoch, hw, replica, verdict }
+    const isThrottled = replica !== undefined && this.#o.throttle.isFor(replica, replicaOf(request))
+    return { topicId, index, offset, maxBytes, epoch, hw, replica, isThrottled, verdict }
   }
 
   /** What is true after a wait; that the replica has asked counts once. */
@@ -162,10 +167,11 @@ export class ReplicaFetches {
     // Each comes first in its turn: only the first gets a batch that is larger than what it may have.
     const first = asked.length === 0 ? 0 : this.#turn++ % asked.length
     for (const one of [...asked.slice(first), ...asked.slice(0, first)]) {
-      const { replica, verdict, offset, maxBytes } = one
+      const { replica, verdict, offset, maxBytes, isThrottled } = one
       if (!('end' in verdict) || this.#isCommittedNews(one, verdict.hw)) isNews = true
       if ('end' in verdict && offset < verdict.end && replica !== undefined) {
         if (left <= 0) break
+        if (isThrottled && this.#o.throttle.waitMs > 0) continue
         const { reader } = replica.partition
         const bytes = Math.min(left, maxBytes)
         const result = await this.#tryRead(() =>
@@ -180,6 +186,7 @@ export class ReplicaFetches {
         buffers.push(result.buffer)
         found.set(one, result.records)
         left -= result.records.length
+        if (isThrottled) this.#o.throttle.passed(result.records.length)
       }
     }
     return isNews || found.size > 0 || asked.length === 0 ? found : null
@@ -207,8 +214,12 @@ export class ReplicaFetches {
         this.#waiting.delete(waiting)
         resolve()
       }
-      const timer = setTimeout(finish, Math.min(ms, WAIT_MS_MAX)).unref()
-      const keys = new Set(asked.map(({ topicId, index }) => partitionKey(topicId, index)))
+      // Of those that are held up there is more all the time.
+      const held = asked.filter(({ isThrottled }) => isThrottled && this.#o.throttle.waitMs > 0)
+      const heldMs = held.length > 0 ? this.#o.throttle.waitMs : WAIT_MS_MAX
+      const timer = setTimeout(finish, Math.min(ms, heldMs)).unref()
+      const awaited = asked.filter(one => !held.includes(one))
+      const keys = new Set(awaited.map(({ topicId, index }) => partitionKey(topicId, index)))
       const waiting = { from, keys, wake: finish }
       this.#waiting.add(waiting)
       gone.addEventListener('abort', finish)

@@ -6,7 +6,6 @@ const DAY_MS = 24 * HOUR_MS
 const NOT_TIERED = 'No effect here: there is no tiered storage.'
 const NOT_RECOMPRESSED =
   'No effect here: batches stay as the producer compressed them, nothing is compressed again.'
-const NO_THROTTLE = 'No effect here: replication is not throttled.'
 
 /** A broker config that a topic falls back to, and how many topic units one of its units is. */
 export interface BrokerKey {
@@ -68,13 +67,17 @@ export const topicConfigs = {
     { min: 0 },
     'Milliseconds after which written records are flushed at the latest; it matters only where flush.messages is above 1.',
   ),
-  'follower.replication.throttled.replicas': replicas(NO_THROTTLE),
+  'follower.replication.throttled.replicas': replicas(
+    'Replicas to which follower.replication.throttled.rate of their broker applies.',
+  ),
   'index.interval.bytes': int(
     4096,
     { min: 0 },
     'No effect here: the offset index gets an entry about every 4096 bytes of log.',
   ),
-  'leader.replication.throttled.replicas': replicas(NO_THROTTLE),
+  'leader.replication.throttled.replicas': replicas(
+    'Replicas to which leader.replication.throttled.rate of the broker applies that leads them.',
+  ),
   'local.retention.bytes': long(-2, { min: -2, meaning: '-2: as retention.bytes' }, NOT_TIERED),
   'local.retention.ms': long(-2, { min: -2, meaning: '-2: as retention.ms' }, NOT_TIERED),
   'max.compaction.lag.ms': long(

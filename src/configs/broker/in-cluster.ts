@@ -4,6 +4,15 @@ import { boolean, int, long, string } from '../definition.ts'
 export const RACK_AWARE = 'org.apache.kafka.common.replica.RackAwareReplicaSelector'
 const SELECTORS = [RACK_AWARE, 'org.apache.kafka.common.replica.LeaderSelector']
 
+/** Kafka takes these while it runs only, from kafka-reassign-partitions. */
+const throttle = (what: string) =>
+  long(
+    null,
+    { min: 1 },
+    `Bytes a second that ${what}, for partitions named in their topic's config of the same kind and replicas not in sync. Unset: no bound.`,
+    'cluster-wide',
+  )
+
 /** What brokers of one cluster do for each other; a broker alone does none of it. */
 export const inCluster = {
   'auto.leader.rebalance.enable': boolean(
@@ -15,11 +24,13 @@ export const inCluster = {
     { min: 1000 },
     'Milliseconds without a sign of life after which a broker of a cluster is taken for dead; 6000 where nothing is set.',
   ),
+  'follower.replication.throttled.rate': throttle('followers of a broker fetch'),
   'leader.imbalance.check.interval.seconds': long(
     300,
     { min: 1 },
     'Seconds between two looks for partitions that are not led by their first replica.',
   ),
+  'leader.replication.throttled.rate': throttle('leaders of a broker send'),
   'replica.lag.time.max.ms': long(
     30_000,
     {},

@@ -1,9 +1,6 @@
 import { boolean, int, long } from '../definition.ts'
 import { noTiers, oneNode } from './reasons.ts'
 
-/** Kafka takes these while it runs only, from kafka-reassign-partitions; unset: no bound. */
-const throttle = (what: string) => long(null, { min: 0 }, oneNode(what), 'cluster-wide')
-
 /** Kafka's configs of replication that mean nothing here. */
 export const replication = () => ({
   'num.replica.fetchers': int(
@@ -77,13 +74,10 @@ export const replication = () => ({
     noTiers('Whether an empty follower starts behind what is in remote storage.'),
     'cluster-wide',
   ),
-  'follower.replication.throttled.rate': throttle(
-    'Bytes that a follower copies in a second of the partitions named in follower.replication.throttled.replicas.',
-  ),
-  'leader.replication.throttled.rate': throttle(
-    'Bytes that a leader sends to followers in a second of the partitions named in leader.replication.throttled.replicas.',
-  ),
-  'replica.alter.log.dirs.io.max.bytes.per.second': throttle(
-    'Bytes that are moved from one directory to another in a second.',
+  'replica.alter.log.dirs.io.max.bytes.per.second': long(
+    null,
+    { min: 0 },
+    'Bytes that are moved from one directory to another in a second. No effect here: there is one directory.',
+    'cluster-wide',
   ),
 })

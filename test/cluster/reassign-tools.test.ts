@@ -1,0 +1,124 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Client } from '../../src/client/client.ts'
+import { produceApi } from '../../src/protocol/messages/00-produce.ts'
+import { encodeBatch } from '../../src/protocol/records.ts'
+import { BrokerCluster } from '../lib/broker-cluster.ts'
+import { kafkaOf } from '../lib/cluster-ledger.ts'
+import { kafkaTool, lines } from '../live/tools.ts'
+
+const REASSIGN = 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand'
+const ELECT = 'org.apache.kafka.tools.LeaderElectionCommand'
+const TOPICS = 'org.apache.kafka.tools.TopicCommand'
+const CONFIGS = 'kafka.admin.ConfigCommand'
+const MIB = 1024 * 1024
+
+const test = suite("Kafka's tools that move partitions")
+const dir = mkdtempSync(join(tmpdir(), 'odradek-reassign-'))
+let cluster: BrokerCluster
+
+test.before(async () => {
+  cluster = await BrokerCluster.start(3)
+})
+test.after(async () => {
+  await cluster[Symbol.asyncDispose]()
+  rmSync(dir, { recursive: true })
+})
+
+const at = (): string[] => ['--bootstrap-server', cluster.bootstrap]
+
+function planFile(topic: string, replicas: readonly number[]): string {
+  const path = join(dir, `${topic}.json`)
+  const partitions = [{ topic, partition: 0, replicas }]
+  writeFileSync(path, JSON.stringify({ version: 1, partitions }))
+  return path
+}
+
+async function describe(...args: string[]): Promise<string[]> {
+  return lines((await kafkaTool(TOPICS, [...at(), '--describe', ...args])).stdout)
+}
+
+/** Writes so many MiB to partition 0. */
+async function fill(topic: string, leader: number, mib: number): Promise<void> {
+  const { port } = cluster.member(leader)
+  await using client = await Client.connect({ host: '127.0.0.1', port })
+  const value = Buffer.alloc(MIB / 2, 'x')
+  const records = await encodeBatch([{ timestamp: Date.now(), value }])
+  for (let i = 0; i < 2 * mib; i++) {
+    const topicData = [{ name: topic, partitionData: [{ index: 0, records }] }]
+    const answer = await client.send(produceApi, 9, { acks: -1, timeoutMs: 30_000, topicData })
+    assert.is(answer.responses[0]!.partitionResponses[0]!.errorCode, 0)
+  }
+}
+
+test('kafka-reassign-partitions moves one at the rate that it is given, says how it goes, and takes the throttle off', async () => {
+  await madeOn('m', [1])
+  await fill('m', 1, 6)
+  const file = planFile('m', [2])
+  const plan = ['--reassignment-json-file', file]
+  // Nearly a minute and a half.
+  await kafkaTool(REASSIGN, [...at(), ...plan, '--execute', '--throttle', String(MIB / 16)])
+  const { stdout: listed } = await kafkaTool(REASSIGN, [...at(), '--list'])
+  const { stdout: configs } = await kafkaTool(CONFIGS, [
+    ...[...at(), '--describe', '--entity-type', 'brokers', '--entity-name', '2'],
+  ])
+  assert.match(listed, 'm-0: replicas: 2,1. adding: 2. removing: 1.')
+  assert.match(configs, `follower.replication.throttled.rate=${MIB / 16}`)
+  const faster = ['--execute', '--additional', '--throttle', String(100 * MIB)]
+  await kafkaTool(REASSIGN, [...at(), ...plan, ...faster])
+  await cluster.until('m', ([p]) => p!.replicaNodes.join() === '2')
+  const { stdout: verified } = await kafkaTool(REASSIGN, [...at(), ...plan, '--verify'])
+  assert.match(verified, 'Reassignment of partition m-0 is completed.')
+  const { stdout: after } = await kafkaTool(CONFIGS, [
+    ...[...at(), '--describe', '--entity-type', 'brokers', '--entity-name', '2'],
+  ])
+  assert.not.match(after, 'throttled')
+})
+
+test('kafka-reassign-partitions --cancel leaves it where it was', async () => {
+  await madeOn('c', [1])
+  await fill('c', 1, 4)
+  const plan = ['--reassignment-json-file', planFile('c', [3])]
+  await kafkaTool(REASSIGN, [...at(), ...plan, '--execute', '--throttle', String(MIB / 2)])
+  await kafkaTool(REASSIGN, [...at(), ...plan, '--cancel'])
+  const [partition] = await cluster.partitions('c')
+  assert.equal(partition!.replicaNodes, [1])
+  const { stdout } = await kafkaTool(REASSIGN, [...at(), '--list'])
+  assert.match(stdout, 'No partition reassignments found.')
+})
+
+test('kafka-topics tells what is under-replicated, at its minimum, and unavailable; kafka-leader-election gives it back', async () => {
+  await madeOn('u', [1, 2, 3])
+  assert.equal(await describe('--under-replicated-partitions', '--topic', 'u'), [])
+  await cluster.broker(1).kill()
+  await cluster.until('u', ([p]) => p!.isrNodes.length === 2 && p!.leaderId !== -1, 2)
+  const [under] = await describe('--under-replicated-partitions', '--topic', 'u')
+  assert.match(under!, /Leader: [23]\s+Replicas: 1,2,3\s+Isr: (2,3|3,2)/)
+  assert.is((await describe('--at-min-isr-partitions', '--topic', 'u')).length, 1)
+  assert.is((await describe('--under-min-isr-partitions', '--topic', 'u')).length, 0)
+  assert.is((await describe('--unavailable-partitions', '--topic', 'm')).length, 0)
+  await cluster.startBroker(1)
+  await cluster.untilWhole('u')
+  const preferred = ['--election-type', 'preferred', '--topic', 'u', '--partition', '0']
+  const { stdout } = await kafkaTool(ELECT, [...at(), ...preferred])
+  assert.match(stdout, /Successfully completed leader election \(PREFERRED\) for partitions u-0/)
+  const again = await kafkaTool(ELECT, [...at(), ...preferred])
+  assert.match(again.stdout, 'Valid replica already elected for partitions u-0')
+  assert.is((await cluster.partitions('u'))[0]!.leaderId, 1)
+})
+
+/** A topic of one partition with these replicas. */
+async function madeOn(topic: string, replicas: number[]): Promise<void> {
+  const admin = kafkaOf(cluster).admin()
+  await admin.connect()
+  const replicaAssignment = [{ partition: 0, replicas }]
+  await admin.createTopics({ topics: [{ topic, replicaAssignment }] })
+  await admin.disconnect()
+  await cluster.until(topic, ([p]) => p!.leaderId === replicas[0])
+  await cluster.untilWhole(topic)
+}
+
+test.run()

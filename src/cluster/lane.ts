@@ -132,18 +132,14 @@ export class Lane {
   /** Those that may be asked for at this rate; the others when there is room for them. */
   #unthrottled(ready: readonly Wished[]): readonly Wished[] {
     const { throttle, me } = this.#o
-    const { waitMs } = throttle
-    if (waitMs === 0) return ready
     const free = ready.filter(({ replica }) => !throttle.isFor(replica, me))
-    if (free.length < ready.length) {
-      this.#throttled ??= setTimeout(
-        () => {
-          this.#throttled = null
-          this.#act()
-        },
-        Math.min(waitMs, LOOK_MS_MAX),
-      )
+    const waitMs = free.length < ready.length ? throttle.waitMs : 0
+    if (waitMs === 0) return ready
+    const look = (): void => {
+      this.#throttled = null
+      this.#act()
     }
+    this.#throttled ??= setTimeout(look, Math.min(waitMs, LOOK_MS_MAX))
     return free
   }
 

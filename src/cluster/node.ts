@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type BrokerConfigView, brokerValue } from '../configs/values.ts'
+import type { BrokerConfigView } from '../configs/values.ts'
 import { CONTROLLER, Controller, type ControllerEffect } from '../controller/controller.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { every } from '../guarded.ts'
@@ -151,11 +151,7 @@ export class ClusterNode {
   }
 
   #throttle(side: 'leader' | 'follower', configView: () => BrokerConfigView): Throttle {
-    const rate = (): number | null => {
-      const value = brokerValue(`${side}.replication.throttled.rate`, configView())
-      return value === null ? null : Number(value)
-    }
-    return new Throttle({ me: this.#o.me, side, rate, now: () => performance.now() })
+    return new Throttle({ me: this.#o.me, side, configView, now: () => performance.now() })
   }
 
   #laneTo(peer: number): Lane {

@@ -1,10 +1,16 @@
-import type { TopicConfig } from '../configs/topic.ts'
+import { type BrokerConfigView, brokerValue } from '../configs/values.ts'
 import type { HostedReplica } from './hosted-replica.ts'
 
 const SIDES = {
-  leader: 'leaderReplicationThrottledReplicas',
-  follower: 'followerReplicationThrottledReplicas',
-} as const satisfies Record<string, keyof TopicConfig>
+  leader: {
+    rate: 'leader.replication.throttled.rate',
+    replicas: 'leaderReplicationThrottledReplicas',
+  },
+  follower: {
+    rate: 'follower.replication.throttled.rate',
+    replicas: 'followerReplicationThrottledReplicas',
+  },
+} as const
 
 /** Of lists that topics have: what stands in them. */
 const known = new WeakMap<readonly string[], ReadonlySet<string>>()
@@ -18,8 +24,7 @@ function pairsOf(list: readonly string[]): ReadonlySet<string> {
 export interface ThrottleOptions {
   readonly me: number
   readonly side: keyof typeof SIDES
-  /** Bytes in a second; null: no bound. */
-  readonly rate: () => number | null
+  readonly configView: () => BrokerConfigView
   /** Monotonic, ms. */
   readonly now: () => number
 }
@@ -43,8 +48,8 @@ export class Throttle {
   /** Whether the rate is for this replica. */
   isFor({ partition, machine }: HostedReplica, replica: number): boolean {
     const { me, side } = this.#o
-    const list = partition.config[SIDES[side]]
-    if (list.length === 0 || this.#o.rate() === null) return false
+    const list = partition.config[SIDES[side].replicas]
+    if (list.length === 0 || this.#rate === null) return false
     const pairs = pairsOf(list)
     if (!pairs.has('*') && !pairs.has(`${partition.index}:${me}`)) return false
     return machine.record?.isr.includes(replica) !== true
@@ -52,8 +57,8 @@ export class Throttle {
 
   /** Until more may pass, in ms; 0: now. */
   get waitMs(): number {
-    if (this.#level === 0) return 0
     const rate = this.#drain()
+    if (rate === 0) return Number.POSITIVE_INFINITY
     return rate === null ? 0 : (this.#level / rate) * 1_000
   }
 
@@ -62,8 +67,14 @@ export class Throttle {
     this.#level += bytes
   }
 
+  /** Bytes in a second; null: no bound. */
+  get #rate(): number | null {
+    const rate = brokerValue(SIDES[this.#o.side].rate, this.#o.configView())
+    return rate === null ? null : Number(rate)
+  }
+
   #drain(): number | null {
-    const rate = this.#o.rate()
+    const rate = this.#rate
     const now = this.#o.now()
     this.#level = rate === null ? 0 : Math.max(0, this.#level - ((now - this.#at) / 1_000) * rate)
     this.#at = now

@@ -8,7 +8,12 @@ const test = suite('the throttle of replication')
 /** A throttle of broker 1 and what it goes by. */
 function made(side: 'leader' | 'follower' = 'leader') {
   const given = { now: 0, rate: 1_000 as number | null }
-  const throttle = new Throttle({ me: 1, side, rate: () => given.rate, now: () => given.now })
+  const configView = () => {
+    const rate =
+      given.rate === null ? {} : { [`${side}.replication.throttled.rate`]: `${given.rate}` }
+    return { dynamicBroker: {}, dynamicDefault: rate, static: {} }
+  }
+  const throttle = new Throttle({ me: 1, side, configView, now: () => given.now })
   return { given, throttle }
 }
 
@@ -43,6 +48,8 @@ test('a rate that is changed or taken away counts at once', () => {
   throttle.passed(5_000)
   given.rate = 5_000
   assert.is(throttle.waitMs, 1_000)
+  given.rate = 0
+  assert.is(throttle.waitMs, Number.POSITIVE_INFINITY)
   given.rate = null
   assert.is(throttle.waitMs, 0)
 })

@@ -8,7 +8,7 @@ const SELECTORS = [RACK_AWARE, 'org.apache.kafka.common.replica.LeaderSelector']
 const throttle = (what: string) =>
   long(
     null,
-    { min: 1 },
+    { min: 0 },
     `Bytes a second that ${what}, for partitions named in their topic's config of the same kind and replicas not in sync. Unset: no bound.`,
     'cluster-wide',
   )

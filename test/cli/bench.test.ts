@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Stop } from '../../src/cli/base/stop.ts'
 import { Latencies } from '../../src/cli/bench/latencies.ts'
 import { Tally } from '../../src/cli/bench/tally.ts'
-import { Stop, sideBySide, Turns } from '../../src/cli/bench/turns.ts'
+import { sideBySide, Turns } from '../../src/cli/bench/turns.ts'
 import type { Wire } from '../apis/wire.ts'
 import { brokerAndProgram, type Program } from './program.ts'
 

@@ -63,6 +63,24 @@ export function parsePartitions(text: string): number[] {
   return [...found]
 }
 
+const RATE = /^(\d+(?:\.\d+)?)([kMG]?)B?$/
+const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 }
+
+/** 500kB, 50MB, 1GB, ... as bytes. */
+export function parseRate(text: string): number {
+  const [, number, unit] = RATE.exec(text) ?? []
+  const bytes = Math.round(Number(number) * (UNIT_BYTES[unit ?? ''] ?? Number.NaN))
+  if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes
+  throw new InvalidArgumentError('It must be bytes with kB, MB or GB, such as 50MB.')
+}
+
+/** Ids of brokers: 4 or 4,5. */
+export function parseIds(text: string): number[] {
+  const ids = text.split(',')
+  if (ids.every(id => /^\d{1,9}$/.test(id))) return [...new Set(ids.map(Number))]
+  throw new InvalidArgumentError('It must be ids of brokers such as 4 or 4,5.')
+}
+
 /** How long commands that go on over failures wait for the cluster. */
 export function waitOption(): Option {
   return new Option(

@@ -38,11 +38,15 @@ export function progressLine({ records, bytes, share }: Done, elapsedMs: number)
  * Redraws one line on stderr while long work goes on, if that is a terminal. The last line stays.
  * `isOn` says whether it is wanted: not when the work itself prints to the same terminal, or reads what is typed there.
  */
-export function showProgress(done: () => Done, isOn = true): Disposable {
+export function showProgress(
+  done: () => Done,
+  isOn = true,
+  lineOf: (done: Done, elapsedMs: number) => string = progressLine,
+): Disposable {
   if (!process.stderr.isTTY || !isOn) return { [Symbol.dispose]: () => {} }
   const start = performance.now()
   const draw = (): void => {
-    process.stderr.write(`${CLEAR_LINE}${progressLine(done(), performance.now() - start)}`)
+    process.stderr.write(`${CLEAR_LINE}${lineOf(done(), performance.now() - start)}`)
     isDrawn = true
   }
   const timer = setInterval(draw, REDRAW_MS)

@@ -4,10 +4,11 @@ import type { Cluster, TopicMetadata } from '../base/cluster.ts'
 import { CliError, expectNone } from '../base/failure.ts'
 import { fetchNext, type Range, wholeBatches } from '../base/fetch.ts'
 import { showProgress } from '../base/progress.ts'
+import type { Stop } from '../base/stop.ts'
 import { rangesOf } from '../topic/ranges.ts'
 import { Connections } from './connections.ts'
 import type { Tally } from './tally.ts'
-import { type Amount, type Stop, sideBySide } from './turns.ts'
+import { type Amount, sideBySide } from './turns.ts'
 
 /** All partitions of an answer together. */
 const FETCH_BYTES_MAX = 64 * 1024 * 1024

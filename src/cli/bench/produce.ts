@@ -6,9 +6,10 @@ import type { Cluster, PartitionMetadata, TopicMetadata } from '../base/cluster.
 import { messageBytesMax } from '../base/configs.ts'
 import { expectNone, usage } from '../base/failure.ts'
 import { showProgress } from '../base/progress.ts'
+import type { Stop } from '../base/stop.ts'
 import { Connections } from './connections.ts'
 import type { Tally } from './tally.ts'
-import { type Amount, type Stop, sideBySide, type Turn, Turns } from './turns.ts'
+import { type Amount, sideBySide, type Turn, Turns } from './turns.ts'
 
 /** Produce's last version for names; later ones want ids. */
 const NAMES_VERSION_MAX = 12

@@ -2,11 +2,11 @@ import { Cluster } from '../base/cluster.ts'
 import { CliError, usage } from '../base/failure.ts'
 import { type ClusterFlags, CODECS } from '../base/options.ts'
 import { print } from '../base/output.ts'
+import { Stop } from '../base/stop.ts'
 import { benchConsume } from './consume.ts'
 import { withOwnTopic } from './own-topic.ts'
 import { benchProduce } from './produce.ts'
 import { type Phase, resultsTable, Tally } from './tally.ts'
-import { Stop } from './turns.ts'
 
 export const RECORDS_DEFAULT = 1_000_000
 export const PARTITIONS_DEFAULT = 6

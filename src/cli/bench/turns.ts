@@ -1,4 +1,5 @@
 import { setTimeout as delay, setImmediate } from 'node:timers/promises'
+import type { Stop } from '../base/stop.ts'
 
 /** Timers are late by up to a millisecond or two: the rest is waited for by looking at the clock. */
 const TIMER_MS = 2
@@ -14,26 +15,6 @@ export interface Turn {
   readonly records: number
   /** By performance.now(): latency counts from here. */
   readonly dueMs: number
-}
-
-/** Set by a signal, or by the first failure: what is under way is ended, nothing new begins. */
-export class Stop implements Disposable {
-  isSet = false
-  readonly set = (): void => {
-    this.isSet = true
-    // Who asks again does not want to wait for what is under way.
-    this[Symbol.dispose]()
-  }
-
-  constructor() {
-    process.on('SIGINT', this.set)
-    process.on('SIGTERM', this.set)
-  }
-
-  [Symbol.dispose](): void {
-    process.off('SIGINT', this.set)
-    process.off('SIGTERM', this.set)
-  }
 }
 
 /**

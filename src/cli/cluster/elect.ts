@@ -66,6 +66,20 @@ async function elect(topics: readonly string[], flags: ElectFlags): Promise<void
   }
 }
 
+/** Has these led by the first of their replicas now; the cluster itself does so in a while. */
+export async function electFirst(
+  cluster: Cluster,
+  moved: readonly { readonly topic: string; readonly partition: number }[],
+): Promise<void> {
+  const topicPartitions = [...new Set(moved.map(({ topic }) => topic))].map(topic => ({
+    topic,
+    partitions: moved.filter(one => one.topic === topic).map(({ partition }) => partition),
+  }))
+  const request = { electionType: PREFERRED, topicPartitions, timeoutMs: cluster.timeoutMs }
+  const { errorCode } = await cluster.send(await cluster.controller(), electLeadersApi, request)
+  expectNone(errorCode, 'preferred leaders')
+}
+
 /** Of all topics those are answered that needed an election. */
 async function ask(
   cluster: Cluster,

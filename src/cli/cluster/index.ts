@@ -7,6 +7,8 @@ import { plural, print, table } from '../base/output.ts'
 import { defineElect } from './elect.ts'
 import { type Finding, fail, findingsText, ok, partitionFindings } from './health.ts'
 import { minIsrFinding } from './min-isr.ts'
+import { defineMovesCommand } from './moves.ts'
+import { defineMoves } from './rebalance.ts'
 import { defineStatus } from './status.ts'
 
 export function define(parent: Command): void {
@@ -24,6 +26,8 @@ export function define(parent: Command): void {
   examples(healthCommand, 'odradek cluster health && echo fine')
   defineStatus(parent)
   defineElect(parent)
+  defineMoves(parent)
+  defineMovesCommand(parent)
 }
 
 async function info(flags: ClusterFlags): Promise<void> {

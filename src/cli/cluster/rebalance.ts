@@ -1,0 +1,164 @@
+import type { Command } from 'commander'
+import { Cluster } from '../base/cluster.ts'
+import { CliError } from '../base/failure.ts'
+import {
+  type ClusterFlags,
+  clusterCommand,
+  examples,
+  parseIds,
+  parseRate,
+} from '../base/options.ts'
+import { bytesText, plural, print, table } from '../base/output.ts'
+import { Patience } from '../base/patience.ts'
+import { note } from '../base/progress.ts'
+import { electFirst } from './elect.ts'
+import { type Followed, follow, sizesOn } from './follow.ts'
+import { type Aim, type Held, type Move, planMoves } from './plan.ts'
+import { idOf, movingNow, reassign } from './reassignments.ts'
+import { throttle, unthrottle } from './throttling.ts'
+
+interface MoveFlags extends ClusterFlags {
+  readonly execute?: boolean
+  readonly throttle?: number
+}
+
+/** How long brokers may be away while it is waited for. */
+const WAIT_MS = 120_000
+const BROKERS = 'their ids: 4 or 4,5'
+
+export function defineMoves(parent: Command): void {
+  const add = moveCommand(
+    parent,
+    'add',
+    'have new brokers take their share of replicas and leaders from the others',
+  )
+    .argument('<brokers>', BROKERS, parseIds)
+    .action((ids: readonly number[], flags: MoveFlags) => move(flags, taking(ids)))
+  examples(add, 'odradek cluster add 4', 'odradek cluster add 4,5 --throttle 50MB --execute')
+  const drain = moveCommand(
+    parent,
+    'drain',
+    'move all that brokers have to others, so that they can be taken away',
+  )
+    .argument('<brokers>', BROKERS, parseIds)
+    .action((ids: readonly number[], flags: MoveFlags) => move(flags, leaving(ids)))
+  examples(drain, 'odradek cluster drain 3', 'odradek cluster drain 3 --throttle 50MB --execute')
+  const rebalance = moveCommand(
+    parent,
+    'rebalance',
+    'have all brokers hold as many replicas, and lead as many partitions, as each other',
+  ).action((flags: MoveFlags) => move(flags, even))
+  examples(rebalance, 'odradek cluster rebalance', 'odradek cluster rebalance --execute')
+}
+
+function moveCommand(parent: Command, usage: string, description: string): Command {
+  return clusterCommand(parent, usage, description)
+    .option('--throttle <rate>', 'bytes a second that each broker copies at most: 50MB', parseRate)
+    .option('--execute', 'do it, and wait until it is done; Ctrl-C ends the waiting only')
+    .option('--json', 'print JSON')
+}
+
+type Brokers = readonly { readonly nodeId: number; readonly rack: string | null }[]
+
+/** What is wanted of the brokers that there are. */
+type Wish = (brokers: Brokers) => Aim
+
+function aimOf(brokers: Brokers, over: Partial<Aim>): Aim {
+  const takers = brokers.map(({ nodeId: id, rack }) => ({ id, rack }))
+  const racks = new Map(brokers.map(({ nodeId, rack }) => [nodeId, rack]))
+  return { takers, racks, leaving: new Set(), evens: true, ...over }
+}
+
+const even: Wish = brokers => aimOf(brokers, {})
+
+const taking =
+  (ids: readonly number[]): Wish =>
+  brokers => {
+    const missing = ids.find(id => !brokers.some(({ nodeId }) => nodeId === id))
+    if (missing !== undefined) {
+      const there = brokers.map(({ nodeId }) => nodeId).sort((a, b) => a - b)
+      throw new CliError(`broker ${missing} is not there: start it first. There are ${there}.`)
+    }
+    const aim = aimOf(brokers, {})
+    return { ...aim, takers: aim.takers.filter(({ id }) => ids.includes(id)) }
+  }
+
+/** They may be gone already. */
+const leaving =
+  (ids: readonly number[]): Wish =>
+  brokers => {
+    const takers = aimOf(brokers, {}).takers.filter(({ id }) => !ids.includes(id))
+    return aimOf(brokers, { takers, leaving: new Set(ids), evens: false })
+  }
+
+async function move(flags: MoveFlags, wish: Wish): Promise<void> {
+  await using cluster = await Cluster.connect(flags)
+  const busy = await movingNow(cluster)
+  if (busy.length > 0) {
+    throw new CliError(
+      `${plural(busy.length, 'partition')} are being moved already: odradek cluster moves shows and cancels that`,
+    )
+  }
+  const { brokers, topics } = await cluster.metadata(null)
+  const sizes = await sizesOn(
+    cluster,
+    brokers.map(({ nodeId }) => nodeId),
+  )
+  const held = topics.flatMap(({ name, partitions }) =>
+    partitions.map(({ partitionIndex: partition, replicaNodes: replicas }): Held => {
+      const id = idOf({ topic: name!, partition })
+      const bytes = Math.max(0, ...replicas.map(broker => sizes.get(broker)?.get(id) ?? 0))
+      return { topic: name!, partition, replicas, bytes }
+    }),
+  )
+  const moves = planned(held, wish(brokers))
+  if (flags.execute) await execute(cluster, moves, flags)
+  tell(moves, flags)
+}
+
+type Planned = Move & Followed
+
+function planned(held: readonly Held[], aim: Aim): Planned[] {
+  try {
+    return planMoves(held, aim).map(one => ({
+      ...one,
+      adding: one.to.filter(id => !one.replicas.includes(id)),
+    }))
+  } catch (error) {
+    if (error instanceof RangeError) throw new CliError(error.message)
+    throw error
+  }
+}
+
+async function execute(
+  cluster: Cluster,
+  moves: readonly Planned[],
+  { throttle: rate }: MoveFlags,
+): Promise<void> {
+  if (moves.length === 0) return
+  if (rate !== undefined) await throttle(cluster, moves, rate)
+  await reassign(cluster, moves)
+  const isDone = await follow(cluster, new Patience(cluster, WAIT_MS), moves)
+  if (!isDone) {
+    note('the moves go on: odradek cluster moves --wait')
+    return
+  }
+  if (rate !== undefined) await unthrottle(cluster, moves)
+  await electFirst(cluster, moves)
+}
+
+function tell(moves: readonly Planned[], flags: MoveFlags): void {
+  const { execute: executed = false } = flags
+  const copies = moves.reduce((sum, { adding }) => sum + adding.length, 0)
+  const bytes = moves.reduce((sum, one) => sum + one.adding.length * one.bytes, 0)
+  print(flags.json, { executed, copies, bytes, moves }, () => {
+    if (moves.length === 0) return 'nothing is to be moved'
+    const rows = moves.map(one => [
+      ...[one.topic, one.partition, one.replicas.join(), one.to.join()],
+      bytesText(one.adding.length * one.bytes),
+    ])
+    const sum = `${plural(copies, 'replica')} to copy, ${bytesText(bytes)}`
+    const outcome = executed ? 'Done.' : 'Nothing is changed: add --execute to do it.'
+    return `${table(['TOPIC', 'PARTITION', 'FROM', 'TO', 'COPIES'], rows)}\n${sum}. ${outcome}`
+  })
+}

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { freePort } from '../lib/broker-cluster.ts'
 import { DEFAULT_RELEASE, etcdProgram } from '../lib/etcd.ts'
+import { freePort } from '../lib/process-cluster.ts'
 import { lines, program, run } from '../live/tools.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))

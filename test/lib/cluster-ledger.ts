@@ -1,12 +1,12 @@
 import kafkajs, { type Kafka, type Producer } from 'kafkajs'
-import type { BrokerCluster } from './broker-cluster.ts'
+import type { ProcessCluster } from './process-cluster.ts'
 
 const LOOK_MS = 20
 const WAIT_MS = 30_000
 
 export const rest = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
-export const kafkaOf = (cluster: BrokerCluster): Kafka =>
+export const kafkaOf = (cluster: ProcessCluster): Kafka =>
   new kafkajs.Kafka({
     brokers: cluster.bootstrap.split(','),
     logLevel: kafkajs.logLevel.NOTHING,
@@ -16,7 +16,7 @@ export const kafkaOf = (cluster: BrokerCluster): Kafka =>
 
 /** Makes a topic by KafkaJS, and waits until all replicas are in sync. */
 export async function makeTopic(
-  cluster: BrokerCluster,
+  cluster: ProcessCluster,
   topic: string,
   numPartitions = 1,
 ): Promise<void> {
@@ -46,7 +46,7 @@ export class Ledger {
     this.#producer = producer
   }
 
-  static async start(cluster: BrokerCluster, topic: string): Promise<Ledger> {
+  static async start(cluster: ProcessCluster, topic: string): Promise<Ledger> {
     const producer = kafkaOf(cluster).producer({ idempotent: true, maxInFlightRequests: 1 })
     await producer.connect()
     const ledger = new Ledger(topic, producer)
@@ -96,7 +96,7 @@ export class Ledger {
 
 /** What a new consumer group of KafkaJS finds in a topic, up to so many records. */
 export async function readAll(
-  cluster: BrokerCluster,
+  cluster: ProcessCluster,
   topic: string,
   count: number,
   groupId = `reader-${topic}`,

@@ -56,11 +56,12 @@ export function tool(path: string): string {
   return whole
 }
 
+/** Of small and short-lived programs: the cheap compiler and collector halve their start. */
+const SMALL_JVM = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto']
+
 /** The command line of a class of Kafka's jars, or of ours that .ci/tools has compiled. */
-export function javaCommand(className: string): string[] {
+export function javaCommand(className: string, jvm: readonly string[] = SMALL_JVM): string[] {
   const classes = [join(tool('kafka'), '*'), tool('java')].join(delimiter)
-  // Small and short-lived programs: the cheap compiler and collector halve their start.
-  const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto']
   const log = `-Dlog4j2.configurationFile=${join(import.meta.dirname, 'log4j2.properties')}`
   return [program('java'), ...jvm, log, '-cp', classes, className]
 }

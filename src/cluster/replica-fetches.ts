@@ -220,6 +220,8 @@ export class ReplicaFetches {
       const timer = setTimeout(finish, Math.min(ms, heldMs)).unref()
       const awaited = asked.filter(one => !held.includes(one))
       const keys = new Set(awaited.map(({ topicId, index }) => partitionKey(topicId, index)))
+      // Whoever waits has all there is, and reads what comes out of memory.
+      for (const { replica } of awaited) replica?.partition.reader.keepTail()
       const waiting = { from, keys, wake: finish }
       this.#waiting.add(waiting)
       gone.addEventListener('abort', finish)

@@ -54,6 +54,10 @@ export class Etcd {
   /** The end of what it has said. */
   output = ''
 
+  get pid(): number {
+    return this.#process!.pid!
+  }
+
   private constructor(port: number, peerPort: number, settings: EtcdSettings) {
     this.port = port
     this.#peerPort = peerPort

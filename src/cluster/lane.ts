@@ -1,30 +1,21 @@
 import { Client } from '../client/client.ts'
 import type { Endpoint } from '../endpoint.ts'
-import { groupBy } from '../group-by.ts'
-import { ErrorCode } from '../protocol/error-codes.ts'
 import { fetchApi, type fetchResponse } from '../protocol/messages/01-fetch.ts'
 import type { Decoded } from '../protocol/schema.ts'
-import type { FetchAnswer, FollowerEffect } from '../replication/follower-effects.ts'
+import type { FetchAnswer } from '../replication/follower-effects.ts'
 import { partitionKey } from '../replication/partition-state.ts'
-import { cutBatches, type FetchedBatch } from './batches.ts'
+import type { FetchedBatch } from './batches.ts'
 import type { Dial } from './dial.ts'
+import {
+  answerOf,
+  FETCH_VERSION,
+  FetcherSession,
+  type FetchWish,
+  WAIT_MS,
+} from './fetcher-session.ts'
 import type { HostedReplica } from './hosted-replica.ts'
 import type { Throttle } from './throttle.ts'
 
-export type FetchWish = Extract<FollowerEffect<FetchedBatch>, { kind: 'fetch' }>
-
-/** A partition that is to be asked for. */
-interface Wished {
-  readonly replica: HostedReplica
-  readonly wish: FetchWish
-}
-
-const FETCH_VERSION = 18
-/** replica.fetch.response.max.bytes and replica.fetch.max.bytes of Kafka. */
-const ANSWER_BYTES_MAX = 10 * 1024 * 1024
-const PARTITION_BYTES_MAX = 1024 * 1024
-/** replica.fetch.wait.max.ms */
-const WAIT_MS = 500
 /** What may pass until an answer is there: past it the connection is taken for dead. */
 const ANSWER_MS_MAX = WAIT_MS + 10_000
 const CONNECT_MS_MAX = 2_000
@@ -48,29 +39,31 @@ export interface LaneOptions {
   readonly onError: (error: unknown) => void
 }
 
+/** Of a session that nothing was named in. */
+const NO_EPOCH = -1
+
 /** A connection, with at most one fetch under way. */
-interface Connection {
-  client: Client | null
-  isBusy: boolean
-  /** What its last answer was about, as long as some of that is on its way to the disk: they are asked for together. */
-  group: ReadonlySet<string>
-  readonly flushing: Set<string>
+class Connection {
+  client: Client | null = null
+  isBusy = false
+  session = new FetcherSession(NO_EPOCH)
+  /** Of its last answer, what is on its way to the disk: it is asked for together again. */
+  readonly flushing = new Set<string>()
+
+  get isFree(): boolean {
+    return !this.isBusy && this.flushing.size === 0
+  }
 }
 
 /**
- * The fetches of this broker from one other: as a rule all partitions that it follows there are in one Fetch, and the next one
- * leaves when all of the answer before is flushed: a fetch that waits for news has reported all there was to report.
+ * The fetches of this broker from one other: as a rule all partitions that it follows there are asked for by one connection,
+ * and the next Fetch leaves when all of the answer before is flushed: a fetch that waits for news has reported all there was to report.
  */
 export class Lane {
   readonly #o: LaneOptions
   /** Partitions that can be asked for, by key. */
-  readonly #wishes = new Map<string, Wished>()
-  readonly #connections: Connection[] = Array.from({ length: CONNECTIONS_MAX }, () => ({
-    client: null,
-    isBusy: false,
-    group: new Set(),
-    flushing: new Set(),
-  }))
+  readonly #wishes = new Map<string, FetchWish>()
+  readonly #connections = Array.from({ length: CONNECTIONS_MAX }, () => new Connection())
   #timer: NodeJS.Timeout | null = null
   #throttled: NodeJS.Timeout | null = null
   #isSoon = false
@@ -81,20 +74,21 @@ export class Lane {
     this.#o = options
   }
 
-  wish(replica: HostedReplica, wish: FetchWish): void {
-    this.#wishes.set(replica.key, { replica, wish })
-    this.#settle(replica.key)
+  wish(replica: HostedReplica, effect: FetchWish['effect']): void {
+    this.#wishes.set(replica.key, { replica, effect })
+    this.#flushed(replica.key)
     this.#soon()
   }
 
   /** Nothing of it is on its way to the disk any more; or it is not followed any more. */
-  #settle(key: string): void {
+  #flushed(key: string): void {
     for (const { flushing } of this.#connections) flushing.delete(key)
   }
 
   forget(replica: HostedReplica): void {
     this.#wishes.delete(replica.key)
-    this.#settle(replica.key)
+    this.#flushed(replica.key)
+    for (const { session } of this.#connections) session.forget(replica)
     this.#soon()
   }
 
@@ -109,7 +103,7 @@ export class Lane {
   }
 
   #act(): void {
-    if (this.#wishes.size === 0 || this.#isClosed || this.#timer !== null) return
+    if (this.#isClosed || this.#timer !== null) return
     const rest = this.#quietUntil - performance.now()
     if (rest > 0) {
       this.#timer = setTimeout(() => {
@@ -118,23 +112,25 @@ export class Lane {
       }, rest)
       return
     }
-    const waits = (key: string): boolean =>
-      this.#connections.some(({ flushing, group }) => flushing.size > 0 && group.has(key))
-    const ready = [...this.#wishes.values()].filter(({ replica }) => !waits(replica.key))
-    const asked = this.#unthrottled(ready)
-    const free = this.#connections.find(({ isBusy, flushing }) => !isBusy && flushing.size === 0)
-    // None: the first answer makes room.
-    if (asked.length === 0 || free === undefined) return
-    for (const { replica } of asked) this.#wishes.delete(replica.key)
-    void this.#fetch(free, asked)
+    const asked = this.#ready()
+    const first = this.#connections.find(({ isFree }) => isFree)
+    for (const connection of this.#connections) {
+      if (!connection.isFree) continue
+      // None is free: the first answer makes room.
+      const own = connection === first ? asked : []
+      if (own.length === 0 && connection.session.isEmpty) continue
+      for (const { replica } of own) this.#wishes.delete(replica.key)
+      void this.#fetch(connection, own)
+    }
   }
 
-  /** Those that may be asked for at this rate; the others when there is room for them. */
-  #unthrottled(ready: readonly Wished[]): readonly Wished[] {
+  /** Those that may be asked for at the rate for replicas that catch up; the others when there is room for them. */
+  #ready(): readonly FetchWish[] {
     const { throttle, me } = this.#o
-    const free = ready.filter(({ replica }) => !throttle.isFor(replica, me))
-    const waitMs = free.length < ready.length ? throttle.waitMs : 0
-    if (waitMs === 0) return ready
+    const all = [...this.#wishes.values()]
+    const free = all.filter(({ replica }) => !throttle.isFor(replica, me))
+    const waitMs = free.length < all.length ? throttle.waitMs : 0
+    if (waitMs === 0) return all
     const look = (): void => {
       this.#throttled = null
       this.#act()
@@ -143,24 +139,40 @@ export class Lane {
     return free
   }
 
-  async #fetch(connection: Connection, asked: readonly Wished[]): Promise<void> {
+  async #fetch(connection: Connection, asked: readonly FetchWish[]): Promise<void> {
+    const session = this.#sessionOf(connection, asked)
     connection.isBusy = true
     try {
       connection.client ??= await this.#connect()
-      const answer = await connection.client.send(fetchApi, FETCH_VERSION, this.#request(asked))
+      const request = session.request(this.#o.me)
+      const answer = await connection.client.send(fetchApi, FETCH_VERSION, request)
+      session.answered(answer)
       connection.isBusy = false
-      this.#take(connection, asked, answer)
+      this.#take(connection, answer)
     } catch (error) {
       if (!this.#isClosed) this.#o.onError(error)
       this.#quietUntil = performance.now() + BACKOFF_MS
       void connection.client?.close()
       connection.client = null
+      connection.session = new FetcherSession(NO_EPOCH)
       connection.isBusy = false
-      for (const { replica, wish } of asked) {
-        replica.tell(({ follower }, now) => follower?.disconnected(wish.id, now))
+      for (const { replica, effect } of session.asked) {
+        replica.tell(({ follower }, now) => follower?.disconnected(effect.id, now))
       }
     }
-    if (this.#wishes.size > 0) this.#soon()
+    this.#soon()
+  }
+
+  /** What was named under an earlier registration of this broker speaks for nobody any more: all is named anew. */
+  #sessionOf(connection: Connection, asked: readonly FetchWish[]): FetcherSession {
+    const epoch = this.#o.brokerEpoch()
+    const { session } = connection
+    if (session.brokerEpoch === epoch) session.ask(asked)
+    else {
+      connection.session = new FetcherSession(epoch)
+      connection.session.ask([...session.asked, ...asked])
+    }
+    return connection.session
   }
 
   #connect(): Promise<Client> {
@@ -175,45 +187,28 @@ export class Lane {
     })
   }
 
-  #request(asked: readonly Wished[]) {
-    const byTopic = groupBy(asked, ({ replica }) => replica.partition.topicId)
-    return {
-      replicaState: { replicaId: this.#o.me, replicaEpoch: this.#o.brokerEpoch() },
-      ...{ maxWaitMs: WAIT_MS, minBytes: 1, maxBytes: ANSWER_BYTES_MAX },
-      topics: [...byTopic].map(([topicId, some]) => ({
-        topicId,
-        partitions: some.map(partitionOf),
-      })),
-      forgottenTopicsData: [],
-    }
-  }
-
-  #take(
-    connection: Connection,
-    asked: readonly Wished[],
-    answer: Decoded<typeof fetchResponse>,
-  ): void {
-    const answers = new Map<string, FetchAnswer<FetchedBatch>>()
-    for (const { topicId, partitions } of answer.responses) {
+  #take({ session, flushing }: Connection, { responses }: Decoded<typeof fetchResponse>): void {
+    const { throttle, me } = this.#o
+    const told: { readonly wish: FetchWish; readonly answer: FetchAnswer<FetchedBatch> }[] = []
+    for (const { topicId, partitions } of responses) {
       for (const one of partitions) {
-        answers.set(partitionKey(topicId, one.partitionIndex), answerOf(one))
+        const wish = session.end(partitionKey(topicId, one.partitionIndex))
+        // It is not followed there any more.
+        if (wish === undefined) continue
+        const answer = answerOf(one)
+        told.push({ wish, answer })
+        if (!('batches' in answer) || answer.batches.length === 0) continue
+        flushing.add(wish.replica.key)
+        if (throttle.isFor(wish.replica, me)) throttle.passed(bytesIn(answer.batches))
       }
     }
-    connection.group = new Set(asked.map(({ replica }) => replica.key))
-    const { throttle, me } = this.#o
-    for (const { replica } of asked) {
-      const of = answers.get(replica.key)
-      if (of === undefined || !('batches' in of) || of.batches.length === 0) continue
-      connection.flushing.add(replica.key)
-      if (throttle.isFor(replica, me)) throttle.passed(bytesIn(of.batches))
-    }
-    for (const { replica, wish } of asked) {
-      const of = answers.get(replica.key)
-      replica.tell(({ follower }, now) => {
-        if (of === undefined) follower?.disconnected(wish.id, now)
-        else follower?.fetched(wish.id, of, now)
+    for (const { wish, answer } of told) {
+      wish.replica.tell(({ follower }, now) => {
+        follower?.fetched(wish.effect.id, answer, now)
         // It has taken nothing: there is nothing to wait for.
-        if (follower === null || follower.flushedEnd === follower.end) this.#settle(replica.key)
+        if (follower === null || follower.flushedEnd === follower.end) {
+          this.#flushed(wish.replica.key)
+        }
       })
     }
   }
@@ -225,27 +220,5 @@ export class Lane {
   }
 }
 
-function partitionOf({ replica, wish }: Wished) {
-  return {
-    partition: replica.partition.index,
-    currentLeaderEpoch: wish.epoch,
-    fetchOffset: wish.offset,
-    lastFetchedEpoch: wish.lastEpoch,
-    logStartOffset: wish.logStart,
-    highWatermark: replica.machine.hw,
-    partitionMaxBytes: PARTITION_BYTES_MAX,
-  }
-}
-
 const bytesIn = (batches: readonly FetchedBatch[]): number =>
   batches.reduce((sum, { bytes }) => sum + bytes.length, 0)
-
-type PartitionAnswer = Decoded<typeof fetchResponse>['responses'][number]['partitions'][number]
-
-function answerOf(one: PartitionAnswer): FetchAnswer<FetchedBatch> {
-  const { errorCode: error, logStartOffset: logStart, divergingEpoch: diverging } = one
-  if (error !== ErrorCode.NONE) return { error, logStart }
-  if (diverging.endOffset >= 0 || diverging.epoch >= 0) return { diverging }
-  const batches = one.records === null ? [] : cutBatches(one.records)
-  return { hw: one.highWatermark, logStart, batches }
-}

@@ -1,7 +1,9 @@
 /**
  * Fetches of replicas (Fetch 1, replica id >= 0): each partition is asked of its leader's machine, which learns from it how far
- * the replica has flushed; what lies behind that is read up to the log's end. One without news waits until there is some.
+ * the replica has flushed; what lies behind that is read up to the log's end. One without news waits until there is some. A
+ * connection has one session (KIP-227): what it has named once stays asked for until it is answered.
  */
+import { randomInt } from 'node:crypto'
 import type { RequestContext } from '../apis/handler.ts'
 import { groupBy } from '../group-by.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
@@ -10,7 +12,9 @@ import type { Encodable } from '../protocol/schema.ts'
 import type { FetchVerdict } from '../replication/leader-effects.ts'
 import { partitionKey } from '../replication/partition-state.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
+import type { ReadResult } from '../topics/log-reader.ts'
 import type { HostedReplica } from './hosted-replica.ts'
+import { type Asked, ReplicaSession } from './replica-session.ts'
 import type { Throttle } from './throttle.ts'
 
 type Answer = Encodable<typeof fetchResponse>
@@ -20,6 +24,10 @@ type PartitionAnswer = NonNullable<NonNullable<Answer['responses']>[number]['par
 const ANSWER_BYTES_MAX = 10 * 1024 * 1024
 /** The longest wait of a fetch without news, whatever is asked for, in ms. */
 const WAIT_MS_MAX = 5_000
+/** Until what could not be read is tried again. */
+const AGAIN_MS = 50
+const FIRST_EPOCH = 0
+const SESSION_ID_MAX = 0x7fffffff
 const NOTHING = Buffer.alloc(0)
 
 export interface ReplicaFetchesOptions {
@@ -31,209 +39,210 @@ export interface ReplicaFetchesOptions {
   readonly log: { error(fields: object, message: string): void }
 }
 
-/** One partition that a fetch asks for. */
-interface Asked {
-  readonly topicId: string
-  readonly index: number
-  readonly offset: number
-  readonly maxBytes: number
-  readonly epoch: number
-  /** High watermark that the replica knows. */
-  readonly hw: number
-  readonly replica: HostedReplica | undefined
-  /** What it sends counts. */
-  readonly isThrottled: boolean
-  verdict: FetchVerdict
-}
-
-/** A fetch that waits for news. */
-interface Waiting {
-  readonly from: number
-  readonly keys: ReadonlySet<string>
-  readonly wake: () => void
+/** What is to be told. */
+interface News {
+  readonly asked: Asked
+  readonly records: Buffer
 }
 
 export class ReplicaFetches {
   readonly #o: ReplicaFetchesOptions
-  readonly #waiting = new Set<Waiting>()
   /** Of connections, told apart by the signal that they have ended. */
-  readonly #sessions = new WeakMap<AbortSignal, number>()
-  #nextSession = 1
-  #turn = 0
+  readonly #sessions = new WeakMap<AbortSignal, ReplicaSession>()
+  /** Who asks for a partition. */
+  readonly #asking = new Map<string, Set<ReplicaSession>>()
+  #nextNumber = 1
 
   constructor(options: ReplicaFetchesOptions) {
     this.#o = options
   }
 
-  /** There is more of this partition. */
+  /** There is more of this partition, or another leads it. */
   wake(key: string): void {
-    for (const waiting of this.#waiting) if (waiting.keys.has(key)) waiting.wake()
+    for (const session of this.#asking.get(key) ?? []) session.touch(key)
   }
 
   /** More of this partition is committed. */
   committed(key: string): void {
     if (this.#o.tellsCommitted) this.wake(key)
+    else
+      for (const session of this.#asking.get(key) ?? []) session.committed(key, performance.now())
   }
 
-  /** These replicas are to be answered now, if they wait for this partition. */
+  /** These replicas are to be answered now, if they ask for this partition. */
   answerNow(key: string, replicas: readonly number[]): void {
-    for (const waiting of this.#waiting) {
-      if (replicas.includes(waiting.from) && waiting.keys.has(key)) waiting.wake()
+    for (const session of this.#asking.get(key) ?? []) {
+      if (replicas.includes(session.from)) session.demand(key)
     }
   }
 
   async serve(request: FetchRequest, context: RequestContext) {
-    const from = replicaOf(request)
-    const session = this.#sessionOf(context.gone)
-    const now = performance.now()
-    const asked = request.topics.flatMap(({ topicId, partitions }) =>
-      partitions.map(one => this.#ask(topicId, one, request, session, now)),
-    )
+    const session = this.#sessionOf(request, context.gone)
+    if (session === null) return { body: { errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND } }
+    this.#take(session, request)
     const buffers: Buffer[] = []
-    let answers = await this.#read(asked, request.maxBytes, buffers)
-    if (answers === null) {
+    let news = await this.#read(session, request.maxBytes, buffers)
+    if (news.length === 0 && !session.isEmpty) {
       context.park()
-      await this.#wait(from, asked, request.maxWaitMs, context.gone)
-      for (const one of asked) one.verdict = this.#again(one)
-      answers = (await this.#read(asked, request.maxBytes, buffers)) ?? new Map()
+      await this.#wait(session, request.maxWaitMs, context.gone)
+      news = await this.#read(session, request.maxBytes, buffers)
     }
-    // What was read while it was no more led here is not told; and the high watermark is that of now.
-    for (const one of asked) one.verdict = this.#again(one)
-    const body = { sessionId: 0, responses: this.#responses(asked, answers) }
+    for (const { asked } of news) {
+      // What was read while it was no more led here is not told; and the high watermark is that of now.
+      asked.verdict = this.#now(asked)
+      this.#end(session, asked.key)
+    }
+    const body = { sessionId: session.id, responses: responsesOf(news) }
     const onSent = (): void => {
       for (const buffer of buffers) this.#o.pool.release(buffer)
       const sentAt = performance.now()
-      for (const { replica } of asked) {
-        replica?.tell(({ leader }) => leader?.fetchAnswered(from, session, sentAt))
+      for (const { asked } of news) {
+        asked.replica?.tell(({ leader }) =>
+          leader?.fetchAnswered(session.from, session.number, sentAt),
+        )
       }
     }
     return { body, onSent }
   }
 
-  #sessionOf(connection: AbortSignal): number {
-    const known = this.#sessions.get(connection)
-    if (known !== undefined) return known
-    this.#sessions.set(connection, this.#nextSession)
-    return this.#nextSession++
+  /** @returns null if it goes on with a session that is not there */
+  #sessionOf(request: FetchRequest, connection: AbortSignal): ReplicaSession | null {
+    const { sessionId, sessionEpoch } = request
+    let session = this.#sessions.get(connection)
+    if (session === undefined) {
+      const made = new ReplicaSession(replicaOf(request), this.#nextNumber++)
+      session = made
+      this.#sessions.set(connection, made)
+      connection.addEventListener('abort', () => this.#forget(made), { once: true })
+    }
+    if (sessionEpoch > FIRST_EPOCH) {
+      const isNext = sessionId === session.id && sessionEpoch === session.epoch + 1
+      if (!isNext) return null
+      session.epoch = sessionEpoch === SESSION_ID_MAX ? FIRST_EPOCH : sessionEpoch
+      return session
+    }
+    this.#forget(session)
+    session.id = sessionEpoch === FIRST_EPOCH ? randomInt(1, SESSION_ID_MAX) : 0
+    session.epoch = FIRST_EPOCH
+    return session
+  }
+
+  #forget(session: ReplicaSession): void {
+    for (const key of [...session.keys]) this.#end(session, key)
+  }
+
+  #end(session: ReplicaSession, key: string): void {
+    session.end(key)
+    const asking = this.#asking.get(key)
+    if (asking?.delete(session) && asking.size === 0) this.#asking.delete(key)
+  }
+
+  #take(session: ReplicaSession, request: FetchRequest): void {
+    for (const { topicId, partitions } of request.forgottenTopicsData) {
+      for (const index of partitions) this.#end(session, partitionKey(topicId, index))
+    }
+    const now = performance.now()
+    for (const { topicId, partitions } of request.topics) {
+      for (const one of partitions) this.#ask(session, topicId, one, request, now)
+    }
   }
 
   #ask(
+    session: ReplicaSession,
     topicId: string,
     one: FetchRequest['topics'][number]['partitions'][number],
     request: FetchRequest,
-    session: number,
     now: number,
-  ): Asked {
-    const replica = this.#o.find(partitionKey(topicId, one.partition))
-    let verdict: FetchVerdict = NOT_LEADER
+  ): void {
+    const key = partitionKey(topicId, one.partition)
+    const replica = this.#o.find(key)
+    const { partition: index, fetchOffset: offset, partitionMaxBytes: maxBytes } = one
+    const { currentLeaderEpoch: epoch, lastFetchedEpoch: lastEpoch, logStartOffset: logStart } = one
+    const { from, number } = session
+    const isThrottled = replica !== undefined && this.#o.throttle.isFor(replica, from)
+    const hw = one.highWatermark
+    const place = { key, topicId, index, offset, maxBytes, epoch, hw, logStart }
+    const asked: Asked = { ...place, replica, isThrottled, verdict: NOT_LEADER }
+    session.ask(asked)
+    const asking = this.#asking.get(key) ?? new Set()
+    this.#asking.set(key, asking.add(session))
+    // It is asked for by now: the machine may want it answered at once.
     replica?.tell(({ leader }) => {
       if (leader === null) return
-      verdict = leader.fetch(
-        {
-          from: replicaOf(request),
-          session,
-          brokerEpoch: request.replicaState.replicaEpoch,
-          epoch: one.currentLeaderEpoch,
-          offset: one.fetchOffset,
-          lastEpoch: one.lastFetchedEpoch,
-          logStart: one.logStartOffset,
-        },
+      const { replicaEpoch: brokerEpoch } = request.replicaState
+      asked.verdict = leader.fetch(
+        { from, session: number, brokerEpoch, epoch, offset, lastEpoch, logStart },
         now,
       )
     })
-    const { partition: index, fetchOffset: offset, partitionMaxBytes: maxBytes } = one
-    const { currentLeaderEpoch: epoch, highWatermark: hw } = one
-    const isThrottled = replica !== undefined && this.#o.throttle.isFor(replica, replicaOf(request))
-    return { topicId, index, offset, maxBytes, epoch, hw, replica, isThrottled, verdict }
+    const { verdict } = asked
+    if ('end' in verdict && Math.min(verdict.hw, offset) > hw) session.committed(key, now)
   }
 
-  /** What is true after a wait; that the replica has asked counts once. */
-  #again({ replica, verdict, epoch }: Asked): FetchVerdict {
+  /** What is true now; that the replica has asked counts once. */
+  #now({ replica, verdict, epoch }: Asked): FetchVerdict {
     if (!('end' in verdict)) return verdict
     const leader = replica?.machine.leader
     if (leader == null || leader.epoch !== epoch) return NOT_LEADER
     return { hw: leader.hw, logStart: replica!.partition.logStartOffset, end: leader.end }
   }
 
-  /** @returns the records of each that has some; null if there is no news at all */
-  async #read(
-    asked: readonly Asked[],
-    bytesMax: number,
-    buffers: Buffer[],
-  ): Promise<Map<Asked, Buffer> | null> {
-    const found = new Map<Asked, Buffer>()
+  /** All that is to be told and fits. */
+  async #read(session: ReplicaSession, bytesMax: number, buffers: Buffer[]): Promise<News[]> {
+    const news: News[] = []
     let left = Math.min(bytesMax, ANSWER_BYTES_MAX)
-    let isNews = false
-    // Each comes first in its turn: only the first gets a batch that is larger than what it may have.
-    const first = asked.length === 0 ? 0 : this.#turn++ % asked.length
-    for (const one of [...asked.slice(first), ...asked.slice(0, first)]) {
-      const { replica, verdict, offset, maxBytes, isThrottled } = one
-      if (!('end' in verdict) || this.#isCommittedNews(one, verdict.hw)) isNews = true
-      if ('end' in verdict && offset < verdict.end && replica !== undefined) {
-        if (left <= 0) break
-        if (isThrottled && this.#o.throttle.waitMs > 0) continue
-        const { reader } = replica.partition
-        const bytes = Math.min(left, maxBytes)
-        const result = await this.#tryRead(() =>
-          reader.read(offset, verdict.end, bytes, found.size === 0),
-        )
-        if (result === null) continue
-        if (result === undefined) {
-          one.verdict = { error: ErrorCode.KAFKA_STORAGE_ERROR, logStart: verdict.logStart }
-          isNews = true
-          continue
-        }
-        buffers.push(result.buffer)
-        found.set(one, result.records)
-        left -= result.records.length
-        if (isThrottled) this.#o.throttle.passed(result.records.length)
+    for (const asked of session.look(performance.now())) {
+      const verdict = this.#now(asked)
+      asked.verdict = verdict
+      const { key, replica, offset, isThrottled } = asked
+      let records: Buffer = NOTHING
+      if ('end' in verdict && replica !== undefined && offset < verdict.end) {
+        // They keep their place, before those that come to have news later.
+        if (left <= 0 || (isThrottled && this.#o.throttle.waitMs > 0)) continue
+        const isFirst = buffers.length === 0
+        const result = await this.#tryRead(replica, asked, verdict.end, left, isFirst)
+        if (result === 'failed') {
+          asked.verdict = { error: ErrorCode.KAFKA_STORAGE_ERROR, logStart: verdict.logStart }
+        } else if (result !== null) {
+          buffers.push(result.buffer)
+          records = result.records
+          left -= records.length
+          if (isThrottled) this.#o.throttle.passed(records.length)
+        } else continue
       }
+      if (records.length > 0 || session.isDue(key) || this.#isNews(asked)) {
+        news.push({ asked, records })
+      } else session.settle(key)
     }
-    return isNews || found.size > 0 || asked.length === 0 ? found : null
+    return news
   }
 
-  /** It has records that it does not know to be committed. */
-  #isCommittedNews({ hw: known, offset }: Asked, hw: number): boolean {
-    return this.#o.tellsCommitted && Math.min(hw, offset) > known
+  #isNews({ verdict, hw: known, offset, logStart }: Asked): boolean {
+    if (!('end' in verdict)) return true
+    // It has records that the leader has no more, or that it does not know to be committed.
+    const isBelow = Math.min(verdict.logStart, offset) > logStart
+    return isBelow || (this.#o.tellsCommitted && Math.min(verdict.hw, offset) > known)
   }
 
-  async #tryRead<T>(read: () => Promise<T>): Promise<T | undefined> {
+  async #tryRead(
+    { partition: { reader } }: HostedReplica,
+    { offset, maxBytes }: Asked,
+    end: number,
+    left: number,
+    isFirst: boolean,
+  ): Promise<ReadResult | null | 'failed'> {
     try {
-      return await read()
+      return await reader.read(offset, end, Math.min(left, maxBytes), isFirst)
     } catch (err) {
       this.#o.log.error({ err }, 'a read for a replica failed')
-      return undefined
+      return 'failed'
     }
   }
 
-  #wait(from: number, asked: readonly Asked[], ms: number, gone: AbortSignal): Promise<void> {
-    return new Promise(resolve => {
-      const finish = (): void => {
-        clearTimeout(timer)
-        gone.removeEventListener('abort', finish)
-        this.#waiting.delete(waiting)
-        resolve()
-      }
-      // Of those that are held up there is more all the time.
-      const held = asked.filter(({ isThrottled }) => isThrottled && this.#o.throttle.waitMs > 0)
-      const heldMs = held.length > 0 ? this.#o.throttle.waitMs : WAIT_MS_MAX
-      const timer = setTimeout(finish, Math.min(ms, heldMs)).unref()
-      const awaited = asked.filter(one => !held.includes(one))
-      const keys = new Set(awaited.map(({ topicId, index }) => partitionKey(topicId, index)))
-      // Whoever waits has all there is, and reads what comes out of memory.
-      for (const { replica } of awaited) replica?.partition.reader.keepTail()
-      const waiting = { from, keys, wake: finish }
-      this.#waiting.add(waiting)
-      gone.addEventListener('abort', finish)
-      if (gone.aborted) finish()
-    })
-  }
-
-  #responses(asked: readonly Asked[], found: ReadonlyMap<Asked, Buffer>): Answer['responses'] {
-    return [...groupBy(asked, ({ topicId }) => topicId)].map(([topicId, some]) => ({
-      topicId,
-      partitions: some.map(one => answerOf(one, found.get(one) ?? NOTHING)),
-    }))
+  #wait(session: ReplicaSession, ms: number, gone: AbortSignal): Promise<void> {
+    // What is left to look at is held up, or could not be read a moment ago.
+    const againMs = Math.max(this.#o.throttle.waitMs, AGAIN_MS)
+    return session.news(Math.min(ms, session.isDirty ? againMs : WAIT_MS_MAX), gone)
   }
 }
 
@@ -242,7 +251,14 @@ const NOT_LEADER: FetchVerdict = { error: ErrorCode.NOT_LEADER_OR_FOLLOWER, logS
 const replicaOf = ({ replicaId, replicaState }: FetchRequest): number =>
   replicaState.replicaId >= 0 ? replicaState.replicaId : replicaId
 
-function answerOf({ index, verdict }: Asked, records: Buffer): PartitionAnswer {
+function responsesOf(news: readonly News[]): Answer['responses'] {
+  return [...groupBy(news, ({ asked }) => asked.topicId)].map(([topicId, some]) => ({
+    topicId,
+    partitions: some.map(answerOf),
+  }))
+}
+
+function answerOf({ asked: { index, verdict }, records }: News): PartitionAnswer {
   const fields = { partitionIndex: index, highWatermark: -1, lastStableOffset: -1, records }
   if ('error' in verdict) {
     const { error, logStart: logStartOffset } = verdict

@@ -125,6 +125,7 @@ export class ReplicaHost {
       case 'resign':
         partition.setLeads(false)
         this.#o.onLed(partition)
+        this.#o.fetches().wake(key)
         break
       case 'propose':
         this.#proposals.send(replica, effect)

@@ -16,7 +16,7 @@ export type LeaderEffect<W> =
   | { readonly kind: 'advance'; readonly hw: number }
   /** Answer these: error NONE when what they wait for is committed. */
   | { readonly kind: 'settle'; readonly slots: readonly W[]; readonly error: number }
-  /** There is more to read for replicas. */
+  /** There is more to read for replicas, or less. */
   | { readonly kind: 'wake' }
   /** Answer whatever fetch of these replicas is waiting for this partition, and call `fetchAnswered`. */
   | { readonly kind: 'answerNow'; readonly replicas: readonly number[] }

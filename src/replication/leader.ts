@@ -148,6 +148,7 @@ export class LeaderReplica<W> {
   /** The log has been flushed (written, if not durable) up to here. */
   appended(end: number, now: number): void {
     if (this.#hasResigned || end <= this.#end) return
+    for (const progress of this.#progress.values()) progress.grows(this.#end, now)
     this.#end = end
     this.#out.push({ kind: 'wake' })
     this.#tryHw(now)
@@ -155,7 +156,9 @@ export class LeaderReplica<W> {
 
   /** Records below this are gone (retention, DeleteRecords). */
   startMoved(start: number): void {
-    this.#start = Math.max(this.#start, start)
+    if (start <= this.#start) return
+    this.#start = start
+    this.#out.push({ kind: 'wake' })
   }
 
   /**
@@ -238,14 +241,25 @@ export class LeaderReplica<W> {
   /** Whether this broker's lease certainly still lasts. */
   lease(isHeld: boolean): void {
     this.#isLeaseHeld = isHeld
-    if (!isHeld && this.#isUnderMin) {
-      this.#confirmed(this.#confirmations.all(), ErrorCode.NOT_LEADER_OR_FOLLOWER)
-    }
+    if (isHeld || this.#hasResigned) return
+    if (this.#isUnderMin) this.#refuseConfirmations()
+    this.#hearFollowers()
+  }
+
+  #refuseConfirmations(): void {
+    this.#confirmed(this.#confirmations.all(), ErrorCode.NOT_LEADER_OR_FOLLOWER)
+  }
+
+  /** A fetch may wait for news for long: who still follows says so when it is answered. */
+  #hearFollowers(): void {
+    const replicas = this.#others(this.maximalIsr)
+    if (replicas.length > 0) this.#out.push({ kind: 'answerNow', replicas })
   }
 
   /** To be called at least every half second. */
   tick(now: number): void {
     if (this.#hasResigned) return
+    if (!this.#isLeaseHeld) this.#hearFollowers()
     const overdue = this.#waiters.expired(now)
     this.#settle(
       overdue,
@@ -369,7 +383,7 @@ export class LeaderReplica<W> {
 
   #provenNow(): void {
     if (this.#confirmations.isEmpty) return
-    if (this.#isUnderMin && !this.#isLeaseHeld) this.lease(false)
+    if (this.#isUnderMin && !this.#isLeaseHeld) this.#refuseConfirmations()
     else {
       const proven = this.#confirmations.provenBy(this.#others(this.maximalIsr))
       this.#confirmed(proven, ErrorCode.NONE)

@@ -38,6 +38,11 @@ export class ReplicaProgress {
     this.#fetchedAt = now
   }
 
+  /** The log is about to grow: it had all that there was until now, if it had that. */
+  grows(leaderEnd: number, now: number): void {
+    if (this.flushed === leaderEnd) this.#caughtUpAt = Math.max(this.#caughtUpAt, now)
+  }
+
   /**
    * A fetch may have lain in a socket while this process stood still, so that it came says nothing of when it was sent; that
    * it follows an answer of ours does.

@@ -329,6 +329,29 @@ test('leadership is not confirmed by a leader that resigns, nor below the minimu
   assert.equal(driver.take('confirmed')[0]!.error, NOT_LEADER_OR_FOLLOWER)
 })
 
+test('a replica that had all there was has the lag time from when there is more, however long it was quiet', () => {
+  const driver = new Driver()
+  driver.fetch(2, 10)
+  driver.fetch(3, 10)
+  driver.now = 100 * LAG_MS
+  driver.leader.appended(12, driver.now)
+  driver.leader.tick(driver.now + LAG_MS)
+  assert.equal(driver.take('propose'), [])
+  driver.leader.tick(driver.now + LAG_MS + 1)
+  assert.is(driver.take('propose').length, 1)
+})
+
+test('while the lease may be over followers are asked to speak up, again and again', () => {
+  const driver = new Driver()
+  driver.leader.lease(false)
+  assert.equal(driver.take('answerNow'), [{ kind: 'answerNow', replicas: [2, 3] }])
+  driver.leader.tick(500)
+  assert.equal(driver.take('answerNow'), [{ kind: 'answerNow', replicas: [2, 3] }])
+  driver.leader.lease(true)
+  driver.leader.tick(1_000)
+  assert.equal(driver.take('answerNow'), [])
+})
+
 test('a consumer may read where all in sync is that it asks for, at the one first that has most', () => {
   const driver = new Driver()
   assert.equal(driver.leader.readersAt(10), [])

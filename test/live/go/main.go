@@ -1,6 +1,6 @@
 // A franz-go producer and consumer against the broker named on the command line: writes 100 records with each codec to
 // topics that it makes, reads them back without a group, and checks every one. Prints "ok" at the end. With "groups" before
-// the address it is a member of a consumer group instead, see groups.go.
+// the address it is a member of a consumer group instead, see groups.go; with "ledger" first what ledger.go says.
 package main
 
 import (
@@ -24,11 +24,12 @@ var codecs = map[string]kgo.CompressionCodec{
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == "groups" {
-		if err := serveGroups(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+	switch os.Args[1] {
+	case "groups":
+		exitOn(serveGroups(os.Args[2]))
+		return
+	case "ledger":
+		exitOn(ledger(os.Args[2:]))
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
@@ -40,6 +41,13 @@ func main() {
 		}
 	}
 	fmt.Println("ok")
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 func roundTrip(ctx context.Context, broker, topic string, codec kgo.CompressionCodec) error {

@@ -1,10 +1,11 @@
 /**
  * What clients see of a leader that goes:
  *
- *   node --import tsx test/cluster/failover.ts [--cycles 5] [--how kill|pause] [--client NAME] [--kafka]
+ *   node --import tsx test/cluster/failover.ts [--cycles 5] [--how kill|pause] [--client NAME] [--request-ms N] [--kafka]
  *
  * A producer and a group of each client (java, librdkafka, franz-go, kafkajs; or of one), or the same beside three nodes of
- * Apache Kafka. Prints the longest times without an acknowledgement and without a record read in each cycle, and compares at
+ * Apache Kafka. With --request-ms clients wait so long for an answer, instead of as long as they do by default: what matters
+ * where a leader stands still. Prints the longest times without an acknowledgement and without a record read in each cycle, and compares at
  * the end what was acknowledged and read with what is there.
  */
 import { parseArgs } from 'node:util'
@@ -20,12 +21,18 @@ const { values } = parseArgs({
     cycles: { type: 'string', default: '5' },
     how: { type: 'string', default: 'kill' },
     client: { type: 'string', multiple: true, default: [...CLIENTS] },
+    'request-ms': { type: 'string', default: '0' },
     kafka: { type: 'boolean', default: false },
   },
 })
 
 await using cluster = await (values.kafka ? KafkaCluster.start() : BrokerCluster.start(3))
-await using fleet = await Fleet.start(cluster, values.client as ClientName[], 1)
+await using fleet = await Fleet.start(
+  cluster,
+  values.client as ClientName[],
+  1,
+  Number(values['request-ms']),
+)
 const gaps = new Map<ClientName, Gaps[]>(fleet.pairs.map(({ name }) => [name, []]))
 for (let cycle = 0; cycle < Number(values.cycles); cycle++) {
   const told: string[] = []

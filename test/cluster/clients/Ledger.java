@@ -21,10 +21,12 @@ public class Ledger {
     input.start();
     Map<String, Object> config = new HashMap<>();
     config.put("bootstrap.servers", args[1]);
+    int requestMs = Integer.parseInt(args[2]);
+    if (requestMs > 0) config.put("request.timeout.ms", requestMs);
     if (args[0].equals("produce")) {
-      produce(config, args[2], Integer.parseInt(args[3]), Integer.parseInt(args[4]));
+      produce(config, args[3], Integer.parseInt(args[4]), Integer.parseInt(args[5]));
     } else {
-      consume(config, args[2], args[3]);
+      consume(config, args[3], args[4]);
     }
   }
 

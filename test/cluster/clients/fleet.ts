@@ -52,12 +52,13 @@ export class Fleet implements AsyncDisposable {
     cluster: ProcessCluster,
     clients: readonly ClientName[],
     partitions: number,
+    requestMs = 0,
   ): Promise<Fleet> {
     await makeTopic(cluster, TOPIC, partitions)
-    const { bootstrap } = cluster
-    const produce = ['produce', bootstrap, TOPIC, String(partitions), String(RATE)]
+    const place = [cluster.bootstrap, String(requestMs), TOPIC]
+    const produce = ['produce', ...place, String(partitions), String(RATE)]
     const pairs = clients.map(name => {
-      const consumer = new Program(name, ['consume', bootstrap, TOPIC, `group-${name}`])
+      const consumer = new Program(name, ['consume', ...place, `group-${name}`])
       return { name, consumer, producer: new Program(name, produce) }
     })
     const fleet = new Fleet(cluster, pairs)
@@ -88,7 +89,13 @@ export class Fleet implements AsyncDisposable {
   /** Ends all, and compares what was acknowledged and read with what a new group finds. */
   async judge(): Promise<PairVerdict[]> {
     await Promise.all(this.pairs.map(({ producer }) => producer.stop()))
-    const reader = new Program('franz-go', ['consume', this.#cluster.bootstrap, TOPIC, 'reader'])
+    const reader = new Program('franz-go', [
+      'consume',
+      this.#cluster.bootstrap,
+      '0',
+      TOPIC,
+      'reader',
+    ])
     const ends = endsOf(this.pairs.map(({ producer }) => producer))
     const consumers = this.pairs.map(({ consumer }) => consumer)
     await Promise.all([reader, ...consumers].map(program => program.readTo(ends)))

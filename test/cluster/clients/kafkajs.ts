@@ -1,9 +1,13 @@
-/** KafkaJS as program.ts asks, with its defaults but for idempotence, which wants one request at a time. */
+/** KafkaJS as program.ts asks, with its defaults but for idempotence, which wants one request at a time and no end of retries. */
 import kafkajs from 'kafkajs'
 
-const [role, bootstrap, topic, ...rest] = process.argv.slice(2)
+const [role, bootstrap, requestMs, topic, ...rest] = process.argv.slice(2)
 const { NOTHING } = kafkajs.logLevel
-const kafka = new kafkajs.Kafka({ brokers: bootstrap!.split(','), logLevel: NOTHING })
+const kafka = new kafkajs.Kafka({
+  brokers: bootstrap!.split(','),
+  logLevel: NOTHING,
+  ...(requestMs !== '0' && { requestTimeout: Number(requestMs) }),
+})
 let isOver = false
 const ended = new Promise<void>(resolve => process.stdin.resume().once('end', resolve))
 ended.then(() => {
@@ -46,7 +50,9 @@ async function producePartition(
 }
 
 async function produce(partitions: number, rate: number): Promise<void> {
-  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
+  // Made by a client it gives up after five times, where its documentation says that an idempotent one does not.
+  const retry = { retries: Number.MAX_SAFE_INTEGER }
+  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, retry })
   await producer.connect()
   const each = Array.from({ length: partitions }, (_, partition) =>
     producePartition(producer, partition, partitions, rate),

@@ -60,8 +60,10 @@ def consume(settings, topic, group):
 
 
 threading.Thread(target=await_end_of_input, daemon=True).start()
-role, bootstrap, topic, *rest = sys.argv[1:]
+role, bootstrap, request_ms, topic, *rest = sys.argv[1:]
 settings = {"bootstrap.servers": bootstrap}
+if request_ms != "0":
+    settings["socket.timeout.ms"] = int(request_ms)
 if role == "produce":
     produce(settings, topic, *map(int, rest))
 else:

@@ -41,10 +41,10 @@ export interface Entry {
 /**
  * A producer or a group consumer of one client library, in a process of its own, until its standard input ends:
  *
- *   produce BOOTSTRAP TOPIC PARTITIONS RATE   so many records a second, to the partitions in turn: NAME-0, NAME-1, ...
- *   consume BOOTSTRAP TOPIC GROUP             from the beginning
+ *   produce BOOTSTRAP REQUEST_MS TOPIC PARTITIONS RATE   so many records a second, to the partitions in turn: NAME-0, NAME-1, ...
+ *   consume BOOTSTRAP REQUEST_MS TOPIC GROUP             from the beginning
  *
- * It prints `VALUE PARTITION OFFSET AT LATENCY` for each record, and `error TEXT` for what its application had to deal with.
+ * REQUEST_MS is how long it waits for an answer; 0: as long as it does by default. It prints `VALUE PARTITION OFFSET AT LATENCY` for each record, and `error TEXT` for what its application had to deal with.
  */
 export class Program {
   readonly name: ClientName

@@ -1,4 +1,5 @@
-import type { ProcessCluster } from '../../lib/process-cluster.ts'
+import { rest } from '../../lib/cluster-ledger.ts'
+import type { PartitionNow, ProcessCluster } from '../../lib/process-cluster.ts'
 import type { Fleet, Pair } from './fleet.ts'
 
 /** Records that everybody has to get before a broker is looked on as back in use. */
@@ -16,6 +17,9 @@ export async function rollOnce(cluster: ProcessCluster, fleet: Fleet): Promise<v
   await fleet.more(MORE)
 }
 
+/** A leader stands still for so long at most: some clients ask the same one again until it answers. */
+const PAUSE_MS_MAX = 30_000
+
 export type How = 'kill' | 'pause'
 
 /** What one client saw of a leader that went, in ms. */
@@ -28,7 +32,7 @@ export interface Gaps {
   readonly goesOn: number
 }
 
-/** Takes the leader of the only partition away until all clients have gone on. */
+/** Takes the leader of the only partition away, until all clients have gone on or for PAUSE_MS_MAX. */
 export async function failOver(
   cluster: ProcessCluster,
   fleet: Fleet,
@@ -36,35 +40,39 @@ export async function failOver(
 ): Promise<Map<Pair, Gaps>> {
   await fleet.untilWhole()
   await fleet.more(MORE)
-  const [{ leaderId } = { leaderId: -1 }] = await cluster.partitions(fleet.topic)
-  const before = fleet.pairs.map(({ producer, consumer }) => ({
-    acknowledged: producer.entries.length,
-    read: consumer.entries.length,
-  }))
+  const [partition] = await cluster.partitions(fleet.topic)
+  const { leaderId } = partition!
+  const gapsOf = fleet.pairs.map(watch)
   const leader = cluster.broker(leaderId)
   if (how === 'kill') await leader.kill()
   else leader.child.kill('SIGSTOP')
   const other = cluster.members.find(({ id }) => id !== leaderId)!.id
-  await cluster.until(fleet.topic, ([p]) => p!.leaderId !== leaderId && p!.leaderId !== -1, other)
-  const known = performance.now()
-  const wentOn = await Promise.all(
-    fleet.pairs.map(async ({ producer, consumer }) => {
-      await consumer.more(1)
-      const goesOn = performance.now() - known
-      await Promise.all([producer.more(MORE), consumer.more(MORE)])
-      return goesOn
-    }),
-  )
-  if (how === 'kill') await cluster.startBroker(leaderId)
-  else leader.child.kill('SIGCONT')
-  return new Map(
-    fleet.pairs.map((pair, i) => [
-      pair,
-      {
-        acknowledgements: pair.producer.gapSince(before[i]!.acknowledged),
-        reads: pair.consumer.gapSince(before[i]!.read),
-        goesOn: wentOn[i]!,
-      },
-    ]),
-  )
+  const isElected = ([p]: readonly PartitionNow[]) => ![leaderId, -1].includes(p!.leaderId)
+  await cluster.until(fleet.topic, isElected, other)
+  const gaps = Promise.all(gapsOf.map(gaps => gaps()))
+  if (how === 'kill') {
+    await gaps
+    await cluster.startBroker(leaderId)
+  } else {
+    await Promise.race([gaps, rest(PAUSE_MS_MAX)])
+    leader.child.kill('SIGCONT')
+  }
+  return new Map((await gaps).map((seen, i) => [fleet.pairs[i]!, seen]))
+}
+
+/** From now on; what it returns is called when the new leader is known, and resolves when the client has gone on. */
+function watch({ producer, consumer }: Pair): () => Promise<Gaps> {
+  const acknowledged = producer.entries.length
+  const read = consumer.entries.length
+  return async () => {
+    const known = performance.now()
+    await consumer.more(1)
+    const goesOn = performance.now() - known
+    await Promise.all([producer.more(MORE), consumer.more(MORE)])
+    return {
+      acknowledgements: producer.gapSince(acknowledged),
+      reads: consumer.gapSince(read),
+      goesOn,
+    }
+  }
 }

@@ -30,25 +30,28 @@ func ledger(args []string) error {
 		io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	seeds := kgo.SeedBrokers(strings.Split(args[1], ",")...)
+	options := []kgo.Opt{kgo.SeedBrokers(strings.Split(args[1], ",")...)}
+	if ms := number(args[2]); ms > 0 {
+		limit := time.Duration(ms) * time.Millisecond
+		options = append(options, kgo.RequestTimeoutOverhead(limit), kgo.ProduceRequestTimeout(limit))
+	}
 	if args[0] == "consume" {
-		return ledgerConsume(ctx, seeds, args[2], args[3])
+		return ledgerConsume(ctx, options, args[3], args[4])
 	}
-	partitions, err := strconv.Atoi(args[3])
-	if err != nil {
-		return err
-	}
-	rate, err := strconv.Atoi(args[4])
-	if err != nil {
-		return err
-	}
-	return ledgerProduce(ctx, seeds, args[2], partitions, rate)
+	return ledgerProduce(ctx, options, args[3], number(args[4]), number(args[5]))
 }
 
-func ledgerProduce(ctx context.Context, seeds kgo.Opt, topic string, partitions, rate int) error {
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	exitOn(err)
+	return n
+}
+
+func ledgerProduce(ctx context.Context, options []kgo.Opt, topic string, partitions, rate int) error {
 	// KafkaJS reads no snappy.
 	plain := kgo.ProducerBatchCompression(kgo.NoCompression())
-	client, err := kgo.NewClient(seeds, plain, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	options = append(options, plain, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return err
 	}
@@ -73,9 +76,10 @@ func ledgerProduce(ctx context.Context, seeds kgo.Opt, topic string, partitions,
 	return client.Flush(drain)
 }
 
-func ledgerConsume(ctx context.Context, seeds kgo.Opt, topic, group string) error {
+func ledgerConsume(ctx context.Context, options []kgo.Opt, topic, group string) error {
 	first := kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())
-	client, err := kgo.NewClient(seeds, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), first)
+	options = append(options, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), first)
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,8 @@ const SILENCE_MS = 20_000
 /** initial.broker.registration.timeout.ms */
 const JOIN_MS_MAX = 60_000
 const DRAIN_MS_MAX = 30_000
+/** A broker that has handed over goes on answering for so long: clients that ask it now are told who leads. */
+const TELL_MS = 500
 
 export interface ClusterNodeOptions {
   readonly me: number
@@ -328,6 +330,8 @@ export class ClusterNode {
     const session = this.#session
     const { me, log } = this.#o
     if (session === null || session.epoch === 0) return
+    const mine = [...this.image.partitionsOn(me)]
+    const leads = mine.some(({ key }) => this.image.partitionAt(key)!.leader === me)
     this.#tellSession(now => session.change({ draining: true }, now))
     const deadline = performance.now() + DRAIN_MS_MAX
     const isOut = (): boolean => this.image.unfenced(me) === 0
@@ -336,7 +340,10 @@ export class ClusterNode {
     while (!isOut() && !isLost() && performance.now() < deadline) {
       await this.#changes.next(TICK_MS)
     }
-    if (isOut()) return
+    if (isOut()) {
+      if (leads) await new Promise(resolve => setTimeout(resolve, TELL_MS))
+      return
+    }
     const why = isLost()
       ? 'the metadata is out of reach'
       : `it takes longer than ${DRAIN_MS_MAX} ms`

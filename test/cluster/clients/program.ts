@@ -53,11 +53,14 @@ export class Program {
   /** Behind the last record of each partition. */
   readonly ends: number[] = []
   readonly #child: ChildProcess
+  /** For messages. */
+  readonly #what: string
   readonly #news = new EventEmitter()
   #stderr = ''
 
   constructor(name: ClientName, args: readonly string[]) {
     this.name = name
+    this.#what = `${name} ${args[0]}`
     const [program, ...before] = COMMANDS[name]()
     this.#child = spawn(program!, [...before, ...args], { stdio: 'pipe' })
     running.add(this.#child)
@@ -105,7 +108,7 @@ export class Program {
     if (await this.#until(() => this.entries.length >= wanted, WAIT_MS)) return
     const missing = wanted - this.entries.length
     throw new Error(
-      `${this.name} waits for ${missing} records; ${this.errors.at(-1)} ${this.#stderr}`,
+      `${this.#what} waits for ${missing} records; ${this.errors.at(-1)} ${this.#stderr}`,
     )
   }
 
@@ -123,10 +126,12 @@ export class Program {
   /** Resolves when what was on its way is done with, and the program has ended. */
   async stop(): Promise<void> {
     this.#child.stdin!.end()
-    const signal = AbortSignal.timeout(STOP_MS_MAX)
-    if (running.has(this.#child)) await once(this.#child, 'close', { signal })
-    const { exitCode } = this.#child
-    if (exitCode !== 0) throw new Error(`${this.name} ended with ${exitCode}: ${this.#stderr}`)
+    const timer = setTimeout(() => this.kill(), STOP_MS_MAX)
+    if (running.has(this.#child)) await once(this.#child, 'close')
+    clearTimeout(timer)
+    const { exitCode, signalCode } = this.#child
+    if (exitCode === 0) return
+    throw new Error(`${this.#what} ended with ${exitCode ?? signalCode}: ${this.#stderr}`)
   }
 
   /** At once. */

@@ -78,7 +78,7 @@ export class Controller {
   readonly #seen = new Set<number>()
   /** Brokers whose process is gone: nobody listens. */
   readonly #refusing = new Set<number>()
-  readonly #suspectedAt = new Map<number, number>()
+  readonly #suspected = new Map<number, { readonly incarnation: string; readonly at: number }>()
   /** Records without a topic, and since when. */
   #orphans: ReadonlyMap<string, number> = new Map()
   #sweepAt = 0
@@ -231,9 +231,11 @@ export class Controller {
       this.#refusing.delete(id)
       const registration = this.#image.broker(id)
       if (registration === null || id === this.#o.me) continue
-      const since = now - (this.#suspectedAt.get(id) ?? Number.NEGATIVE_INFINITY)
-      if (registration.start === 'live' && since < SUSPECT_AGAIN_MS) continue
-      this.#suspectedAt.set(id, now)
+      const { incarnation } = registration
+      const before = this.#suspected.get(id)
+      // The same process is back: it was not dead. One that was started since may be.
+      if (before?.incarnation === incarnation && now - before.at < SUSPECT_AGAIN_MS) continue
+      this.#suspected.set(id, { incarnation, at: now })
       this.#goneAt.set(id, now - GONE_MS)
       this.#strike(batch, registration)
     }

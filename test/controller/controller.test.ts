@@ -270,6 +270,20 @@ test('a process that is gone need not be waited for, unless it was suspected wro
   assert.not.equal(driver.image.broker(2), null)
 })
 
+/** A process that had told of itself once more since it was let in (`live`) was taken for the one before, and waited for. */
+test('a process that was started since the last suspicion need not be waited for either', () => {
+  const driver = new Driver()
+  driver.record({ leader: 2, by: 'i2' })
+  driver.controller.refused(2, driver.now)
+  driver.settle().pass(100)
+  driver.register(2, { start: 'killed', incarnation: 'next' })
+  driver.settle()
+  driver.register(2, { start: 'live', incarnation: 'next' })
+  driver.controller.refused(2, driver.now)
+  driver.settle()
+  assert.is(driver.image.broker(2), null)
+})
+
 test('preferred leaders lead again after a while', () => {
   const driver = new Driver(300_000)
   driver.record({ leader: 2, by: 'i2' })

@@ -7,7 +7,7 @@ import { BrokerCluster } from '../lib/broker-cluster.ts'
 import { KafkaCluster } from '../lib/kafka-cluster.ts'
 import { Fleet } from './clients/fleet.ts'
 import { CLIENTS } from './clients/program.ts'
-import { p99Of, report } from './clients/report.ts'
+import { latencyOf, report } from './clients/report.ts'
 import { rollOnce } from './clients/runs.ts'
 
 /** Records of each client by which its latency before is known. */
@@ -22,22 +22,34 @@ const { values } = parseArgs({
 
 await using cluster = await (values.kafka ? KafkaCluster.start() : BrokerCluster.start(3))
 await using fleet = await Fleet.start(cluster, CLIENTS, 6)
-const producers = fleet.pairs.map(({ producer }) => producer)
+/** How many records each program has got. */
+const counts = () =>
+  fleet.pairs.map(({ producer, consumer }) => ({
+    acknowledged: producer.entries.length,
+    read: consumer.entries.length,
+  }))
 // Not what comes while programs start.
-const started = producers.map(({ entries }) => entries.length)
+const started = counts()
 await fleet.more(BEFORE)
-const warm = producers.map(({ entries }) => entries.length)
+const warm = counts()
 const start = performance.now()
 for (let round = 0; round < Number(values.rounds); round++) {
   await rollOnce(cluster, fleet)
   console.log(`round ${round} over after ${Math.round((performance.now() - start) / 1_000)} s`)
 }
-const columns = producers.map(({ name, entries }, i) => {
-  const before = p99Of(entries.slice(started[i], warm[i]))
-  const during = entries.slice(warm[i])
-  const longest = Math.round(Math.max(...during.map(({ latency }) => latency)))
-  return [name, { 'p99 before': before, 'p99 while it lasts': p99Of(during), longest }] as const
+const columns = fleet.pairs.map(({ name, producer: { entries }, consumer }, i) => {
+  const { acknowledged, read } = warm[i]!
+  const during = entries.slice(acknowledged)
+  return [
+    name,
+    {
+      'p99 before': latencyOf(entries.slice(started[i]!.acknowledged, acknowledged), 99),
+      'p99 while it lasts': latencyOf(during, 99),
+      longest: latencyOf(during, 100),
+      'no read for': Math.round(consumer.gapSince(read)),
+    },
+  ] as const
 })
-console.log('time to an acknowledgement, in ms')
+console.log('time to an acknowledgement, and the longest time without a read, in ms')
 console.table(Object.fromEntries(columns))
 process.exitCode = report(await fleet.judge()) ? 0 : 1

@@ -119,8 +119,11 @@ export class Program {
 
   /** The longest time without a record since there were so many. */
   gapSince(count: number): number {
-    const times = this.entries.slice(Math.max(count - 1, 0)).map(({ at }) => at)
-    return Math.max(0, ...times.slice(1).map((at, i) => at - times[i]!))
+    let longest = 0
+    for (let i = Math.max(count, 1); i < this.entries.length; i++) {
+      longest = Math.max(longest, this.entries[i]!.at - this.entries[i - 1]!.at)
+    }
+    return longest
   }
 
   /** Resolves when what was on its way is done with, and the program has ended. */

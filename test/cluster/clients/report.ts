@@ -1,22 +1,21 @@
 import { type PairVerdict, wrongIn } from './fleet.ts'
 import type { Entry } from './program.ts'
 
-/** The p-th percentile, or NaN of nothing. */
+/** The p-th percentile, rounded; NaN of nothing. */
 export function percentile(values: readonly number[], p: number): number {
   const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.max(0, Math.ceil((sorted.length * p) / 100) - 1)] ?? Number.NaN
+  const at = Math.max(0, Math.ceil((sorted.length * p) / 100) - 1)
+  return Math.round(sorted[at] ?? Number.NaN)
 }
 
-export const p99Of = (entries: readonly Entry[]): number =>
-  Math.round(
-    percentile(
-      entries.map(({ latency }) => latency),
-      99,
-    ),
+export const latencyOf = (entries: readonly Entry[], p: number): number =>
+  percentile(
+    entries.map(({ latency }) => latency),
+    p,
   )
 
 export const medianAndMax = (values: readonly number[]): string =>
-  `${Math.round(percentile(values, 50))}, ${Math.round(Math.max(...values))}`
+  `${percentile(values, 50)}, ${percentile(values, 100)}`
 
 /** Prints one line for each client; whether nothing is wrong. */
 export function report(verdicts: readonly PairVerdict[]): boolean {

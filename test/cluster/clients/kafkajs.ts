@@ -75,6 +75,8 @@ async function consume(groupId: string): Promise<void> {
   })
   await ended
   await consumer.disconnect()
+  // One that was about to start again does so all the same.
+  process.exit()
 }
 
 await (role === 'produce' ? produce(Number(rest[0]), Number(rest[1])) : consume(rest[0]!))

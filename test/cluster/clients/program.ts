@@ -5,11 +5,11 @@ import { createInterface } from 'node:readline'
 import { javaCommand, tool } from '../../live/tools.ts'
 
 /** Without a record for so long a client has hung: longer than any waits for an answer. */
-const WAIT_MS = 120_000
-/** A consumer that has got nothing for so long, and nothing is in the way, is at the end. */
-const QUIET_MS_MAX = 15_000
-/** Clients wait for what is on its way as long as they think right; KafkaJS for its fetch. */
-const STOP_MS_MAX = 150_000
+const WAIT_MS = 180_000
+/** A consumer that has got nothing for so long is at the end. KafkaJS looks for its new coordinator after 40 s. */
+const QUIET_MS_MAX = 60_000
+/** Clients wait for what is on its way as long as they think right. */
+const STOP_MS_MAX = 180_000
 
 export const CLIENTS = ['java', 'librdkafka', 'franz-go', 'kafkajs'] as const
 export type ClientName = (typeof CLIENTS)[number]

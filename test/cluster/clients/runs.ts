@@ -2,7 +2,7 @@ import { rest } from '../../lib/cluster-ledger.ts'
 import type { PartitionNow, ProcessCluster } from '../../lib/process-cluster.ts'
 import type { Fleet, Pair } from './fleet.ts'
 
-/** Records that everybody has to get before a broker is looked on as back in use. */
+/** Whoever has got so many more goes on. */
 const MORE = 50
 
 /** Stops each broker as an operator does, starts it again, and waits until no partition is under-replicated. */
@@ -10,7 +10,7 @@ export async function rollOnce(cluster: ProcessCluster, fleet: Fleet): Promise<v
   for (const { id } of cluster.members) {
     const { signal, ms } = await cluster.broker(id).stop()
     if (signal !== null) throw new Error(`broker ${id} did not end by itself in ${ms} ms`)
-    await fleet.more(MORE)
+    await Promise.all(fleet.pairs.map(({ producer }) => producer.more(MORE)))
     await cluster.startBroker(id)
     await fleet.untilWhole()
   }

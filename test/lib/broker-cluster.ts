@@ -49,7 +49,7 @@ export class BrokerCluster extends ProcessCluster<BrokerProcess> {
 
   override async [Symbol.asyncDispose](): Promise<void> {
     for (const { broker } of this.members) await broker?.kill()
-    await this.etcd.kill()
+    await this.etcd.close()
     rmSync(this.#root, { recursive: true, force: true })
   }
 }

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { Client } from '../../src/client/client.ts'
+import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts'
+import { encodeBatch } from '../../src/protocol/records.ts'
 import { BrokerCluster } from '../../test/lib/broker-cluster.ts'
 import { KafkaCluster } from '../../test/lib/kafka-cluster.ts'
 import type { ProcessCluster } from '../../test/lib/process-cluster.ts'
@@ -8,6 +10,7 @@ import type { ProcessCluster } from '../../test/lib/process-cluster.ts'
 /** Of /proc: one CPU tick in seconds, one page in bytes. */
 const TICK = 1 / 100
 const PAGE = 4096
+const LEADERS_MS_MAX = 60_000
 
 /** Three brokers that are measured, and all that belongs to them. */
 export interface Measured {
@@ -59,9 +62,22 @@ export async function makeTopic(
   const { topics } = await client.send(createTopicsApi, 5, { topics: [topic], timeoutMs: 60_000 })
   const { errorCode, errorMessage } = topics[0]!
   if (errorCode !== 0) throw new Error(`create ${name}: ${errorMessage}`)
-  const partitions = await cluster.untilWhole(name)
-  for (const { id } of cluster.members) {
-    await cluster.until(name, known => known.length === numPartitions, id)
+  const ports = (await cluster.untilWhole(name)).map(p => cluster.member(p.leaderId).port)
+  for (const [index, port] of ports.entries()) await untilLed(name, index, port)
+  return ports
+}
+
+/** Both know a topic before all of its leaders lead. */
+async function untilLed(topic: string, index: number, port: number): Promise<void> {
+  await using client = await Client.connect({ host: '127.0.0.1', port })
+  const records = await encodeBatch([{ timestamp: Date.now(), value: Buffer.from('first') }])
+  const deadline = Date.now() + LEADERS_MS_MAX
+  for (;;) {
+    const topicData = [{ name: topic, partitionData: [{ index, records }] }]
+    const answer = await client.send(produceApi, 8, { acks: -1, timeoutMs: 30_000, topicData })
+    const code = answer.responses[0]!.partitionResponses[0]!.errorCode
+    if (code === 0) return
+    if (Date.now() > deadline) throw new Error(`${topic}-${index} has no leader: ${code}`)
+    await new Promise(resolve => setTimeout(resolve, 100))
   }
-  return partitions.map(({ leaderId }) => cluster.member(leaderId).port)
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
+import { type BrokerFlags, withBrokerFlags } from './base/broker-flags.ts'
 import { commandFirst, groups } from './commands.ts'
 
 /** package.json is two folders up in the sources and three in dist. */
@@ -16,8 +17,6 @@ const first = process.argv[2]
 /** Loads while the command line is parsed; null if it is not `start` that is asked for. */
 const starting = first === 'start' ? import('./start.ts') : null
 
-const collect = (value: string, list: string[]): string[] => [...list, value]
-
 /** The commands named on the command line are loaded, the others only listed. */
 async function build(words: readonly string[]): Promise<Command> {
   const program = new Command('odradek')
@@ -27,15 +26,10 @@ async function build(words: readonly string[]): Promise<Command> {
     // What is behind a command is for that command alone: `bench produce -t x` is not for bench.
     .enablePositionalOptions()
     .exitOverride()
-  program
+  const starter = program
     .command('start')
     .description('start a broker (by default on 127.0.0.1:9092, with its data in ./data)')
-    .option('-c, --config <file>', 'a server.properties file')
-    .addOption(
-      new Option('-o, --override <key=value>', 'set one option; may be given again')
-        .argParser(collect)
-        .default([], 'none'),
-    )
+  withBrokerFlags(starter)
     .option(
       '--metadata <etcd://hosts/prefix>',
       'be one of the brokers of a cluster, whose metadata is there',
@@ -47,7 +41,7 @@ Options have Kafka's names and come from the file, then the environment, then --
   $ odradek start --override log.dirs=/var/lib/odradek
   $ KAFKA_LISTENERS=PLAINTEXT://:9092 KAFKA_LOG_DIRS=/var/lib/odradek odradek start`,
     )
-    .action(async (flags: { config?: string; override: string[]; metadata?: string }) => {
+    .action(async (flags: BrokerFlags) => {
       const { start } = await (starting ?? import('./start.ts'))
       await start(flags, version())
     })

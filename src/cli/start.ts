@@ -2,8 +2,9 @@ import { BrokerNode } from '../broker.ts'
 import { addressOf } from '../endpoint.ts'
 import { InvalidOption, ListenError } from '../errors.ts'
 import { MetadataCorrupt } from '../metadata/copies.ts'
-import { SHIPPED } from '../options.ts'
 import { DataDirError } from '../topics/data-dir.ts'
+import type { BrokerFlags } from './base/broker-flags.ts'
+import { sourcesOf } from './base/broker-options.ts'
 import { makeLogger } from './logger.ts'
 
 /** A stop that takes longer ends the process: what is not flushed by then is recovered at the next start. */
@@ -17,28 +18,12 @@ const PARENT_CHECK_MS = 250
 /** Names of errors that say what is wrong with the metadata of a cluster: their code is not loaded without one. */
 const OF_A_CLUSTER = ['InvalidMetadataUrl', 'ClusterError', 'BrokerError']
 
-const DEFAULTS = { ...SHIPPED, listeners: 'PLAINTEXT://127.0.0.1:9092', 'log.dirs': './data' }
-
 /** Runs a broker until SIGTERM, SIGINT or SIGHUP. Ends the process with code 1 and one line if it cannot start. */
-export async function start(
-  flags: { config?: string; override: string[]; metadata?: string },
-  version: string,
-): Promise<void> {
+export async function start(flags: BrokerFlags, version: string): Promise<void> {
   // Loaded while the broker's threads start.
   const logger = makeLogger()
   try {
-    const broker = await BrokerNode.start(
-      {
-        defaults: DEFAULTS,
-        env: process.env,
-        overrides:
-          flags.metadata === undefined
-            ? flags.override
-            : [...flags.override, `odradek.metadata=${flags.metadata}`],
-        ...(flags.config === undefined ? {} : { file: flags.config }),
-      },
-      logger,
-    )
+    const broker = await BrokerNode.start(sourcesOf(flags), logger)
     const log = await logger
     // Before the line that says it is ready: whoever waits for that may send a signal at once.
     stopOn(broker, ['SIGTERM', 'SIGINT', 'SIGHUP'], log)

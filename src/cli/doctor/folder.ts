@@ -1,11 +1,7 @@
-import * as fs from 'node:fs'
-import { join } from 'node:path'
-import { type Examination, examine, isDataFolder } from '../../doctor/examine.ts'
+import { type Examination, examine } from '../../doctor/examine.ts'
 import type { Finding } from '../../doctor/finding.ts'
 import { type FileSystem, realFileSystem } from '../../storage/fs.ts'
-import { type FolderLock, heldFile, LOCK_WAYS, lockFolder } from '../../topics/folder-lock.ts'
-import { META } from '../../topics/inventory.ts'
-import { FolderTaken } from '../../topics/lock-claims.ts'
+import { folderAt, takeFolder } from '../base/data-folder.ts'
 import { CliError } from '../base/failure.ts'
 import { paint, plural, print } from '../base/output.ts'
 import { type Done, showProgress } from '../base/progress.ts'
@@ -23,7 +19,7 @@ export async function examineFolder(path: string, flags: FolderFlags): Promise<v
   const { json, repair = false } = flags
   const dir = folderAt(path)
   if (repair) checkRepairFlags(dir, flags)
-  const lock = take(dir, repair)
+  const lock = takeFolder(dir, repair)
   try {
     const started = performance.now()
     const examination = await examineAloud(realFileSystem, dir)
@@ -42,38 +38,6 @@ export async function examineFolder(path: string, flags: FolderFlags): Promise<v
     }
   } finally {
     lock?.release()
-  }
-}
-
-function folderAt(path: string): string {
-  let dir: string
-  try {
-    dir = fs.realpathSync(path)
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    throw new CliError(`there is no folder ${path}${code === 'ENOENT' ? '' : `: ${message}`}`)
-  }
-  if (!isDataFolder(realFileSystem, dir)) {
-    throw new CliError(`${dir} is not a data folder: nothing in it is of a broker`)
-  }
-  return dir
-}
-
-/** Nobody else may have it meanwhile. @returns null if there is nothing to lock: no broker has started on it */
-function take(dir: string, isRepair: boolean): FolderLock | null {
-  try {
-    if (!isRepair && heldFile(dir) === null) return null
-    const lock = lockFolder(dir, LOCK_WAYS, !isRepair)
-    // Whoever has removed `.lock` and started another broker is found by this.
-    if (fs.existsSync(join(dir, META))) lock.hold(join(dir, META))
-    return lock
-  } catch (error) {
-    if (error instanceof FolderTaken) {
-      throw new CliError(`the data folder ${dir} is in use by ${error.holder}: stop it first`)
-    }
-    // Nobody writes to what cannot be written, and what is looked at is left as it is.
-    if (!isRepair && (error as NodeJS.ErrnoException).code === 'EROFS') return null
-    throw new CliError(`the data folder ${dir} cannot be locked: ${(error as Error).message}`)
   }
 }
 

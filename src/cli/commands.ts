@@ -46,6 +46,11 @@ export const groups: readonly CommandGroup[] = [
     load: () => import('./cluster/index.ts'),
   },
   {
+    name: 'metadata',
+    description: 'migrate: make a cluster of a broker that was alone',
+    load: () => import('./metadata/index.ts'),
+  },
+  {
     name: 'doctor',
     description: 'look for what is wrong between here and a cluster, and say what to do',
     load: () => import('./doctor/index.ts'),

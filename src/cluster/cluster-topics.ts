@@ -31,7 +31,7 @@ import { TopicRecords } from './topic-records.ts'
 import { Wakeups } from './wakeups.ts'
 
 /** A topic as the cluster's metadata has it, under `topics/<name, . as _>`. */
-interface ClusterTopicRecord {
+export interface ClusterTopicRecord {
   readonly name: string
   readonly id: string
   readonly partitions: number
@@ -43,7 +43,7 @@ interface ClusterTopicRecord {
 /** Until what this broker has changed is seen by it, in ms. */
 const SEEN_MS_MAX = 10_000
 
-const keyOf = (name: string): string => TOPIC_PREFIX + collisionKey(name)
+export const topicKey = (name: string): string => TOPIC_PREFIX + collisionKey(name)
 
 export interface ClusterTopicsOptions {
   readonly me: number
@@ -248,8 +248,8 @@ export class ClusterTopics implements TopicSource {
     const count = placed.length
     const record = { name, id, partitions: count, configs, ...(gaps && { gaps }) }
     const outcome = await this.#o.feed.transact(
-      [{ key: keyOf(name), created: 0 }],
-      [{ key: keyOf(name), value: record }],
+      [{ key: topicKey(name), created: 0 }],
+      [{ key: topicKey(name), value: record }],
     )
     if (outcome.outcome === 'refused') {
       void this.#records.remove(id)
@@ -314,7 +314,7 @@ export class ClusterTopics implements TopicSource {
   }
 
   #update(topic: Topic, next: (record: ClusterTopicRecord) => ClusterTopicRecord): Promise<void> {
-    const key = keyOf(topic.name)
+    const key = topicKey(topic.name)
     return update(this.#o.store, key, now => {
       const record = now?.value as unknown as ClusterTopicRecord | undefined
       if (record?.id !== topic.id) throw deletedMeanwhile(topic.name)

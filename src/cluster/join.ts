@@ -12,7 +12,16 @@ import {
 import { realFileSystem } from '../storage/fs.ts'
 import type { DataDir } from '../topics/data-dir.ts'
 import { readMeta } from '../topics/identity.ts'
+import { countOwnTopics } from '../topics/own-topics.ts'
 import { randomUuid } from '../topics/uuid.ts'
+import {
+  CLUSTER,
+  ClusterError,
+  type ClusterRecord,
+  clusterRecordOf,
+  clusterValue,
+  MIGRATION,
+} from './cluster-record.ts'
 import { type Dial, realDial } from './dial.ts'
 import { FEATURES, type FeatureLevels, FIRST_LEVELS, unsupportedBecause } from './features.ts'
 import { ClusterNode, type ClusterNodeOptions } from './node.ts'
@@ -22,14 +31,6 @@ const DEFAULTS: BrokerOptions = {
   'default.replication.factor': 3,
   'min.insync.replicas': 2,
   'broker.session.timeout.ms': 6000,
-}
-/** Key of the metadata: whose it is. */
-const CLUSTER = 'cluster'
-const FORMAT = 1
-
-/** A broker cannot be part of this cluster as it is. */
-export class ClusterError extends Error {
-  override readonly name = 'ClusterError'
 }
 
 /** The options of a broker in a cluster: the same, over other defaults. */
@@ -58,8 +59,10 @@ export async function openMetadata(
 ): Promise<ClusterPlace> {
   const { store, address } = await openStore(options, log, given)
   try {
+    await checkHasNoTopics(options.dataDir, address)
     const entry = await store.get(CLUSTER)
-    const clusterId = entry === null ? await found(store, options) : idOf(entry.value, address)
+    const { clusterId } =
+      entry === null ? await found(store, options, address) : clusterRecordOf(entry.value, address)
     await checkFeatures(store, address)
     const { clusterId: wanted } = options.settings
     if (wanted !== null && wanted !== clusterId) {
@@ -84,26 +87,38 @@ async function openStore(options: Options, log: Logger, given?: MetadataStore) {
   return { store: await EtcdMetadataStore.open({ url, log }), address: url.shown }
 }
 
+/** Topics of a broker alone are nobody's in a cluster, which would have their folders put aside. Before a cluster is made for it. */
+async function checkHasNoTopics(dir: string, address: string): Promise<void> {
+  const count = await countOwnTopics(realFileSystem, dir)
+  if (count === 0) return
+  throw new ClusterError(
+    `The data folder ${dir} is of a broker alone and has ${count} topics, which the cluster at ${address} does not know: "odradek metadata migrate --to ${address}" makes a new cluster of it; or use another log.dirs.`,
+  )
+}
+
 /** Nobody has been here: the cluster is this broker's, or that of whoever was faster. */
-async function found(store: MetadataStore, { dataDir, settings }: Options): Promise<string> {
+async function found(
+  store: MetadataStore,
+  { dataDir, settings }: Options,
+  address: string,
+): Promise<ClusterRecord> {
   const known = readMeta(realFileSystem, dataDir)?.get('cluster.id')
-  const clusterId = settings.clusterId ?? known ?? randomUuid()
+  const record = { clusterId: settings.clusterId ?? known ?? randomUuid() }
   const result = await store.transact(
-    [{ key: CLUSTER, revision: 0 }],
     [
-      { key: CLUSTER, value: { format: FORMAT, clusterId } },
+      { key: CLUSTER, revision: 0 },
+      { key: MIGRATION, revision: 0 },
+    ],
+    [
+      { key: CLUSTER, value: clusterValue(record) },
       { key: FEATURES, value: FIRST_LEVELS },
     ],
   )
-  if (result.outcome === 'applied') return clusterId
-  return idOf(result.now[0]!.value, 'the given address')
-}
-
-function idOf(value: unknown, address: string): string {
-  const { format, clusterId } = value as { readonly format?: number; readonly clusterId?: string }
-  if (format === FORMAT && typeof clusterId === 'string') return clusterId
+  if (result.outcome === 'applied') return record
+  const made = result.now.find(({ key }) => key === CLUSTER)
+  if (made !== undefined) return clusterRecordOf(made.value, address)
   throw new ClusterError(
-    `The metadata at ${address} is none of a cluster that this release knows (format ${format}): use another prefix, or a newer release.`,
+    `"odradek metadata migrate" has begun to make a cluster at ${address} and has not come to its end: run it again, then start the broker whose folder it was given first.`,
   )
 }
 

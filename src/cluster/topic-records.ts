@@ -1,16 +1,28 @@
 import type { ConfigValues } from '../configs/definition.ts'
+import type { TopicConfig } from '../configs/topic.ts'
 import { type BrokerConfigView, brokerValue, resolveTopicConfig } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
 import type { Change, Compare } from '../metadata/store.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { unfencedKey } from '../replication/next-state.ts'
-import { PARTITION_PREFIX, partitionKey, toRecord } from '../replication/partition-state.ts'
+import {
+  PARTITION_PREFIX,
+  type PartitionState,
+  partitionKey,
+  toRecord,
+} from '../replication/partition-state.ts'
 import type { Placement } from '../topics/topic-source.ts'
 import type { Topic } from '../topics/topic-table.ts'
 import type { ImageFeed } from './feed.ts'
 import type { ClusterImage } from './image.ts'
 import { placeWithOthers } from './placement.ts'
 import { checkReplicas, propose, unknownOutcome } from './proposals.ts'
+
+/** What leaders must go by of a topic's config: it stands in the records of its partitions. */
+export const termsOf = (config: TopicConfig): Pick<PartitionState, 'min' | 'durable'> => ({
+  min: Number(config.minInsyncReplicas),
+  durable: Number(config.flushMessages) <= 1,
+})
 
 /** Of etcd's 128 changes in a transaction. */
 const RECORDS_TOGETHER = 100
@@ -102,8 +114,7 @@ export class TopicRecords {
         const state = {
           ...{ replicas, isr, elr: [], adding: [], removing: [], leader, epoch: 0 },
           by: leader === -1 ? '' : image.broker(leader)!.incarnation,
-          min: Number(config.minInsyncReplicas),
-          durable: Number(config.flushMessages) <= 1,
+          ...termsOf(config),
           ...{ unclean: -1, revision: 0 },
         }
         return { key: partitionKey(id, from + at + i), value: toRecord(state) }
@@ -124,8 +135,7 @@ export class TopicRecords {
   /** What leaders must go by stands in the records too (min.insync.replicas, whether it is flushed). */
   async settle(topic: Topic): Promise<void> {
     const { image, feed } = this.#o
-    const min = Number(topic.config.minInsyncReplicas)
-    const durable = Number(topic.config.flushMessages) <= 1
+    const { min, durable } = termsOf(topic.config)
     for (const { key } of image.partitionsOf(topic.id)) {
       const state = image.partitionAt(key)
       if (state === null || (state.min === min && state.durable === durable)) continue

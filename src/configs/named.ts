@@ -2,6 +2,9 @@ import type { Entry, MetadataStore } from '../metadata/store.ts'
 import { update } from '../metadata/update.ts'
 import type { ConfigValues } from './definition.ts'
 
+/** Of the keys of all of them in the metadata store; what they are of and their names follow. */
+export const CONFIG_PREFIX = 'configs/'
+
 /** What was set by name, for brokers, groups or subscriptions of client metrics, kept in the metadata store. What is named need not exist otherwise. */
 export class NamedConfigs {
   readonly #store: MetadataStore
@@ -14,7 +17,7 @@ export class NamedConfigs {
   /** @param kind what the names are of, in the store's keys */
   constructor(store: MetadataStore, kind: 'brokers' | 'groups' | 'client-metrics') {
     this.#store = store
-    this.#prefix = `configs/${kind}/`
+    this.#prefix = `${CONFIG_PREFIX}${kind}/`
   }
 
   async load(): Promise<void> {

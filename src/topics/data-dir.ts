@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { assert } from '../assert.ts'
 import { LocalMetadataStore } from '../metadata/local.ts'
+import type { Change } from '../metadata/store.ts'
 import { type FileSystem, realFileSystem } from '../storage/fs.ts'
 import { brokerKey } from './broker-keys.ts'
 import { CLEAN, isSameStart, readMarker, type Start, writeMarker } from './clean-mark.ts'
@@ -23,7 +24,7 @@ export { DataDirError } from './identity.ts'
 /** Key of the metadata: whose folder this is, the second copy of meta.properties. */
 export const IDENTITY = 'identity'
 /** Key of the metadata: the address of the cluster's metadata, if the folder is part of one. */
-const CLUSTER = 'cluster'
+export const JOINED = 'cluster'
 /** Key of the metadata: see DataDir.boot. */
 const BOOT = 'boot'
 /** Kafka's metadata log: no other broker has it. */
@@ -51,21 +52,21 @@ export class DataDir {
   #start: Start | null = null
 
   /**
-   * @param rehearsal a file system over a folder that is there, for what only looks at what a start would do: the caller has the lock
+   * @param locked a file system over a folder that is there, for a caller that has its lock and starts no broker
    * @throws DataDirError, MetadataCorrupt
    */
   constructor(
     path: string,
     nodeId: number,
     clusterId: string | null,
-    rehearsal: FileSystem | null = null,
+    locked: FileSystem | null = null,
   ) {
-    const files = rehearsal ?? realFileSystem
+    const files = locked ?? realFileSystem
     this.#files = files
-    this.path = rehearsal === null ? makeFolder(path) : path
+    this.path = locked === null ? makeFolder(path) : path
     this.#nodeId = nodeId
     checkNotKafkas(files, this.path)
-    this.#lock = rehearsal === null ? lock(this.path) : HELD_BY_CALLER
+    this.#lock = locked === null ? lock(this.path) : HELD_BY_CALLER
     try {
       const notes: string[] = []
       const meta = readMeta(files, this.path)
@@ -84,6 +85,7 @@ export class DataDir {
         this.clusterId = this.#identity.clusterId
         this.#checkJournals()
         this.wasClean = this.isNew || isMarked(this.store)
+        if (this.wasClean) this.#start = this.store.peek(this.#startKey) as Start | null
         if (marker !== null) this.#removeMarker(notes)
         this.notes = [...this.store.notes, ...notes]
       } catch (error) {
@@ -106,7 +108,7 @@ export class DataDir {
    * alone would take their records for nobody's.
    */
   get cluster(): string | null {
-    return this.store.peek(CLUSTER) as string | null
+    return this.store.peek(JOINED) as string | null
   }
 
   /**
@@ -122,10 +124,22 @@ export class DataDir {
     if (this.boot !== boot) await this.store.transact([], [{ key: BOOT, value: boot }])
   }
 
-  /** From now on only a broker of that cluster starts here. */
-  async joinCluster(metadata: string): Promise<void> {
-    if (this.cluster !== metadata)
-      await this.store.transact([], [{ key: CLUSTER, value: metadata }])
+  /**
+   * From now on only a broker of that cluster starts here.
+   * @param handedOver what goes with it, for the cluster has it now
+   */
+  async joinCluster(metadata: string, handedOver: readonly Change[] = []): Promise<void> {
+    if (this.cluster === metadata) return
+    await this.store.transact([], [{ key: JOINED, value: metadata }, ...handedOver])
+  }
+
+  /** Of brokers on this folder so far. */
+  get starts(): number {
+    return (this.store.peek(this.#epochKey) as number | null) ?? 0
+  }
+
+  get #epochKey(): string {
+    return brokerKey(this.#nodeId, 'epoch')
   }
 
   get #startKey(): string {
@@ -201,9 +215,9 @@ export class DataDir {
    * @returns the broker's epoch
    */
   async begin(): Promise<number> {
-    const key = brokerKey(this.#nodeId, 'epoch')
+    const key = this.#epochKey
     const entry = await this.store.get(key)
-    const brokerEpoch = ((entry?.value as number | undefined) ?? 0) + 1
+    const brokerEpoch = this.starts + 1
     const start: Start = { brokerEpoch, id: randomUuid() }
     const identity = this.#identity
     const { outcome } = await this.store.transact(
@@ -235,7 +249,7 @@ export class DataDir {
     return this.expectJournals(Math.min(this.#journals, count))
   }
 
-  /** Everything is flushed and closed: the next start need not verify. */
+  /** Everything is flushed and closed, or as it was found when that was clean: the next start need not verify. */
   markClean(): void {
     assert(this.#start !== null, 'a start came before its clean stop')
     writeMarker(this.#files, this.path, this.#start)

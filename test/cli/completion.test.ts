@@ -42,6 +42,7 @@ test('bash completes commands, their commands, and options', async () => {
   assert.equal(offered(script, 'odradek', 'bench', 'c'), ['consume'])
   assert.equal(offered(script, 'odradek', 'bench', 'produce', '--ra'), ['--rate'])
   assert.equal(offered(script, 'odradek', 'start', '--over'), ['--override'])
+  assert.equal(offered(script, 'odradek', 'metadata', 'migrate', '--dry'), ['--dry-run'])
 })
 
 test('names of topics, groups and configs come from the cluster that is typed', async () => {

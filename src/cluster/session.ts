@@ -14,6 +14,10 @@ const RETRY_MS = 500
 /** Clocks of store and broker may run apart by 1 %; and so much before the end the lease counts as over. */
 const DRIFT = 0.99
 const MARGIN_MS = 500
+/** A keep-alive is sent each third of the lease's time. */
+export const keepAliveEveryMs = (ttlMs: number): number => ttlMs / 3
+/** So long after a keep-alive was sent that was answered, the lease is certainly held. */
+export const heldMs = (ttlMs: number): number => ttlMs * DRIFT - MARGIN_MS
 
 export type SessionEffect =
   /** Ask for a lease: `granted(id)`. */
@@ -123,8 +127,8 @@ export class Session {
     if (lease === null) this.#againAt = now + RETRY_MS
     else {
       this.#lease = lease
-      this.#heldUntil = this.#end(sentAt, this.#o.ttlMs)
-      this.#keepAgainAt = now + this.#o.ttlMs / 3
+      this.#heldUntil = sentAt + heldMs(this.#o.ttlMs)
+      this.#keepAgainAt = now + keepAliveEveryMs(this.#o.ttlMs)
     }
     this.#act(now)
   }
@@ -164,8 +168,8 @@ export class Session {
     if (ttlMs === null) this.#keepAgainAt = now + RETRY_MS
     else if (ttlMs === 0) this.#lost(now)
     else {
-      this.#heldUntil = this.#end(asked.sentAt, ttlMs)
-      this.#keepAgainAt = asked.sentAt + this.#o.ttlMs / 3
+      this.#heldUntil = asked.sentAt + heldMs(ttlMs)
+      this.#keepAgainAt = asked.sentAt + keepAliveEveryMs(this.#o.ttlMs)
     }
     this.#act(now)
   }
@@ -189,10 +193,6 @@ export class Session {
   stop(): void {
     this.#isStopped = true
     if (this.#lease !== null) this.#o.out.push({ kind: 'revoke', lease: this.#lease })
-  }
-
-  #end(sentAt: number, ttlMs: number): number {
-    return sentAt + ttlMs * DRIFT - MARGIN_MS
   }
 
   /** @returns when what is answered was sent; null if it is not what is waited for */

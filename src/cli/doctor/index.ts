@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { listOffsetsApi } from '../../protocol/messages/02-list-offsets.ts'
 import { metadataApi } from '../../protocol/messages/03-metadata.ts'
+import { type BrokerFlags, withBrokerFlags } from '../base/broker-flags.ts'
 import { type BrokerMetadata, Cluster, type TopicMetadata } from '../base/cluster.ts'
 import { CliError, EXIT, usage } from '../base/failure.ts'
 import { listOffsets, MAX_TIMESTAMP } from '../base/offsets.ts'
@@ -31,14 +32,20 @@ const MAX_TIMESTAMP_VERSION = 7
 export function define(doctor: Command): void {
   const command = withCluster(doctor, () => doctor.getOptionValue('data') === undefined)
     .option('--json', 'print JSON')
+    .option('--metadata <etcd://hosts/prefix>', "look at the etcd of the cluster's metadata, too")
     .option('--data <dir>', 'look at a data folder instead, of which no broker is running')
     .option('--repair', 'with --data: say what can be mended, and do it once that is confirmed')
     .option('-y, --yes', 'with --repair: without a question')
+  withBrokerFlags(command)
     .addHelpText(
       'after',
       `
 Looks at: names and connections, the addresses that brokers tell clients, partitions, disks, open files (of brokers on this
 machine), and whether records are ahead of the clock of this machine. Changes nothing. Ends with 1 if something is not well.
+
+Where --metadata, or odradek.metadata in the file, the environment or --override, names an etcd, it looks at that first: each
+endpoint's version, leader, clock, database and time to answer, alarms, and the time that brokers' leases have. For the last it
+takes a lease, and gives it back.
 
 With --data it looks at every file of a data folder instead, reads all records, and says what is damaged, which records are
 lost, and what a start would do. Changes nothing without --repair. That keeps a copy of every file that it changes in
@@ -49,20 +56,23 @@ DIR/doctor-<time>; the partitions come online again, what is lost stays a gap in
     command,
     'odradek doctor -b broker.example.com:9092',
     'odradek doctor --json',
+    'odradek doctor --metadata etcd://10.0.0.1:2379,10.0.0.2:2379/odradek/prod -b 10.0.0.1:9092',
     'odradek doctor --data /var/lib/odradek',
     'odradek doctor --data /var/lib/odradek --repair',
   )
 }
 
-async function examine(flags: ClusterFlags & FolderFlags): Promise<void> {
+async function examine(flags: ClusterFlags & FolderFlags & BrokerFlags): Promise<void> {
   if (flags.data !== undefined) {
     const { examineFolder } = await import('./folder.ts')
     if (flags.yes && !flags.repair) throw usage('--yes is for --repair')
+    const isOfBroker = [flags.metadata, flags.config, ...flags.override].some(Boolean)
+    if (isOfBroker) throw usage('--metadata, --config and --override are not for a data folder')
     await examineFolder(flags.data, flags)
     return
   }
   if (flags.repair || flags.yes) throw usage('--repair is for a data folder: --data <dir>')
-  const findings: Finding[] = []
+  const findings = await metadataFindings(flags)
   const reached: Address[] = []
   let bootstrapIsLocal = true
   for (const address of flags.bootstrap) {
@@ -80,6 +90,16 @@ async function examine(flags: ClusterFlags & FolderFlags): Promise<void> {
   const bad = findings.filter(f => f.verdict === 'fail' || f.verdict === 'warn').length
   const exitCode = reached.length === 0 ? EXIT.noConnection : EXIT.failed
   if (bad > 0) throw new CliError(`${plural(bad, 'problem')} found`, exitCode)
+}
+
+/** None: nothing says that there is a cluster whose metadata is in an etcd. */
+async function metadataFindings(flags: BrokerFlags): Promise<Finding[]> {
+  const { metadataOf } = await import('./metadata-options.ts')
+  const found = metadataOf(flags)
+  if (found === null) return []
+  if ('check' in found) return [found]
+  const { examineEtcd } = await import('./etcd.ts')
+  return await examineEtcd(found.url, found.sessionMs)
 }
 
 function reachFinding(check: string, probed: Probe): Finding {

@@ -31,6 +31,8 @@ export interface Call {
 
 export interface Answer {
   readonly status: number
+  /** Of the other machine's clock. */
+  readonly date: string | undefined
   readonly body: Buffer
 }
 
@@ -87,7 +89,8 @@ export class HttpClient {
         })
         response.once('error', fail)
         response.once('end', () => {
-          resolve({ status: response.statusCode!, body: Buffer.concat(chunks) })
+          const { statusCode, headers } = response
+          resolve({ status: statusCode!, date: headers.date, body: Buffer.concat(chunks) })
         })
       })
       request.end(call.body ?? undefined)

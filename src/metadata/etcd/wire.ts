@@ -26,7 +26,10 @@ export const PATH = {
   keepAlive: '/v3/lease/keepalive',
   revoke: '/v3/lease/revoke',
   authenticate: '/v3/auth/authenticate',
+  status: '/v3/maintenance/status',
+  alarm: '/v3/maintenance/alarm',
   version: '/version',
+  metrics: '/metrics',
 } as const
 
 /** A value below our prefix that no Odradek wrote. */
@@ -253,3 +256,48 @@ export const authenticateBody = (name: string, password: string): string =>
   JSON.stringify({ name, password })
 
 export const tokenOf = (answer: Message): string => String(answer.token)
+
+/** What a member says of itself and its database. */
+export interface MemberStatus {
+  readonly version: string
+  /** Of the etcd cluster and of the member: 64-bit numbers. */
+  readonly cluster: string
+  readonly member: string
+  /** Null: there is none. */
+  readonly leader: string | null
+  readonly bytes: number
+  /** The rest of the database is free, and is given back by defragmenting it. */
+  readonly usedBytes: number
+  /** Null: it does not tell, as before 3.6. */
+  readonly quotaBytes: number | null
+}
+
+export function statusOf(answer: Message): MemberStatus {
+  const header = objectOf(answer.header)
+  const { leader = '0', dbSizeQuota } = answer
+  return {
+    version: String(answer.version),
+    cluster: String(header.cluster_id),
+    member: String(header.member_id),
+    leader: leader === '0' ? null : String(leader),
+    bytes: numberOf(answer.dbSize),
+    usedBytes: numberOf(answer.dbSizeInUse),
+    quotaBytes: dbSizeQuota === undefined ? null : numberOf(dbSizeQuota),
+  }
+}
+
+export interface Alarm {
+  readonly member: string
+  /** NOSPACE or CORRUPT. */
+  readonly kind: string
+}
+
+export const ALARMS_BODY = JSON.stringify({ action: 'GET' })
+
+export const alarmsOf = (answer: Message): Alarm[] =>
+  listOf(answer.alarms).map(({ memberID, alarm }) => {
+    return { member: String(memberID), kind: String(alarm) }
+  })
+
+/** What a lease was granted for, which may be more than was asked for. */
+export const grantedMsOf = (answer: Message): number => numberOf(answer.TTL) * 1000

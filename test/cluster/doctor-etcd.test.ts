@@ -8,12 +8,15 @@ import { examineEtcd } from '../../src/cli/doctor/etcd.ts'
 import { parseMetadataUrl } from '../../src/metadata/url.ts'
 import { Program } from '../cli/program.ts'
 import { ETCD_RELEASES, Etcd, etcdProgram } from '../lib/etcd.ts'
-import { addressOf, newFolder, start } from './lone-node.ts'
+import { addressOf, killAll, newFolder, start } from './lone-node.ts'
 
 const test = suite('odradek doctor on etcd')
 const cli = new Program()
 
-test.after.each(() => Etcd.closeAll())
+test.after.each(async () => {
+  await killAll()
+  await Etcd.closeAll()
+})
 
 const SESSION_MS = 6_000
 const examine = (hosts: string, sessionMs = SESSION_MS): Promise<Finding[]> =>

@@ -40,16 +40,30 @@ export function copyOf(dir: string): string {
   return copy
 }
 
+const running = new Set<BrokerNode>()
+
 /** A broker in this process: alone, or in the cluster whose metadata is there. */
-export function start(dir: string, metadata?: string, more: BrokerOptions = {}) {
+export async function start(
+  dir: string,
+  metadata?: string,
+  more: BrokerOptions = {},
+): Promise<BrokerNode> {
   const place = metadata === undefined ? {} : { 'odradek.metadata': metadata }
-  const usual = {
-    'odradek.partition.workers': 1,
+  const code = {
+    ...{ 'node.id': NODE_ID, listeners: LOCAL, dataDir: dir, 'odradek.partition.workers': 1 },
     'group.initial.rebalance.delay.ms': 0,
     'offsets.topic.num.partitions': OFFSETS.__consumer_offsets,
+    ...{ ...place, ...more },
   }
-  const code = { 'node.id': NODE_ID, listeners: LOCAL, dataDir: dir, ...usual, ...place, ...more }
-  return BrokerNode.start({ code })
+  const node = await BrokerNode.start({ code })
+  running.add(node)
+  return node
+}
+
+/** Ends what a test that has failed has left. */
+export async function killAll(): Promise<void> {
+  for (const node of running) await node.kill()
+  running.clear()
 }
 
 export const addressOf = (node: BrokerNode): string => {
@@ -61,7 +75,7 @@ export const kafkaOf = (...nodes: BrokerNode[]): Kafka =>
   new kafkajs.Kafka({
     brokers: nodes.map(addressOf),
     logLevel: kafkajs.logLevel.NOTHING,
-    retry: { initialRetryTime: 50, maxRetryTime: 200, retries: 300 },
+    retry: { initialRetryTime: 50, maxRetryTime: 200, retries: 50 },
   })
 
 /** By an idempotent producer, acks=all. @returns the offset of the first; a retry that is recognised has that of the original */

@@ -9,7 +9,7 @@ import { type FileSystem, realFileSystem } from '../../src/storage/fs.ts'
 import { OverlayFs } from '../../src/storage/overlay-fs.ts'
 import { Etcd } from '../lib/etcd.ts'
 import { SILENT } from '../lib/silent.ts'
-import { copyOf, makeLoneNode, migrateTo, newFolder, seenOf, start } from './lone-node.ts'
+import { copyOf, killAll, makeLoneNode, migrateTo, newFolder, seenOf, start } from './lone-node.ts'
 
 const test = suite('odradek metadata migrate, interrupted')
 let etcd: Etcd
@@ -21,6 +21,7 @@ test.before(async () => {
   etcd = await Etcd.start()
   lone = await makeLoneNode()
 })
+test.after.each(killAll)
 test.after(() => Etcd.closeAll())
 
 const openAt = (place: string): Promise<EtcdMetadataStore> =>
@@ -178,11 +179,12 @@ test('a broker that went on alone behind the commit is not taken for what the cl
   const [dir, place] = [copyOf(lone.dir), newPlace()]
   // Backwards, to the step that marks the folder.
   let at = steps
-  for (; ; at--) {
+  for (; at > 0; at--) {
     const [folder, there] = [copyOf(lone.dir), newPlace()]
     await interrupted(there, folder, new Death(at))
     if (CLUSTER in (await keysAt(there)) && !('cluster' in (await ownKeys(folder)))) break
   }
+  assert.ok(at > 0, 'there is a step between the commit and the mark')
   await interrupted(place, dir, new Death(at))
   const refused = await start(dir, place).then(
     () => null,

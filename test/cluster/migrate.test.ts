@@ -14,6 +14,7 @@ import {
   ALL_TOPICS,
   copyOf,
   kafkaOf,
+  killAll,
   makeLoneNode,
   migrateTo,
   newFolder,
@@ -36,6 +37,7 @@ test.before(async () => {
   etcd = await Etcd.start()
   lone = await makeLoneNode()
 })
+test.after.each(killAll)
 test.after(() => Etcd.closeAll())
 
 /** Of every file in a folder but what a lock changes. */
@@ -93,6 +95,18 @@ test('all that clients see is the same afterwards, and producers go on where the
     [],
   )
   await rejects(start(dir), /belongs to a broker of a cluster.*start it with odradek\.metadata/)
+})
+
+test('a broker that was killed loses nothing by it either', async () => {
+  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const alone = await start(dir)
+  const before = await seenOf(alone)
+  await alone.kill()
+  await migrateTo(place, dir)
+  const node = await start(dir, place)
+  assert.not.ok(node.wasClean)
+  assert.equal(await seenOf(node), before)
+  await node.close()
 })
 
 test('epochs go on above those in the logs', async () => {

@@ -12,7 +12,7 @@ import {
 import { realFileSystem } from '../storage/fs.ts'
 import type { DataDir } from '../topics/data-dir.ts'
 import { readMeta } from '../topics/identity.ts'
-import { countOwnTopics } from '../topics/own-topics.ts'
+import { ownFactsOf } from '../topics/own-facts.ts'
 import { randomUuid } from '../topics/uuid.ts'
 import {
   CLUSTER,
@@ -59,8 +59,8 @@ export async function openMetadata(
 ): Promise<ClusterPlace> {
   const { store, address } = await openStore(options, log, given)
   try {
-    await checkHasNoTopics(options.dataDir, address)
     const entry = await store.get(CLUSTER)
+    await checkFolder(options.dataDir, address, entry !== null)
     const { clusterId } =
       entry === null ? await found(store, options, address) : clusterRecordOf(entry.value, address)
     await checkFeatures(store, address)
@@ -87,13 +87,19 @@ async function openStore(options: Options, log: Logger, given?: MetadataStore) {
   return { store: await EtcdMetadataStore.open({ url, log }), address: url.shown }
 }
 
-/** Topics of a broker alone are nobody's in a cluster, which would have their folders put aside. Before a cluster is made for it. */
-async function checkHasNoTopics(dir: string, address: string): Promise<void> {
-  const count = await countOwnTopics(realFileSystem, dir)
-  if (count === 0) return
-  throw new ClusterError(
-    `The data folder ${dir} is of a broker alone and has ${count} topics, which the cluster at ${address} does not know: "odradek metadata migrate --to ${address}" makes a new cluster of it; or use another log.dirs.`,
-  )
+/** What a cluster does not know has its folders put aside: what it cannot know is refused, before a cluster is made. */
+async function checkFolder(dir: string, address: string, isThere: boolean): Promise<void> {
+  const { topics, cluster } = await ownFactsOf(realFileSystem, dir)
+  if (topics > 0) {
+    throw new ClusterError(
+      `The data folder ${dir} is of a broker alone and has ${topics} topics, which the cluster at ${address} does not know: "odradek metadata migrate --to ${address}" makes a new cluster of it; or use another log.dirs.`,
+    )
+  }
+  if (cluster !== null && !isThere) {
+    throw new ClusterError(
+      `The data folder ${dir} is of a broker of a cluster, whose metadata was at ${cluster} last, and at ${address} there is no cluster: is that the right prefix, and has etcd its data? A new cluster would know none of the records in the folder; to begin one, use another log.dirs.`,
+    )
+  }
 }
 
 /** Nobody has been here: the cluster is this broker's, or that of whoever was faster. */

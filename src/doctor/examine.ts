@@ -10,7 +10,7 @@ import { OverlayFs } from '../storage/overlay-fs.ts'
 import { topicIdOf } from '../storage/partition-metadata.ts'
 import { brokerKey } from '../topics/broker-keys.ts'
 import { CLEAN, isSameStart, readMarker, type Start } from '../topics/clean-mark.ts'
-import { DataDir } from '../topics/data-dir.ts'
+import { DataDir, JOINED } from '../topics/data-dir.ts'
 import { JOURNALS, namesIn } from '../topics/inventory.ts'
 import { logConfigOf } from '../topics/log-config.ts'
 import { TOMBSTONES } from '../topics/tombstones.ts'
@@ -74,7 +74,10 @@ export async function examine(
   const deleted = new Set(await tombstonesOf(store))
   const left = readLeftBehind(mended, dir, NO_WORKER, clean)
   const context: LogContext = { files: mended, dataDir: dir, clean, deleted, left }
-  const partitions = topics.flatMap(one => partitionsOf(one, store, nodeId))
+  const inCluster = store.peek(JOINED) !== null
+  const partitions = inCluster
+    ? partitionsIn(mended, dir, deleted)
+    : topics.flatMap(one => partitionsOf(one, store, nodeId))
   for (const [i, partition] of partitions.entries()) {
     try {
       checkLog(context, partition, findings, looked)
@@ -89,7 +92,8 @@ export async function examine(
     await setImmediate()
   }
   checkStrays(context, new Set(partitions.map(({ name }) => name)), findings)
-  return { ...found, topics: topics.length, partitions: partitions.length, ...looked }
+  const names = new Set(partitions.map(({ topicId }) => topicId))
+  return { ...found, topics: names.size, partitions: partitions.length, ...looked }
 }
 
 /** No worker has this number: nothing is mended that is its own. */
@@ -177,6 +181,25 @@ function partitionsOf(
     epochMax: epoch - record.brokerEpoch,
     leaderEpoch: -1,
   }))
+}
+
+/** Of a broker in a cluster: its metadata says which partitions are here, and with which configs. All that have a topic are taken for good. */
+function partitionsIn(
+  files: FileSystem,
+  dir: string,
+  deleted: ReadonlySet<string>,
+): PartitionToCheck[] {
+  const config = resolveTopicConfig({}, NO_CONFIGS)
+  const folders = files.readdir(dir).filter(name => PARTITION_FOLDER.test(name))
+  return folders.flatMap((name, handle) => {
+    const topicId = topicIdOf(files, join(dir, name))
+    if (topicId === undefined || deleted.has(topicId)) return []
+    const partition = Number(name.slice(name.lastIndexOf('-') + 1))
+    const place = { handle, name, topicId, partition, leaderEpoch: -1 }
+    const logConfig = logConfigOf(config, Number.MAX_SAFE_INTEGER)
+    const unknown = { isCompacted: true, epochMax: Number.MAX_SAFE_INTEGER }
+    return [{ ...place, ...unknown, config: logConfig }]
+  })
 }
 
 /** Folders of no topic. */

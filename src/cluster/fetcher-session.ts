@@ -67,7 +67,8 @@ export class FetcherSession {
     return wish
   }
 
-  request(replicaId: number) {
+  /** @param incarnation of this process, in the place of the cluster id, which nothing else reads: the leader knows it by the registration */
+  request(replicaId: number, incarnation: string) {
     const named = groupBy(
       this.#news.filter(({ replica }) => this.#asked.has(replica.key)),
       ({ replica }) => replica.partition.topicId,
@@ -75,6 +76,7 @@ export class FetcherSession {
     const forgotten = groupBy([...this.#forgotten.values()], ({ partition }) => partition.topicId)
     this.#forgotten.clear()
     return {
+      clusterId: incarnation,
       replicaState: { replicaId, replicaEpoch: this.brokerEpoch },
       ...{ maxWaitMs: WAIT_MS, minBytes: 1, maxBytes: ANSWER_BYTES_MAX },
       ...{ sessionId: this.#id, sessionEpoch: this.#epoch },

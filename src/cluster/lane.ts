@@ -28,6 +28,8 @@ const CONNECTIONS_MAX = 8
 export interface LaneOptions {
   readonly me: number
   readonly peer: number
+  /** Of this process. */
+  readonly incarnation: string
   /** Where the peer is reached now; null: nobody knows. */
   readonly address: () => Endpoint | null
   readonly dial: Dial
@@ -144,7 +146,8 @@ export class Lane {
     connection.isBusy = true
     try {
       connection.client ??= await this.#connect()
-      const request = session.request(this.#o.me)
+      const { me, incarnation } = this.#o
+      const request = session.request(me, incarnation)
       const answer = await connection.client.send(fetchApi, FETCH_VERSION, request)
       session.answered(answer)
       connection.isBusy = false

@@ -70,6 +70,8 @@ export class ClusterNode {
   readonly #controllerOut: ControllerEffect[] = []
   readonly #sessionOut: SessionEffect[] = []
   readonly #lanes = new Map<number, Lane>()
+  /** Of brokers that there are, or were a moment ago: a lease that ends says nothing about its process. */
+  readonly #incarnations = new Map<number, string>()
   #lanesThrottle: Throttle | null = null
   readonly #probes: Probes
   readonly #timers: NodeJS.Timeout[] = []
@@ -148,8 +150,16 @@ export class ClusterNode {
     })
     const find = (key: string) => this.host.find(key)
     const throttle = this.#throttle('leader', configView)
+    const incarnationOf = (id: number): string | null => this.#incarnations.get(id) ?? null
     this.#lanesThrottle = this.#throttle('follower', configView)
-    this.#fetches = new ReplicaFetches({ find, pool: replicas.pool, tellsCommitted, throttle, log })
+    this.#fetches = new ReplicaFetches({
+      find,
+      pool: replicas.pool,
+      tellsCommitted,
+      throttle,
+      incarnationOf,
+      log,
+    })
   }
 
   #throttle(side: 'leader' | 'follower', configView: () => BrokerConfigView): Throttle {
@@ -161,7 +171,7 @@ export class ClusterNode {
     if (known !== undefined) return known
     const { me, log, dial } = this.#o
     const lane = new Lane({
-      ...{ me, peer, clientId: `broker-${me}-fetcher` },
+      ...{ me, peer, incarnation: this.#incarnation, clientId: `broker-${me}-fetcher` },
       address: () => this.#addressOf(peer),
       dial,
       throttle: this.#lanesThrottle!,
@@ -238,6 +248,10 @@ export class ClusterNode {
     const { me } = this.#o
     this.#topics?.changed(diff)
     if (diff.keys.length > 0) this.#o.onKeys(diff.keys)
+    for (const { id } of diff.brokers) {
+      const known = this.image.broker(id)
+      if (known !== null) this.#incarnations.set(id, known.incarnation)
+    }
     const session = this.#session
     if (session !== null && diff.brokers.some(({ id }) => id === me)) {
       const mine = this.image.broker(me)

@@ -36,6 +36,8 @@ export interface ReplicaFetchesOptions {
   /** Consumers read from followers: these are told at once what is committed, not with the next records (KIP-1166). */
   readonly tellsCommitted: boolean
   readonly throttle: Throttle
+  /** Of the process that registered last as this broker; null: nobody has. */
+  readonly incarnationOf: (broker: number) => string | null
   readonly log: { error(fields: object, message: string): void }
 }
 
@@ -77,6 +79,10 @@ export class ReplicaFetches {
   }
 
   async serve(request: FetchRequest, context: RequestContext) {
+    // What a replica says it has flushed is acknowledged: so it must be one. Its process is known to brokers only.
+    if (request.clusterId !== this.#o.incarnationOf(replicaOf(request))) {
+      return { body: { errorCode: ErrorCode.CLUSTER_AUTHORIZATION_FAILED } }
+    }
     const session = this.#sessionOf(request, context.gone)
     if (session === null) return { body: { errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND } }
     this.#take(session, request)

@@ -2,6 +2,8 @@ import { setTimeout as rest } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RequestContext } from '../../src/apis/handler.ts'
+import { Client } from '../../src/client/client.ts'
+import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { fetchApi } from '../../src/protocol/messages/01-fetch.ts'
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { Random, seeds } from '../lib/random.ts'
@@ -74,6 +76,26 @@ test('a broker that was away is in sync again, also where nothing is written', a
   }
   cluster.resume(3)
   for (let i = 0; i < PARTITIONS; i++) await cluster.waitForIsr('t', i, { timeout })
+})
+
+/** What a replica has flushed counts towards what is acknowledged. */
+test('nobody speaks for a broker who is none', async () => {
+  const leader = await cluster.waitForLeader('t', 2)
+  const follower = ids.find(id => id !== leader)!
+  const { topicId, leaderEpoch } = partitionOn(leader, 2)
+  const [host, port] = cluster.broker(leader).bootstrapServers.split(':')
+  await using client = await Client.connect({ host: host!, port: Number(port) })
+  const { epoch } = cluster.broker(leader).node.node!.image.broker(follower)!
+  const partition = { partition: 2, currentLeaderEpoch: leaderEpoch, fetchOffset: 1_000_000 }
+  for (const clusterId of [null, cluster.clusterId, '']) {
+    const { errorCode, responses } = await client.send(fetchApi, 18, {
+      ...{ clusterId, maxWaitMs: 0, minBytes: 0, forgottenTopicsData: [] },
+      replicaState: { replicaId: follower, replicaEpoch: epoch },
+      topics: [{ topicId, partitions: [{ ...partition, partitionMaxBytes: 1 }] }],
+    })
+    assert.is(errorCode, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+    assert.equal(responses, [])
+  }
 })
 
 test('a fetch names what is new, not all that is followed', async () => {

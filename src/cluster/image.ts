@@ -148,6 +148,12 @@ export class ClusterImage {
     return this.#topicIds.get(id) ?? null
   }
 
+  /** Of a partition's record. */
+  topicOf(key: string): ImageTopic | null {
+    const slot = this.#slots.get(key)
+    return slot === undefined ? null : this.topicById(slot.topicId)
+  }
+
   get topics(): Iterable<ImageTopic> {
     return this.#topics.values()
   }

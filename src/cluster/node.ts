@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { BrokerConfigView } from '../configs/values.ts'
+import { type BrokerConfigView, topicText } from '../configs/values.ts'
 import { CONTROLLER, Controller, type ControllerEffect } from '../controller/controller.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { every } from '../guarded.ts'
@@ -8,11 +8,15 @@ import type { Partition } from '../topics/partition.ts'
 import type { Registry, Topic } from '../topics/registry.ts'
 import type { TopicSource } from '../topics/topic-source.ts'
 import type { TopicTable } from '../topics/topic-table.ts'
-import { ClusterTopics, type ClusterTopicsOptions } from './cluster-topics.ts'
+import {
+  type ClusterTopicRecord,
+  ClusterTopics,
+  type ClusterTopicsOptions,
+} from './cluster-topics.ts'
 import { addressOn, ImageView } from './cluster-view.ts'
 import type { Dial } from './dial.ts'
 import { ImageFeed } from './feed.ts'
-import { ClusterImage } from './image.ts'
+import { ClusterImage, type ImageTopic } from './image.ts'
 import type { ImageDiff } from './image-diff.ts'
 import { Lane } from './lane.ts'
 import { Probes } from './probes.ts'
@@ -33,6 +37,7 @@ const SILENCE_MS = 20_000
 /** initial.broker.registration.timeout.ms */
 const JOIN_MS_MAX = 60_000
 const DRAIN_MS_MAX = 30_000
+const UNCLEAN = 'unclean.leader.election.enable'
 /** A broker that has handed over goes on answering for so long: clients that ask it now are told who leads. */
 const TELL_MS = 500
 
@@ -73,6 +78,7 @@ export class ClusterNode {
   /** Of brokers that there are, or were a moment ago: a lease that ends says nothing about its process. */
   readonly #incarnations = new Map<number, string>()
   #lanesThrottle: Throttle | null = null
+  #configView: (() => BrokerConfigView) | null = null
   readonly #probes: Probes
   readonly #timers: NodeJS.Timeout[] = []
   #session: Session | null = null
@@ -96,7 +102,14 @@ export class ClusterNode {
     const incarnation = this.#incarnation
     const out = this.#controllerOut
     const { image } = this
-    this.#controller = new Controller({ me, incarnation, image, ttlMs, preferredMs, out })
+    const mayBeUnclean = ({ entry }: ImageTopic): boolean => {
+      const { configs } = entry.value as unknown as ClusterTopicRecord
+      const view = this.#configView?.() ?? null
+      return view !== null && topicText(UNCLEAN, configs, view) === 'true'
+    }
+    this.#controller = new Controller({
+      ...{ me, incarnation, image, ttlMs, preferredMs, mayBeUnclean, out },
+    })
     this.#probes = new Probes({
       addressOf: id => this.#addressOf(id),
       dial,
@@ -134,6 +147,7 @@ export class ClusterNode {
 
   /** Before topics are loaded. */
   attach(registry: Registry, configView: () => BrokerConfigView): void {
+    this.#configView = configView
     const { me, log, lagTimeMs, tellsCommitted, onLed } = this.#o
     const { image, feed } = this
     const { replicas } = registry

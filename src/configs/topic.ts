@@ -163,7 +163,7 @@ export const topicConfigs = {
   ),
   'unclean.leader.election.enable': boolean(
     false,
-    'Whether a replica that is not in sync may lead when no other is left, at the price of acknowledged records. No effect here: somebody has to ask for that election (kafka-leader-election --election-type unclean).',
+    'Whether a replica that is not in sync is made leader when all that are, or were last, are gone, at the price of acknowledged records. Not while one of them is there but cannot lead yet, as one that starts or whose log is damaged.',
   ),
 }
 

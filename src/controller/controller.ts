@@ -1,4 +1,4 @@
-import type { ClusterImage } from '../cluster/image.ts'
+import type { ClusterImage, ImageTopic, PartitionRef } from '../cluster/image.ts'
 import type { ImageDiff } from '../cluster/image-diff.ts'
 import { brokerKey, nodeKey, type Registration } from '../cluster/registration.ts'
 import {
@@ -8,6 +8,7 @@ import {
   transactionOf,
   unfencedKey,
 } from '../replication/next-state.ts'
+import { NO_LEADER } from '../replication/partition-state.ts'
 import type { Change, Compare, LeaseId, Outbox, Outcome } from '../replication/types.ts'
 import { Batch } from './batch.ts'
 import { isInTheWay, isNewDisk, needOf } from './needs.ts'
@@ -42,6 +43,8 @@ export interface ControllerOptions {
   readonly ttlMs: number
   /** leader.imbalance.check.interval.seconds in ms; Infinity: never. */
   readonly preferredMs: number
+  /** unclean.leader.election.enable, as it is in force for the topic. */
+  readonly mayBeUnclean: (topic: ImageTopic) => boolean
   readonly out: Outbox<ControllerEffect>
 }
 
@@ -122,6 +125,11 @@ export class Controller {
       this.#lookAt(id)
     }
     for (const { key, now: state } of diff.partitions) if (state !== null) this.#dirty.add(key)
+    // Configs may have changed, and with them whether somebody who is not in sync may lead.
+    if (diff.keys.some(key => key !== CONTROLLER)) this.#lookAtLeaderless(this.#image.partitions)
+    for (const { now: topic } of diff.topics) {
+      if (topic !== null) this.#lookAtLeaderless(this.#image.partitionsOf(topic.id))
+    }
     this.#act(now)
   }
 
@@ -241,6 +249,12 @@ export class Controller {
     }
   }
 
+  #lookAtLeaderless(partitions: Iterable<PartitionRef>): void {
+    for (const { key } of partitions) {
+      if (this.#image.partitionAt(key)!.leader === NO_LEADER) this.#dirty.add(key)
+    }
+  }
+
   #strike(batch: Batch, { id, epoch }: Registration): void {
     batch.require({ key: brokerKey(id), created: epoch })
     batch.add({ key: brokerKey(id), value: null })
@@ -276,7 +290,9 @@ export class Controller {
     for (const key of [...keys.filter(isUrgent), ...keys.filter(key => !isUrgent(key))]) {
       if (batch.isFull) return
       this.#dirty.delete(key)
-      const need = needOf(image, key, id => this.#isGone(id, now))
+      const topic = this.#image.topicOf(key)
+      const mayBeUnclean = topic !== null && this.#o.mayBeUnclean(topic)
+      const need = needOf(image, key, { isGone: id => this.#isGone(id, now), mayBeUnclean })
       if (need !== null) this.#change(batch, key, need)
     }
   }
@@ -297,7 +313,8 @@ export class Controller {
 
   /** Draining, and others could do without it: not yet out. */
   #holds(key: string, id: number): boolean {
-    return needOf(this.#image, key, () => false)?.failed?.includes(id) === true
+    const outlook = { isGone: () => false, mayBeUnclean: false }
+    return needOf(this.#image, key, outlook)?.failed?.includes(id) === true
   }
 
   #release(batch: Batch, id: number): void {

@@ -59,15 +59,19 @@ function canLeave(image: ClusterImage, key: string, state: PartitionState, id: n
   return state.isr.some(other => other !== id && isEligible(other, view))
 }
 
-/**
- * What the brokers that are there now make necessary in a record; null: nothing.
- *
- * @param isGone not registered, and not about to come back
- */
+/** What a look at a record goes by besides the image. */
+export interface Outlook {
+  /** Not registered, and not about to come back. */
+  readonly isGone: (id: number) => boolean
+  /** unclean.leader.election.enable of its topic. */
+  readonly mayBeUnclean: boolean
+}
+
+/** What the brokers that are there now make necessary in a record; null: nothing. */
 export function needOf(
   image: ClusterImage,
   key: string,
-  isGone: (id: number) => boolean,
+  { isGone, mayBeUnclean }: Outlook,
 ): Proposal | null {
   const state = image.partitionAt(key)
   if (state === null) return null
@@ -81,9 +85,12 @@ export function needOf(
   const isLeaderless =
     leader === NO_LEADER || (image.broker(leader) !== null && isLedByAnother(image, state, leader))
   if (failed.length === 0 && lost.length === 0 && !isLeaderless) return null
+  // One of them that is back, but fenced yet or damaged, has what others have not.
+  const isHopeless = (): boolean =>
+    [...state.isr, ...state.elr].every(id => image.broker(id) === null && isGone(id))
   return {
     ...(failed.length > 0 && { failed }),
     ...(lost.length > 0 && { lost }),
-    ...(isLeaderless && { leader: 'elect' as const }),
+    ...(isLeaderless && { leader: mayBeUnclean && isHopeless() ? 'unclean' : 'elect' }),
   }
 }

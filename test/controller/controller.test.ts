@@ -33,6 +33,7 @@ class Driver {
       image,
       ttlMs: TTL_MS,
       preferredMs,
+      mayBeUnclean: ({ entry }) => JSON.stringify(entry.value).includes('unclean'),
       out,
     })
     const topic: Json = { name: 't', id: 'T', partitions: 1, configs: {} }
@@ -232,7 +233,7 @@ test('a key that let an earlier registration in is not written over: who compare
   const driver = new Driver()
   driver.record({ leader: 2, by: 'i2' })
   const before = driver.image.unfenced(3)
-  driver.change('brokers/3', null)
+  driver.gone(3)
   driver.register(3, { incarnation: 'again' })
   driver.settle()
   assert.ok(driver.image.unfenced(3) > before)
@@ -282,6 +283,44 @@ test('a process that was started since the last suspicion need not be waited for
   driver.controller.refused(2, driver.now)
   driver.settle()
   assert.is(driver.image.broker(2), null)
+})
+
+const UNCLEAN = { name: 't', id: 'T', partitions: 1, configs: { unclean: 'true' } }
+
+test('where it may be unclean somebody leads when all that have everything are gone, and not before', () => {
+  const driver = new Driver()
+  driver.change('topics/t', UNCLEAN)
+  driver.record({ leader: 2, by: 'i2', isr: [2], elr: [3] })
+  driver.gone(2)
+  driver.settle().pass(100)
+  assert.is(driver.state.leader, 3, 'eligible')
+  driver.gone(3)
+  driver.settle().pass(100)
+  assert.is(driver.state.leader, 1)
+  assert.ok(driver.state.unclean > 0)
+})
+
+test('elsewhere the partition waits for them, until that is allowed', () => {
+  const driver = new Driver()
+  driver.record({ leader: 2, by: 'i2', isr: [2], elr: [] })
+  driver.gone(2)
+  driver.settle().pass(100)
+  driver.settle().pass(100)
+  assert.is(driver.state.leader, -1)
+  driver.change('topics/t', UNCLEAN)
+  driver.settle().pass(100)
+  assert.is(driver.state.leader, 1)
+})
+
+test('one that is back and cannot lead yet is waited for', () => {
+  const driver = new Driver()
+  driver.record({ leader: 2, by: 'i2', isr: [2], elr: [] })
+  driver.gone(2)
+  driver.settle().pass(200)
+  driver.register(2, { incarnation: 'next', failed: ['T/0'] })
+  driver.change('topics/t', UNCLEAN)
+  driver.settle().pass(200)
+  assert.is(driver.state.leader, -1)
 })
 
 test('preferred leaders lead again after a while', () => {

@@ -93,6 +93,7 @@ export class Process {
       image: this.image,
       ttlMs: around.settings.ttlMs,
       preferredMs: around.settings.preferredMs,
+      mayBeUnclean: () => false,
       out: { push: effect => this.#effects.push({ of: 'controller', effect }) },
     })
     this.#store.watch()

@@ -23,6 +23,8 @@ function beat(request: HeartbeatRequest, broker: RequestContext['broker']): Erro
   const found = broker.groups.entry(groupId)
   if (found === undefined) return ErrorCode.UNKNOWN_MEMBER_ID
   const { shard, entry } = found
+  // Else a member that is cut off with this broker goes on with what others have been given.
+  if (!shard.log.isOurs) return ErrorCode.NOT_COORDINATOR
   return shard.run(entry, () =>
     entry.group.heartbeat(memberId, groupInstanceId, generationId),
   ) as ErrorCode

@@ -94,6 +94,11 @@ export class GroupLog {
     throw new BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
   }
 
+  /** Whether no other broker can coordinate these groups now. */
+  get isOurs(): boolean {
+    return (this.partition.replication?.refusal(false) ?? ErrorCode.NONE) === ErrorCode.NONE
+  }
+
   /** Whether the record may be written. Asked before the change that it is about. */
   fits(record: GroupRecord): boolean {
     const { key, value } = encodeRecord(record)

@@ -1,4 +1,5 @@
 import { BrokerNode } from './broker.ts'
+import { type Access, openAccess } from './embedded/access.ts'
 import { type Appended, Appender, type AppendRecord } from './embedded/append.ts'
 import { checkStart } from './embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from './embedded/read.ts'
@@ -36,12 +37,15 @@ export type StartOptions = BrokerOptions & {
  */
 export class Broker implements AsyncDisposable {
   readonly #node: BrokerNode
+  readonly #access: Access
   readonly #appender: Appender
-  readonly #closed = new AbortController()
+  readonly #closed: AbortController
 
-  private constructor(node: BrokerNode) {
+  private constructor(node: BrokerNode, access: Access, closed: AbortController) {
     this.#node = node
-    this.#appender = new Appender(node, this.#closed.signal)
+    this.#access = access
+    this.#closed = closed
+    this.#appender = new Appender(access, closed.signal)
   }
 
   /**
@@ -61,7 +65,8 @@ export class Broker implements AsyncDisposable {
       logger,
     )
     if (unref) node.unref()
-    const broker = new Broker(node)
+    const closed = new AbortController()
+    const broker = new Broker(node, await openAccess(node, closed.signal), closed)
     if (signal?.aborted) {
       await broker.close()
       signal.throwIfAborted()
@@ -102,7 +107,7 @@ export class Broker implements AsyncDisposable {
    * @throws TypeError for what is no topic or no options, BrokerError if the topic or offset does not exist
    */
   read(topic: string, options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
-    return read(this.#node, topic, options, this.#closed.signal)
+    return read(this.#access, topic, options, this.#closed.signal)
   }
 
   /**
@@ -110,13 +115,14 @@ export class Broker implements AsyncDisposable {
    * and clients share a group; the consumer protocol (KIP-848) moves partitions among them.
    */
   subscribe(options: SubscribeOptions): Subscription {
-    return new Subscription(this.#node, options, this.#closed.signal)
+    return new Subscription(this.#access, options, this.#closed.signal)
   }
 
   /** Drains, flushes everything and closes. Idempotent; takes at most about 5 s. */
   async close(): Promise<void> {
     this.#closed.abort()
     await this.#node.close()
+    await this.#access.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -124,6 +124,11 @@ export class Client {
     })
   }
 
+  /** Nothing can be sent any more. */
+  get isClosed(): boolean {
+    return this.#failure !== undefined
+  }
+
   /** Requests sent and not answered yet. */
   get inFlight(): number {
     return this.#inFlight.length

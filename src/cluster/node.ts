@@ -111,13 +111,17 @@ export class ClusterNode {
       ...{ me, incarnation, image, ttlMs, preferredMs, mayBeUnclean, out },
     })
     this.#probes = new Probes({
-      addressOf: id => this.#addressOf(id),
+      addressOf: id => this.addressOf(id),
       dial,
       onRefused: id => {
         log.info({ broker: id }, 'no process listens at this broker any more')
         this.#tellController(now => this.#controller.refused(id, now))
       },
     })
+  }
+
+  get dial(): Dial {
+    return this.#o.dial
   }
 
   get fetches(): ReplicaFetches {
@@ -186,7 +190,7 @@ export class ClusterNode {
     const { me, log, dial } = this.#o
     const lane = new Lane({
       ...{ me, peer, incarnation: this.#incarnation, clientId: `broker-${me}-fetcher` },
-      address: () => this.#addressOf(peer),
+      address: () => this.addressOf(peer),
       dial,
       throttle: this.#lanesThrottle!,
       brokerEpoch: () => this.#session?.epoch ?? -1,
@@ -196,7 +200,8 @@ export class ClusterNode {
     return lane
   }
 
-  #addressOf(id: number): Endpoint | null {
+  /** Where another broker is reached now; null: nobody knows. */
+  addressOf(id: number): Endpoint | null {
     const broker = this.image.broker(id)
     return broker === null ? null : addressOn(broker, this.#o.interBrokerListener)
   }

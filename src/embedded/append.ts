@@ -1,19 +1,12 @@
-import { appendRefusal, keysRefusal } from '../apis/append-checks.ts'
-import type { BrokerContext } from '../broker-context.ts'
 import { brokerValue } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
-import { ErrorCode, errorName } from '../protocol/error-codes.ts'
-import { encodeBatch, type NewRecord } from '../protocol/records.ts'
-import { ENTRY_BASE_OFFSET_F64, ENTRY_ERROR } from '../shared/entry.ts'
-import type { Ring } from '../shared/ring.ts'
-import type { Partition } from '../topics/partition.ts'
-import { ledHere, type Topic } from '../topics/registry.ts'
+import { ErrorCode } from '../protocol/error-codes.ts'
+import type { NewRecord } from '../protocol/records.ts'
+import type { Topic } from '../topics/registry.ts'
 import { isInternalTopic } from '../topics/topic-names.ts'
+import { type Access, CLOSED } from './access.ts'
 import { checkRecords, checkTopicName } from './arguments.ts'
 import { partitionOf } from './partitioner.ts'
-
-/** The newest Produce version: what embedded appends may use. */
-const PRODUCE_VERSION = 13
 
 export type Bytes = string | Uint8Array
 
@@ -34,9 +27,6 @@ export interface Appended {
   readonly offset: number
 }
 
-/** What is said to whoever asks for something after `close`. */
-export const CLOSED = 'The broker is closed.'
-
 /** Whether an append would have failed also in a broker that goes on. */
 const isOfRecords = (error: unknown): boolean =>
   error instanceof TypeError ||
@@ -46,17 +36,18 @@ const bytesOf = (value: Bytes | null | undefined): Uint8Array | null =>
   typeof value === 'string' ? Buffer.from(value) : (value ?? null)
 
 /**
- * Appends from inside the process: no socket, the same checks, ring, journal and durability as Produce.
+ * Appends from inside the process: where the partition is led here without a socket, with the same checks, ring, journal and
+ * durability as Produce.
  * @internal
  */
 export class Appender {
-  readonly #broker: BrokerContext
+  readonly #access: Access
   readonly #closed: AbortSignal
   readonly #turns = new Map<string, number>()
 
   /** @param closed aborted when the broker begins to stop */
-  constructor(broker: BrokerContext, closed: AbortSignal) {
-    this.#broker = broker
+  constructor(access: Access, closed: AbortSignal) {
+    this.#access = access
     this.#closed = closed
   }
 
@@ -89,12 +80,11 @@ export class Appender {
       else list.push(i)
     })
     const results: Appended[] = new Array(records.length)
+    const now = Date.now()
     await Promise.all(
       [...byPartition].map(async ([index, which]) => {
-        const base = await this.#appendBatch(
-          ledHere(this.#broker.registry, topic, index),
-          which.map(i => records[i]!),
-        )
+        const batch = which.map(i => toNewRecord(records[i]!, now))
+        const base = await this.#access.partition(topic, index).append(batch)
         which.forEach((i, n) => {
           results[i] = { partition: index, offset: base + n }
         })
@@ -104,7 +94,7 @@ export class Appender {
   }
 
   async #topic(name: string): Promise<Topic> {
-    const { registry, configs } = this.#broker
+    const { registry, configs } = this.#access.broker
     if (isInternalTopic(name)) {
       throw new BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION, `Only brokers write to ${name}.`)
     }
@@ -124,62 +114,6 @@ export class Appender {
       throw error
     }
   }
-
-  async #encode(
-    records: readonly AppendRecord[],
-    partition: Partition,
-    now: number,
-  ): Promise<Buffer> {
-    try {
-      return await encodeBatch(records.map(record => toNewRecord(record, now)))
-    } catch (cause) {
-      // More than a batch can hold: all else has been checked.
-      if (!(cause instanceof RangeError)) throw cause
-      const message = `${partition.name}: ${cause.message}, which is too large.`
-      throw new BrokerError(ErrorCode.MESSAGE_TOO_LARGE, message, { cause })
-    }
-  }
-
-  async #appendBatch(partition: Partition, records: readonly AppendRecord[]): Promise<number> {
-    const now = Date.now()
-    const batch = await this.#encode(records, partition, now)
-    const refusal =
-      appendRefusal(this.#broker, partition, batch, PRODUCE_VERSION, now) ??
-      keysRefusal(this.#broker, partition, batch)
-    if (refusal !== null) throw new BrokerError(refusal.errorCode, refusal.errorMessage)
-    return submit(partition, batch)
-  }
-}
-
-/** What is not on all in-sync replicas by then may be or not: as request.timeout.ms of Kafka's producers. */
-const COMMIT_MS_MAX = 30_000
-
-async function submit(partition: Partition, batch: Buffer): Promise<number> {
-  let settle: { resolve(offset: number): void; reject(error: Error): void }
-  let offset = -1
-  const done = new Promise<number>((resolve, reject) => {
-    settle = { resolve, reject }
-  })
-  const failed = (code: ErrorCode): BrokerError =>
-    new BrokerError(code, `Append to ${partition.name} failed: ${errorName(code)}.`)
-  const waiter = {
-    onAppended(_slot: number, ring: Ring, at: number): void {
-      const code = ring.words[(at >> 2) + ENTRY_ERROR] as ErrorCode
-      offset = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
-      if (code === ErrorCode.NONE) partition.afterCommit(ring, at, waiter, 0, COMMIT_MS_MAX)
-      else settle.reject(failed(code))
-    },
-    onCommitted(_slot: number, code: ErrorCode): void {
-      if (code === ErrorCode.NONE) settle.resolve(offset)
-      else settle.reject(failed(code))
-    },
-    onWorkerLost: (): void => settle.reject(failed(ErrorCode.KAFKA_STORAGE_ERROR)),
-  }
-  while (!partition.append(batch, waiter, 0)) {
-    if (partition.worker.isLost) throw failed(ErrorCode.KAFKA_STORAGE_ERROR)
-    await partition.worker.space()
-  }
-  return done
 }
 
 function toNewRecord(record: AppendRecord, now: number): NewRecord {

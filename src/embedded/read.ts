@@ -3,13 +3,11 @@ import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
 import { isUnreadable, readRecords } from '../protocol/records.ts'
-import type { Partition } from '../topics/partition.ts'
-import { ledHere } from '../topics/registry.ts'
 import { indexesOf } from '../topics/topic-table.ts'
+import type { Access, PartitionAccess } from './access.ts'
 import { checkRead } from './arguments.ts'
+import { patiently, WAIT_MS_MAX } from './patience.ts'
 
-/** Bytes read from a partition at a time. */
-const READ_BYTES = 1024 * 1024
 /** The most that one batch may take when decompressed. */
 const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024
 
@@ -55,7 +53,7 @@ export interface ReadRecord {
  * @internal
  */
 export interface Position {
-  readonly partition: Partition
+  readonly partition: PartitionAccess
   offset: number
   readonly end: number
   /** Passed over behind the records that were handed out last, and not told yet. */
@@ -69,62 +67,112 @@ export interface Position {
  * @internal
  */
 export function read(
-  broker: BrokerContext,
+  access: Access,
   topic: string,
   options: ReadOptions,
   closed: AbortSignal,
 ): AsyncGenerator<ReadRecord, void, undefined> {
   checkRead(topic, options)
-  return readOn(broker, topic, options, closed)
+  return readOn(access, topic, options, closed)
 }
 
 async function* readOn(
-  broker: BrokerContext,
+  access: Access,
   topic: string,
   options: ReadOptions,
   closed: AbortSignal,
 ): AsyncGenerator<ReadRecord, void, undefined> {
   const stop = options.signal === undefined ? closed : AbortSignal.any([closed, options.signal])
-  const positions = positionsOf(broker, topic, options)
+  const positions = await positionsOf(access, topic, options, stop)
+  if (positions === null) return
+  let patience = new Patience(stop)
   while (!stop.aborted) {
     let hadRecords = false
     for (const position of positions) {
-      for (const record of await readSome(broker, position)) {
+      for (const record of await readSome(access.broker, position)) {
         if (stop.aborted) return
         hadRecords = true
         yield record
       }
       if (stop.aborted) return
     }
-    if (hadRecords) continue
-    if (options.until === 'end') return
-    await somethingNew(positions, stop)
+    if (hadRecords) {
+      patience = new Patience(stop)
+      continue
+    }
+    if (options.until !== 'end') await somethingNew(positions, stop)
+    else if (positions.every(isAtEnd)) return
+    else await patience.somethingNew(positions.filter(position => !isAtEnd(position)))
   }
 }
 
-function positionsOf(broker: BrokerContext, name: string, options: ReadOptions): Position[] {
-  const topic = broker.registry.topic(name)
+/** Nothing has been found there; it may be that what is left is only on its way. */
+const isAtEnd = ({ partition, offset, end }: Position): boolean =>
+  offset >= end || partition.tellsAll
+
+/** What is there is waited for, but not for ever. */
+class Patience {
+  readonly #stop: AbortSignal
+  readonly #deadline = performance.now() + WAIT_MS_MAX
+
+  constructor(stop: AbortSignal) {
+    this.#stop = stop
+  }
+
+  /** @throws BrokerError LEADER_NOT_AVAILABLE when the time is over */
+  async somethingNew(positions: readonly Position[]): Promise<void> {
+    const left = this.#deadline - performance.now()
+    if (left > 0) {
+      return somethingNew(
+        positions,
+        AbortSignal.any([this.#stop, AbortSignal.timeout(Math.ceil(left))]),
+      )
+    }
+    const { partition, offset, end } = positions[0]!
+    const message = `${partition.name} has offsets up to ${end - 1}, and from ${offset} on they could not be read for ${WAIT_MS_MAX} ms.`
+    throw new BrokerError(ErrorCode.LEADER_NOT_AVAILABLE, message)
+  }
+}
+
+/** Null if it is to stop before they are known. */
+async function positionsOf(
+  access: Access,
+  name: string,
+  options: ReadOptions,
+  stop: AbortSignal,
+): Promise<Position[] | null> {
+  const { registry } = access.broker
+  const topic = registry.topic(name)
   const unknown = (what: string): BrokerError =>
     new BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `${what} does not exist.`)
   if (topic === undefined) throw unknown(`Topic '${name}'`)
   const { partition: index, from = 'earliest', until, onUnreadable } = options
-  if (index !== undefined && !broker.registry.has(name, index)) {
+  if (index !== undefined && !registry.has(name, index)) {
     throw unknown(`Partition ${name}-${index}`)
   }
-  const indexes = index === undefined ? indexesOf(topic) : [index]
-  return indexes.map(one => {
-    const partition = ledHere(broker.registry, topic, one)
-    const { logStartOffset, highWatermark } = partition
-    const offset = from === 'earliest' ? logStartOffset : from === 'latest' ? highWatermark : from
-    if (!(offset >= logStartOffset && offset <= highWatermark)) {
-      throw new BrokerError(
-        ErrorCode.OFFSET_OUT_OF_RANGE,
-        `${partition.name} has offsets ${logStartOffset} to ${highWatermark}, not ${from}.`,
-      )
-    }
-    const end = until === 'end' ? highWatermark : Number.POSITIVE_INFINITY
-    return { partition, offset, end, onUnreadable }
+  const partitions = (index === undefined ? indexesOf(topic) : [index]).map(one =>
+    access.partition(topic, one),
+  )
+  const asked = partitions.map(partition => patiently(() => partition.range(), WAIT_MS_MAX, stop))
+  const ranges = await Promise.all(asked).catch(error => {
+    if (stop.aborted) return null
+    throw error
   })
+  return (
+    ranges &&
+    partitions.map((partition, i) => {
+      const { start, end: committed } = ranges[i]!
+      const offset = from === 'earliest' ? start : from === 'latest' ? committed : from
+      if (!(offset >= start && offset <= committed)) {
+        throw new BrokerError(
+          ErrorCode.OFFSET_OUT_OF_RANGE,
+          `${partition.name} has offsets ${start} to ${committed}, not ${from}.`,
+        )
+      }
+      const end = until === 'end' ? committed : Number.POSITIVE_INFINITY
+      return { partition, offset, end, onUnreadable }
+    })
+  )
 }
 
 /**
@@ -132,32 +180,19 @@ function positionsOf(broker: BrokerContext, name: string, options: ReadOptions):
  * @internal
  */
 export async function readSome(broker: BrokerContext, position: Position): Promise<ReadRecord[]> {
-  const { partition } = position
+  const { partition, end } = position
   tellUnreadable(broker, position)
   for (;;) {
-    throwIfGone(partition)
-    position.offset = Math.max(position.offset, partition.logStartOffset)
-    const end = Math.min(partition.lastStableOffset, position.end)
-    if (position.offset >= end) return []
-    const result = await partition.reader.read(position.offset, end, READ_BYTES, true)
-    if (result === null) return []
+    const { offset, records, release } = await partition.read(position.offset, end)
+    position.offset = Math.max(position.offset, offset)
     try {
-      const found = await decode(broker, result.records, position)
+      const found = await decode(broker, records, position)
       // What was read may hold none: markers, what compaction has emptied, what cannot be read.
-      if (found.length > 0 || result.records.length === 0) return found
+      if (found.length > 0 || records.length === 0) return found
     } finally {
-      broker.registry.replicas.pool.release(result.buffer)
+      release()
     }
   }
-}
-
-/** @throws BrokerError */
-function throwIfGone(partition: Partition): void {
-  if (!partition.isDeleted && partition.offline === null) return
-  const code = partition.isDeleted
-    ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    : ErrorCode.KAFKA_STORAGE_ERROR
-  throw new BrokerError(code, `${partition.name} is ${partition.offline ?? 'deleted'}.`)
 }
 
 async function decode(
@@ -245,7 +280,7 @@ export function somethingNew(positions: readonly Position[], stop: AbortSignal):
     }
     stop.addEventListener('abort', finish)
     const listenings = positions.map(({ partition }) => partition.listen(finish))
-    const isBehind = positions.some(p => p.offset < p.partition.lastStableOffset)
+    const isBehind = positions.some(({ partition, offset }) => partition.isBehind(offset))
     if (isBehind || stop.aborted) finish()
   })
 }

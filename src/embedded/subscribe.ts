@@ -1,11 +1,9 @@
-import type { BrokerContext } from '../broker-context.ts'
 import { BrokerError } from '../errors.ts'
-import { type CommittedOffset, NO_EXPIRY } from '../groups/offsets.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
-import type { Partition } from '../topics/partition.ts'
-import { ledHere } from '../topics/registry.ts'
 import { hasPartition } from '../topics/topic-table.ts'
+import type { Access, Consumed, GroupAccess } from './access.ts'
 import { checkCommitted, checkSubscribe } from './arguments.ts'
+import { isPassing } from './patience.ts'
 import {
   type Position,
   type ReadRecord,
@@ -14,12 +12,9 @@ import {
   type UnreadableBatch,
 } from './read.ts'
 
-/** The newest OffsetCommit and ConsumerGroupHeartbeat: what embedded members speak. */
-const COMMIT_VERSION = 10
-const HEARTBEAT_VERSION = 1
 /** A member that does not ask for its next record for so long loses what it is to give up (max.poll.interval.ms). */
 const REBALANCE_TIMEOUT_MS = 300_000
-/** After a failed heartbeat the next one comes after so many ms. */
+/** After a failed heartbeat the next one comes after so many ms; so does the next look at a partition that cannot be begun. */
 const RETRY_MS = 500
 
 const JOINING = 0
@@ -39,7 +34,6 @@ export interface SubscribeOptions {
 }
 
 interface Owned extends Position {
-  readonly topicId: string
   /** After the last record that was handed out; -1: none was. */
   handedOut: number
 }
@@ -50,7 +44,8 @@ interface Owned extends Position {
  * called. What a rebalance takes away is given up between two records, never while one is being worked on.
  */
 export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable {
-  readonly #broker: BrokerContext
+  readonly #access: Access
+  readonly #group: GroupAccess
   readonly #options: SubscribeOptions
   readonly #stop: AbortSignal
   readonly #own = new AbortController()
@@ -59,6 +54,13 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   #epoch = JOINING
   /** What the coordinator wants this member to have; null: as it is. */
   #target: ReadonlySet<string> | null = null
+  /** What it is to have, and cannot begin yet: nobody can say now where. */
+  #missing: ReadonlySet<string> = new Set()
+  #missingAt = 0
+  /** The coordinator may not have what was said last: all is said again. */
+  #isUnsure = false
+  /** One heartbeat after the other. */
+  #beating: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | null = null
   #wake: () => void = () => {}
   #isRead = false
@@ -66,16 +68,17 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   #failure: unknown = null
 
   /** @internal */
-  constructor(broker: BrokerContext, options: SubscribeOptions, closed: AbortSignal) {
+  constructor(access: Access, options: SubscribeOptions, closed: AbortSignal) {
     checkSubscribe(options)
-    this.#broker = broker
+    this.#access = access
+    this.#group = access.group(options.group)
     this.#options = options
     const signals = options.signal === undefined ? [closed] : [closed, options.signal]
     this.#stop = AbortSignal.any([...signals, this.#own.signal])
     // Not of its own signal, which `close` aborts: it would leave twice, and the second time end before the first is flushed.
     const outer = AbortSignal.any(signals)
     outer.addEventListener('abort', () => void this.close(), { once: true })
-    broker.guests.add(this)
+    access.broker.guests.add(this)
   }
 
   /** The partitions that this member has now. */
@@ -91,52 +94,32 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
    * @throws TypeError for what is no record, BrokerError OFFSET_OUT_OF_RANGE for one that is not there, BrokerError if a partition is not this member's any more (STALE_MEMBER_EPOCH): another one works on it
    */
   async commit(record?: ReadRecord): Promise<void> {
-    const offsets: { partition: Partition; offset: number }[] = []
-    if (record === undefined) {
-      for (const { partition, handedOut } of this.#owned.values()) {
-        if (handedOut !== -1) offsets.push({ partition, offset: handedOut })
-      }
-    } else {
-      checkCommitted(record)
-      const partition = this.#broker.registry.partition(record.topic, record.partition)
-      const owned = partition && this.#owned.get(keyOf(partition.topicId, partition.index))
-      if (owned === undefined) throw lost(record)
-      const { name, highWatermark } = owned.partition
-      if (record.offset >= highWatermark) {
-        const message = `${name} has offsets up to ${highWatermark - 1}, not ${record.offset}.`
-        throw new BrokerError(ErrorCode.OFFSET_OUT_OF_RANGE, message)
-      }
-      offsets.push({ partition: owned.partition, offset: record.offset + 1 })
-    }
-    if (offsets.length > 0) await this.#commit(offsets)
+    const offsets = record === undefined ? this.#handedOut : [await this.#upTo(record)]
+    const { instanceId = null } = this.#options
+    const member = { memberId: this.#memberId, instanceId, epoch: this.#epoch }
+    if (offsets.length > 0) await this.#group.commit(member, offsets)
   }
 
-  async #commit(positions: readonly { partition: Partition; offset: number }[]): Promise<void> {
-    const { group } = this.#options
-    const shard = await this.#broker.groups.shardFor(group)
-    const entry = shard.find(group)
-    if (entry === undefined)
-      throw new BrokerError(ErrorCode.GROUP_ID_NOT_FOUND, `No group ${group}.`)
-    shard.run(entry, () => {
-      const { instanceId = null } = this.#options
-      const check = entry.group.validateCommit(
-        this.#memberId,
-        instanceId,
-        this.#epoch,
-        COMMIT_VERSION,
-      )
-      const commitTimestamp = Date.now()
-      const records = positions.map(({ partition, offset }) => {
-        const { topic, topicId, index } = partition
-        check?.(topicId, index)
-        const leaderEpoch = partition.epochAt(offset - 1)
-        const times = { commitTimestamp, expireTimestamp: NO_EXPIRY }
-        const value: CommittedOffset = { offset, leaderEpoch, metadata: '', topicId, ...times }
-        return entry.offsets.record(topic, index, value)
-      })
-      shard.commit(entry, records)
-    })
-    await shard.settled(entry)
+  get #handedOut(): Consumed[] {
+    return [...this.#owned.values()]
+      .filter(({ handedOut }) => handedOut !== -1)
+      .map(({ partition, handedOut: offset }) => ({ partition, offset }))
+  }
+
+  async #upTo(record: ReadRecord): Promise<Consumed> {
+    checkCommitted(record)
+    const topic = this.#access.broker.registry.topic(record.topic)
+    const owned = topic && this.#owned.get(keyOf(topic.id, record.partition))
+    if (owned === undefined) throw lost(record)
+    const { partition } = owned
+    if (record.offset >= owned.offset) {
+      const { end } = await partition.range()
+      if (record.offset >= end) {
+        const message = `${partition.name} has offsets up to ${end - 1}, not ${record.offset}.`
+        throw new BrokerError(ErrorCode.OFFSET_OUT_OF_RANGE, message)
+      }
+    }
+    return { partition, offset: record.offset + 1 }
   }
 
   /** Joins the group and hands out records until the signal is aborted, the loop is left or the broker is closed. */
@@ -166,7 +149,7 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
 
   /** Leaves the group; idempotent. A static member keeps its place for the session timeout. */
   close(): Promise<void> {
-    this.#closing ??= this.#leave().finally(() => this.#broker.guests.delete(this))
+    this.#closing ??= this.#leave().finally(() => this.#access.broker.guests.delete(this))
     return this.#closing
   }
 
@@ -189,12 +172,13 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   }
 
   #isOwned(owned: Owned): boolean {
-    return this.#owned.get(keyOf(owned.topicId, owned.partition.index)) === owned
+    const { topicId, index } = owned.partition
+    return this.#owned.get(keyOf(topicId, index)) === owned
   }
 
   async #readSome(owned: Owned): Promise<ReadRecord[]> {
     try {
-      return await readSome(this.#broker, owned)
+      return await readSome(this.#access.broker, owned)
     } catch (error) {
       // A topic that was deleted leaves the assignment with the next heartbeat.
       if (owned.partition.isDeleted) return []
@@ -208,45 +192,50 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
     this.#wake = () => changed.abort()
     if (this.#target !== null || this.#failure !== null) changed.abort()
     const positions = [...this.#owned.values()].filter(({ partition }) => !partition.isDeleted)
-    await somethingNew(positions, AbortSignal.any([this.#stop, changed.signal]))
+    const again = this.#missing.size > 0 ? [AbortSignal.timeout(RETRY_MS)] : []
+    await somethingNew(positions, AbortSignal.any([this.#stop, changed.signal, ...again]))
     this.#wake = () => {}
   }
 
   // The group.
 
   #heartbeat() {
-    const { group, topics, instanceId = null } = this.#options
-    const isJoining = this.#epoch === JOINING
+    const { topics, instanceId = null } = this.#options
+    const saysAll = this.#epoch === JOINING || (this.#isUnsure && this.#epoch !== LEAVING)
     const byTopic = new Map<string, number[]>()
-    for (const { topicId, partition } of this.#owned.values()) {
+    for (const { partition } of this.#owned.values()) {
+      const { topicId, index } = partition
       const partitions = byTopic.get(topicId)
-      if (partitions === undefined) byTopic.set(topicId, [partition.index])
-      else partitions.push(partition.index)
+      if (partitions === undefined) byTopic.set(topicId, [index])
+      else partitions.push(index)
     }
-    if (this.#memberId === '') this.#memberId = this.#broker.groups.newMemberId()
-    return this.#broker.groups.consumerHeartbeat(
-      {
-        groupId: group,
-        memberId: this.#memberId,
-        memberEpoch: this.#epoch,
-        instanceId,
-        rackId: null,
-        rebalanceTimeoutMs: isJoining ? REBALANCE_TIMEOUT_MS : -1,
-        subscribedTopicNames: isJoining ? [...topics] : null,
-        subscribedTopicRegex: null,
-        serverAssignor: null,
-        topicPartitions: [...byTopic].map(([topicId, partitions]) => ({ topicId, partitions })),
-      },
-      { clientId: 'odradek-embedded', clientHost: '/embedded', version: HEARTBEAT_VERSION },
-    )
+    if (this.#memberId === '') this.#memberId = this.#access.broker.groups.newMemberId()
+    return this.#group.heartbeat({
+      memberId: this.#memberId,
+      memberEpoch: this.#epoch,
+      instanceId,
+      rackId: null,
+      rebalanceTimeoutMs: saysAll ? REBALANCE_TIMEOUT_MS : -1,
+      subscribedTopicNames: saysAll ? [...topics] : null,
+      subscribedTopicRegex: null,
+      serverAssignor: null,
+      topicPartitions: [...byTopic].map(([topicId, partitions]) => ({ topicId, partitions })),
+    })
   }
 
   /** Sends a heartbeat and sees to it that the next one follows. */
-  async #beat(): Promise<void> {
+  #beat(): Promise<void> {
+    this.#beating = this.#beating.then(() => this.#beatNow())
+    return this.#beating
+  }
+
+  async #beatNow(): Promise<void> {
+    if (this.#closing !== null) return
     if (this.#timer !== null) clearTimeout(this.#timer)
     let nextMs = RETRY_MS
     try {
       const answer = await this.#heartbeat()
+      this.#isUnsure = false
       if (this.#closing !== null) return
       this.#epoch = answer.memberEpoch
       nextMs = answer.heartbeatIntervalMs
@@ -259,6 +248,7 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
       }
     } catch (error) {
       if (this.#closing !== null) return
+      this.#isUnsure = true
       if (!this.#recover(error)) this.#failure = error
     }
     if (this.#target !== null || this.#failure !== null) this.#wake()
@@ -277,12 +267,10 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
         this.#epoch = JOINING
         this.#target = new Set()
         return true
-      case ErrorCode.COORDINATOR_NOT_AVAILABLE:
-      case ErrorCode.NOT_COORDINATOR:
       case ErrorCode.UNRELEASED_INSTANCE_ID:
         return true
       default:
-        return false
+        return isPassing(error)
     }
   }
 
@@ -290,31 +278,41 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   async #reconcile(): Promise<void> {
     if (this.#failure !== null) throw this.#failure
     const target = this.#target
-    if (target === null || this.#closing !== null) return
+    const isDue = this.#missing.size > 0 && performance.now() >= this.#missingAt
+    if ((target === null && !isDue) || this.#closing !== null) return
     this.#target = null
-    for (const key of [...this.#owned.keys()]) if (!target.has(key)) this.#owned.delete(key)
-    for (const key of target) if (!this.#owned.has(key)) await this.#begin(key)
-    await this.#beat()
+    if (target !== null) {
+      for (const key of [...this.#owned.keys()]) if (!target.has(key)) this.#owned.delete(key)
+    }
+    const wanted = [...(target ?? this.#missing)].filter(key => !this.#owned.has(key))
+    const begun = await Promise.all(wanted.map(key => this.#begin(key)))
+    this.#missing = new Set(wanted.filter((_, i) => !begun[i]))
+    this.#missingAt = performance.now() + RETRY_MS
+    if (target !== null || begun.includes(true)) await this.#beat()
   }
 
-  /** Begins a partition where the group has committed, or where the options say. */
-  async #begin(key: string): Promise<void> {
+  /** Begins a partition where the group has committed, or where the options say. @returns whether that is known */
+  async #begin(key: string): Promise<boolean> {
     const [topicId, index] = key.split(' ') as [string, string]
-    const { registry, groups } = this.#broker
+    const { registry } = this.#access.broker
     const topic = registry.topicById(topicId)
-    if (topic === undefined || !hasPartition(topic, Number(index))) return
-    const partition = ledHere(registry, topic, Number(index))
-    const found = groups.entry(this.#options.group)
-    if (found !== undefined) await found.shard.settled(found.entry)
-    const committed = found?.entry.offsets.get(partition.topic, partition.index, topicId)?.offset
-    const { logStartOffset, highWatermark } = partition
-    const isThere =
-      committed !== undefined && committed >= logStartOffset && committed <= highWatermark
-    const start = this.#options.from === 'latest' ? highWatermark : logStartOffset
-    const offset = isThere ? committed : start
-    const end = Number.POSITIVE_INFINITY
-    const { onUnreadable } = this.#options
-    this.#owned.set(key, { topicId, partition, offset, end, handedOut: -1, onUnreadable })
+    if (topic === undefined || !hasPartition(topic, Number(index))) return false
+    const partition = this.#access.partition(topic, Number(index))
+    try {
+      const [committed, { start, end: latest }] = await Promise.all([
+        this.#group.committed(partition),
+        partition.range(),
+      ])
+      const isThere = committed !== undefined && committed >= start && committed <= latest
+      const offset = isThere ? committed : this.#options.from === 'latest' ? latest : start
+      const end = Number.POSITIVE_INFINITY
+      const { onUnreadable } = this.#options
+      this.#owned.set(key, { partition, offset, end, handedOut: -1, onUnreadable })
+      return true
+    } catch (error) {
+      if (!isPassing(error)) throw error
+      return false
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ApiTable } from '../apis/handler.ts'
 import { BrokerNode } from '../broker.ts'
-import { type Appended, Appender, type AppendRecord, CLOSED } from '../embedded/append.ts'
+import { type Access, CLOSED, openAccess } from '../embedded/access.ts'
+import { type Appended, Appender, type AppendRecord } from '../embedded/append.ts'
 import { checkStart } from '../embedded/arguments.ts'
 import { type ReadOptions, type ReadRecord, read } from '../embedded/read.ts'
 import { type SubscribeOptions, Subscription } from '../embedded/subscribe.ts'
@@ -68,6 +69,7 @@ export class TestBroker implements AsyncDisposable {
   readonly #gate = new Gate()
   readonly #folder = makeFolder()
   #node!: BrokerNode
+  #access!: Access
   #appender!: Appender
   /** All there is to serve, before release and faults. */
   #apis!: ApiTable
@@ -131,7 +133,8 @@ export class TestBroker implements AsyncDisposable {
     if (this.#isUnref) this.#node.unref()
     this.#port = this.#node.endpoint('PLAINTEXT').port
     this.#stopped = new AbortController()
-    this.#appender = new Appender(this.#node, this.#stopped.signal)
+    this.#access = await openAccess(this.#node, this.#stopped.signal)
+    this.#appender = new Appender(this.#access, this.#stopped.signal)
     this.#apis = this.#node.apis
     this.#serve()
   }
@@ -164,13 +167,13 @@ export class TestBroker implements AsyncDisposable {
   /** As `read` of the embedded broker. A restart ends it. @throws BrokerError */
   read(topic: string, options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
     this.#checkOpen()
-    return read(this.#node, topic, options, this.#stopped.signal)
+    return read(this.#access, topic, options, this.#stopped.signal)
   }
 
   /** As `subscribe` of the embedded broker. A restart ends it. */
   subscribe(options: SubscribeOptions): Subscription {
     this.#checkOpen()
-    return new Subscription(this.#node, options, this.#stopped.signal)
+    return new Subscription(this.#access, options, this.#stopped.signal)
   }
 
   /**
@@ -203,7 +206,7 @@ export class TestBroker implements AsyncDisposable {
   async waitForMessages(topic: string, options: MessageWaitOptions = {}): Promise<ReadRecord[]> {
     checkMessageWait(topic, options)
     this.#checkOpen()
-    return waitForMessages(this.#node, topic, options, this.#stopped.signal)
+    return waitForMessages(this.#access, topic, options, this.#stopped.signal)
   }
 
   /**
@@ -258,7 +261,10 @@ export class TestBroker implements AsyncDisposable {
    */
   async stop({ crash }: { readonly crash?: boolean }): Promise<void> {
     this.#stopped.abort()
+    // Nobody is told: what would leave a group now says nothing any more.
+    if (crash) await this.#access.close()
     await (crash ? this.#node.kill() : this.#node.close())
+    await this.#access.close()
   }
 
   /** @internal */
@@ -294,6 +300,7 @@ export class TestBroker implements AsyncDisposable {
     this.#stopped.abort()
     try {
       await this.#node?.close()
+      await this.#access?.close()
     } finally {
       this.#folder.remove()
     }

@@ -1,4 +1,5 @@
-import type { BrokerNode } from '../broker.ts'
+import type { BrokerContext } from '../broker-context.ts'
+import type { Access } from '../embedded/access.ts'
 import { type ReadRecord, read } from '../embedded/read.ts'
 import { Deadline, type WaitOptions } from './deadline.ts'
 
@@ -20,11 +21,12 @@ export interface MessageWaitOptions extends WaitOptions {
  * @internal
  */
 export async function waitForMessages(
-  node: BrokerNode,
+  access: Access,
   topic: string,
   options: MessageWaitOptions,
   closed: AbortSignal,
 ): Promise<ReadRecord[]> {
+  const node = access.broker
   const { count = 1, where = () => true, partition } = options
   const deadline = new Deadline(options, closed)
   const found: ReadRecord[] = []
@@ -39,7 +41,7 @@ export async function waitForMessages(
   try {
     await deadline.poll(() => node.registry.topic(topic), seen)
     const which = partition === undefined ? {} : { partition }
-    for await (const record of read(node, topic, { ...which, signal: deadline.signal }, closed)) {
+    for await (const record of read(access, topic, { ...which, signal: deadline.signal }, closed)) {
       last = record
       if (where(record)) found.push(record)
       else others++
@@ -52,7 +54,7 @@ export async function waitForMessages(
   }
 }
 
-function missing(node: BrokerNode): string {
+function missing(node: BrokerContext): string {
   const names = [...node.registry.topics].map(({ name }) => `'${name}'`)
   return `it does not exist; ${names.length === 0 ? 'there are no topics' : `there is ${names.join(', ')}`}.`
 }

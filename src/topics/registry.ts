@@ -198,11 +198,3 @@ export class Registry {
     return this.#changes.run(client, run)
   }
 }
-
-/** For callers inside the process, which cannot be sent elsewhere. @throws BrokerError NOT_LEADER_OR_FOLLOWER */
-export function ledHere(registry: Registry, topic: Topic, index: number): Partition {
-  const found = registry.led(topic, index)
-  if (typeof found !== 'number') return found
-  const message = `Partition ${topic.name}-${index} is led by another broker: use a client.`
-  throw new BrokerError(found, message)
-}

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerNode } from '../../src/broker.ts'
+import { AccessHere } from '../../src/embedded/access.ts'
 import { Appender } from '../../src/embedded/append.ts'
 import { read } from '../../src/embedded/read.ts'
 import { Program } from './program.ts'
@@ -27,7 +28,7 @@ async function written(name: string, isCrash = false): Promise<string> {
   const dir = join(root, name)
   const broker = await start(dir)
   await broker.registry.create('t', 1, { 'segment.bytes': String(SEGMENT_BYTES) })
-  const appender = new Appender(broker, AbortSignal.any([]))
+  const appender = new Appender(new AccessHere(broker), AbortSignal.any([]))
   for (let i = 0; i < RECORDS; i++) {
     await appender.append('t', [{ key: String(i), value: 'v'.repeat(VALUE_BYTES) }])
   }
@@ -61,7 +62,8 @@ async function keysIn(dir: string): Promise<string[]> {
   try {
     const keys: string[] = []
     const { signal } = new AbortController()
-    for await (const { key } of read(broker, 't', { until: 'end' }, signal)) keys.push(String(key))
+    for await (const { key } of read(new AccessHere(broker), 't', { until: 'end' }, signal))
+      keys.push(String(key))
     return keys
   } finally {
     await broker.close()
@@ -141,7 +143,7 @@ test('a log that has lost its end is read up to where it goes on, and goes on th
   await cli.ok(['doctor', '--data', dir, '--repair', '--yes'])
   assert.is((await keysIn(dir)).length, RECORDS - 1)
   const broker = await start(dir)
-  const [appended] = await new Appender(broker, AbortSignal.any([])).append('t', [
+  const [appended] = await new Appender(new AccessHere(broker), AbortSignal.any([])).append('t', [
     { key: 'next', value: '' },
   ])
   await broker.close()

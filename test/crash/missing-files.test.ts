@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerNode } from '../../src/broker.ts'
+import { AccessHere } from '../../src/embedded/access.ts'
 import { Appender } from '../../src/embedded/append.ts'
 import { read } from '../../src/embedded/read.ts'
 
@@ -23,7 +24,7 @@ const start = (dataDir: string): Promise<BrokerNode> => {
 async function filled(dir: string, isCrash: boolean): Promise<void> {
   const broker = await start(dir)
   await broker.registry.create('t', PARTITIONS, {})
-  const appender = new Appender(broker, AbortSignal.any([]))
+  const appender = new Appender(new AccessHere(broker), AbortSignal.any([]))
   for (let i = 0; i < RECORDS; i++) await appender.append('t', [{ value: String(i) }])
   if (!isCrash) return broker.close()
   await broker.kill()
@@ -46,7 +47,7 @@ async function outcomeOf(dir: string): Promise<string> {
     if (topic.partitions.some(({ offline }) => offline !== null)) return 'offline'
     let found = 0
     const { signal } = new AbortController()
-    for await (const _ of read(broker, 't', { until: 'end' }, signal)) found++
+    for await (const _ of read(new AccessHere(broker), 't', { until: 'end' }, signal)) found++
     return found === RECORDS ? 'whole' : `${RECORDS - found} records are lost`
   } finally {
     await broker.close()
@@ -78,7 +79,7 @@ test('of several segments: each that is missing takes its partition offline, if 
   const base = join(root, 'segments')
   const broker = await start(base)
   await broker.registry.create('t', 1, { 'segment.bytes': String(SEGMENT_BYTES) })
-  const appender = new Appender(broker, AbortSignal.any([]))
+  const appender = new Appender(new AccessHere(broker), AbortSignal.any([]))
   const value = 'v'.repeat(SEGMENT_BYTES / 3)
   for (let i = 0; i < RECORDS; i++) await appender.append('t', [{ value }])
   await broker.close()

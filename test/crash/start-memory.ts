@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BrokerNode } from '../../src/broker.ts'
+import { AccessHere } from '../../src/embedded/access.ts'
 import { Appender } from '../../src/embedded/append.ts'
 
 /**
@@ -32,7 +33,7 @@ const peakMiB = (): number =>
 async function fill(dir: string, workers: number): Promise<void> {
   const broker = await start(dir, workers)
   await broker.registry.create('t', workers * PARTITIONS_A_WORKER, {})
-  const appender = new Appender(broker, AbortSignal.any([]))
+  const appender = new Appender(new AccessHere(broker), AbortSignal.any([]))
   const value = 'v'.repeat(VALUE_BYTES)
   let left = (workers * JOURNALLED_BYTES_A_WORKER) / VALUE_BYTES
   let partition = 0

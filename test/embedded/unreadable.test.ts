@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { AccessHere } from '../../src/embedded/access.ts'
 import { type ReadRecord, read, type UnreadableBatch } from '../../src/embedded/read.ts'
 import { Subscription } from '../../src/embedded/subscribe.ts'
 import { BrokerError } from '../../src/errors.ts'
@@ -53,7 +54,7 @@ async function readAll(topic: string, from: number | 'earliest' = 'earliest') {
   const events: (string | UnreadableBatch)[] = []
   const onUnreadable = (batch: UnreadableBatch): void => void events.push(batch)
   for await (const { value } of read(
-    wire.node,
+    new AccessHere(wire.node),
     topic,
     { until: 'end', from, onUnreadable },
     NEVER,
@@ -124,7 +125,7 @@ test('a member of a group goes on too, and commits behind it', async () => {
   }
   const events: string[] = []
   const subscription = new Subscription(
-    wire.node,
+    new AccessHere(wire.node),
     {
       group: 'readers',
       topics: ['members'],
@@ -154,7 +155,12 @@ test('damage is not passed over: what is before it is handed out, then it is an 
   fs.closeSync(fd)
   const found: string[] = []
   const error = await (async () => {
-    for await (const { value } of read(wire.node, 'damaged', { until: 'end' }, NEVER)) {
+    for await (const { value } of read(
+      new AccessHere(wire.node),
+      'damaged',
+      { until: 'end' },
+      NEVER,
+    )) {
       found.push(String(value))
     }
     return null

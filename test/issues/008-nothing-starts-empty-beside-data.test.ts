@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerNode } from '../../src/broker.ts'
+import { AccessHere } from '../../src/embedded/access.ts'
 import { Appender } from '../../src/embedded/append.ts'
 import { read } from '../../src/embedded/read.ts'
 import { DataDirError } from '../../src/index.ts'
@@ -26,7 +27,7 @@ async function crashed(): Promise<string> {
   const dir = join(root, String(folders++))
   const broker = await start(dir)
   await broker.registry.create('t', 1, {})
-  const appender = new Appender(broker, AbortSignal.any([]))
+  const appender = new Appender(new AccessHere(broker), AbortSignal.any([]))
   for (let i = 0; i < RECORDS; i++) await appender.append('t', [{ value: String(i) }])
   await broker.kill()
   fs.truncateSync(join(dir, 't-0', '00000000000000000000.log'))
@@ -39,7 +40,7 @@ async function expectAllThere(dir: string): Promise<void> {
     assert.not.ok(broker.wasClean)
     const values: number[] = []
     const { signal } = new AbortController()
-    for await (const record of read(broker, 't', { until: 'end' }, signal)) {
+    for await (const record of read(new AccessHere(broker), 't', { until: 'end' }, signal)) {
       values.push(Number(record.value))
     }
     assert.equal(values, [...Array(RECORDS).keys()])
@@ -121,7 +122,9 @@ test('worker counts that change between crashes leave no journal missed', async 
     const code = { dataDir: dir, listeners, 'odradek.partition.workers': workers }
     const broker = await BrokerNode.start({ code })
     assert.is(await expectedJournals(broker), workers)
-    await new Appender(broker, AbortSignal.any([])).append('t', [{ value: String(i) }])
+    await new Appender(new AccessHere(broker), AbortSignal.any([])).append('t', [
+      { value: String(i) },
+    ])
     const topic = broker.registry.topic('t')!
     assert.is(
       topic.partitions.reduce((sum, { highWatermark }) => sum + highWatermark, 0),

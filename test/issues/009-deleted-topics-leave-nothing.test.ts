@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerNode } from '../../src/broker.ts'
+import { AccessHere } from '../../src/embedded/access.ts'
 import { Appender } from '../../src/embedded/append.ts'
 import { read } from '../../src/embedded/read.ts'
 import { asideName, removePartitions } from '../../src/storage/folders.ts'
@@ -28,7 +29,7 @@ const partitionsIn = (dir: string): string[] =>
 async function killedAmidDeletion(dir: string): Promise<void> {
   const broker = await start(dir)
   const topic = await broker.registry.create('gone', 3, {})
-  await new Appender(broker, AbortSignal.any([])).append('gone', [{ value: 'x' }])
+  await new Appender(new AccessHere(broker), AbortSignal.any([])).append('gone', [{ value: 'x' }])
   for (const name of partitionsIn(dir)) {
     fs.cpSync(join(dir, name), join(dir, `kept ${name}`), { recursive: true })
   }
@@ -55,15 +56,20 @@ test('so does the topic that takes its name, and starts empty', async () => {
   const broker = await start(dir)
   await broker.registry.delete(await broker.registry.create('t', 1, {}))
   const topic = await broker.registry.create('t', 1, {})
-  await new Appender(broker, AbortSignal.any([])).append('t', [{ value: 'old' }])
+  await new Appender(new AccessHere(broker), AbortSignal.any([])).append('t', [{ value: 'old' }])
   fs.cpSync(join(dir, 't-0'), join(dir, 'kept'), { recursive: true })
   await broker.registry.delete(topic)
   fs.renameSync(join(dir, 'kept'), join(dir, 't-0'))
   await broker.registry.create('t', 1, {})
   assert.equal(partitionsIn(dir), ['t-0'])
-  await new Appender(broker, AbortSignal.any([])).append('t', [{ value: 'new' }])
+  await new Appender(new AccessHere(broker), AbortSignal.any([])).append('t', [{ value: 'new' }])
   const values: string[] = []
-  for await (const { value } of read(broker, 't', { until: 'end' }, new AbortController().signal)) {
+  for await (const { value } of read(
+    new AccessHere(broker),
+    't',
+    { until: 'end' },
+    new AbortController().signal,
+  )) {
     values.push(String(value))
   }
   assert.equal(values, ['new'])
@@ -102,7 +108,9 @@ test('what only the journal holds of a topic that nobody knows goes aside with i
   const dir = newDir()
   const broker = await start(dir)
   await broker.registry.create('t', 1, {})
-  await new Appender(broker, AbortSignal.any([])).append('t', [{ value: 'precious' }])
+  await new Appender(new AccessHere(broker), AbortSignal.any([])).append('t', [
+    { value: 'precious' },
+  ])
   const { revision } = (await broker.store.get('topics/t'))!
   // As if the metadata were from a backup.
   await broker.store.compareAndSet('topics/t', revision, null)

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { AccessHere } from '../../src/embedded/access.ts'
 import { read } from '../../src/embedded/read.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
 import { produceApi } from '../../src/protocol/messages/00-produce.ts'
@@ -114,7 +115,12 @@ class Accepted {
     for (const [topic, good] of this.#good) {
       assert.is(node.registry.partition(topic, 0)!.offline, null, topic)
       const found = new Map<string, number>()
-      for await (const { value, offset } of read(node, topic, { until: 'end' }, NEVER)) {
+      for await (const { value, offset } of read(
+        new AccessHere(node),
+        topic,
+        { until: 'end' },
+        NEVER,
+      )) {
         found.set(String(value), offset)
       }
       for (const [value, offset] of good) assert.is(found.get(value), offset, `${topic}: ${value}`)

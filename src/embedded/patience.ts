@@ -20,26 +20,19 @@ export function isPassing(error: unknown): error is BrokerError {
 export async function patiently<T>(
   attempt: () => Promise<T>,
   ms: number,
-  stop: AbortSignal,
+  stop?: AbortSignal,
 ): Promise<T> {
   const deadline = performance.now() + ms
   for (;;) {
     try {
       return await attempt()
     } catch (error) {
-      const isOver = performance.now() + RETRY_MS > deadline || stop.aborted
+      const isOver = performance.now() + RETRY_MS > deadline || stop?.aborted
       if (!isPassing(error) || isOver) throw error
     }
-    await pause(stop)
+    await pause()
   }
 }
 
-/** For a moment; no longer than until it is to stop. */
-export async function pause(stop: AbortSignal): Promise<void> {
-  if (stop.aborted) return
-  try {
-    await delay(RETRY_MS, undefined, { signal: stop })
-  } catch (error) {
-    if (!stop.aborted) throw error
-  }
-}
+/** For a moment. Not ended by a signal: of those that many wait for, each wait would be one more listener. */
+export const pause = (): Promise<void> => delay(RETRY_MS)

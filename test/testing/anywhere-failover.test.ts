@@ -69,11 +69,17 @@ class Writer {
   /** Resolves when so many more are acknowledged, or it has failed. */
   async more(count: number): Promise<void> {
     const goal = this.acknowledged.length + count
+    const late = setTimeout(() => {
+      this.errors.push(new Error(`fewer than ${goal} appends within ${2 * SOON.timeout} ms`))
+      this.#isOver = true
+      this.#news()
+    }, 2 * SOON.timeout)
     while (this.acknowledged.length < goal && !this.#isOver) {
       await new Promise<void>(resolve => {
         this.#news = resolve
       })
     }
+    clearTimeout(late)
   }
 
   end(): Promise<void> {

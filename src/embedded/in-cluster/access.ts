@@ -1,8 +1,9 @@
 import type { BrokerContext } from '../../broker-context.ts'
 import type { ClusterNode } from '../../cluster/node.ts'
+import { BrokerError } from '../../errors.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import type { Topic } from '../../topics/registry.ts'
-import type { Access, GroupAccess, PartitionAccess } from '../access.ts'
+import { type Access, CLOSED, type GroupAccess, type PartitionAccess } from '../access.ts'
 import { ClusterGroup } from './group.ts'
 import { ClusterPartition } from './partition.ts'
 import { Peers } from './peers.ts'
@@ -21,7 +22,9 @@ export class ClusterAccess implements Access {
   readonly peers: Peers
   /** Aborted when the broker begins to stop: whoever waits is told so. */
   readonly closed: AbortSignal
-  readonly #ended = new AbortController()
+  /** What ends those who wait when nothing is asked or answered any more. */
+  readonly #waiting = new Set<() => void>()
+  #isEnded = false
   /** One for each partition that has been appended to, by topic id and index. */
   readonly #writers = new Map<string, PartitionWriter>()
 
@@ -59,14 +62,23 @@ export class ClusterAccess implements Access {
     return new ClusterGroup(this, id)
   }
 
-  /** Aborted when nothing is asked of other brokers any more. */
-  get ended(): AbortSignal {
-    return this.#ended.signal
+  /**
+   * What may never be answered once the broker is gone, as by a crash.
+   * @throws BrokerError BROKER_NOT_AVAILABLE then
+   */
+  untilEnded<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const end = (): void => reject(new BrokerError(ErrorCode.BROKER_NOT_AVAILABLE, CLOSED))
+      if (this.#isEnded) end()
+      else this.#waiting.add(end)
+      work.then(resolve, reject).finally(() => this.#waiting.delete(end))
+    })
   }
 
-  /** Ends all that is under way at other brokers. */
+  /** Ends all that is under way, here and at other brokers. */
   close(): Promise<void> {
-    this.#ended.abort()
+    this.#isEnded = true
+    for (const end of this.#waiting) end()
     return this.peers.close()
   }
 }

@@ -31,9 +31,8 @@ export class ClusterGroup implements GroupAccess {
 
   /** A member that stays has its next heartbeat to try again; one that leaves has none. */
   heartbeat(request: Heartbeat): Promise<HeartbeatResponse> {
-    const once = () => this.#heartbeat(request)
-    const isLeaving = request.memberEpoch < 0
-    return isLeaving ? patiently(once, LEAVE_MS_MAX, this.#access.ended) : once()
+    const once = () => this.#access.untilEnded(this.#heartbeat(request))
+    return request.memberEpoch < 0 ? patiently(once, LEAVE_MS_MAX) : once()
   }
 
   async #heartbeat(request: Heartbeat): Promise<HeartbeatResponse> {
@@ -45,7 +44,11 @@ export class ClusterGroup implements GroupAccess {
     return { ...answer, memberId: request.memberId }
   }
 
-  async committed(partition: PartitionAccess): Promise<number | undefined> {
+  committed(partition: PartitionAccess): Promise<number | undefined> {
+    return this.#access.untilEnded(this.#committed(partition))
+  }
+
+  async #committed(partition: PartitionAccess): Promise<number | undefined> {
     const there = await this.#coordinator()
     if (there === null) return this.#here.committed(partition)
     const { topicId, index } = partition
@@ -66,7 +69,7 @@ export class ClusterGroup implements GroupAccess {
     )
     // Whoever asked for it learns of its failure; the next one only has to come after it.
     this.#committing = done.catch(() => {})
-    return done
+    return this.#access.untilEnded(done)
   }
 
   async #commit(member: GroupMember, offsets: readonly Consumed[]): Promise<void> {

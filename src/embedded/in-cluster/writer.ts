@@ -108,7 +108,8 @@ export class PartitionWriter {
     for (;;) {
       try {
         const identity = await this.#identify()
-        const offset = await this.#attempt(records, identity, deadline)
+        const attempt = this.#attempt(records, identity, deadline)
+        const offset = await this.#access.untilEnded(attempt)
         identity.sequence = addSequence(identity.sequence, records.length)
         return offset
       } catch (error) {
@@ -123,7 +124,7 @@ export class PartitionWriter {
           throw this.#access.closed.aborted ? new Error(CLOSED) : this.#said(error, mayBeThere)
         }
       }
-      await pause(this.#access.closed)
+      await pause()
     }
   }
 

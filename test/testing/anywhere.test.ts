@@ -103,17 +103,20 @@ test('a key goes to the same partition from every broker', async () => {
 test('what was appended in turn is there in turn, though nobody waited', async () => {
   const topic = await topicOn([2, 3])
   const value = Buffer.alloc(10_000, 'x')
-  const appends = Array.from({ length: 300 }, (_, i) =>
-    cluster.broker(1).append(topic, [
-      { key: `${i}`, value },
-      { key: `${i}`, value },
-    ]),
-  )
-  const places = (await Promise.all(appends)).flat()
-  assert.equal(
-    places.map(({ offset }) => offset),
-    Array.from({ length: 600 }, (_, i) => i),
-  )
+  for (const round of [0, 1]) {
+    const appends = Array.from({ length: 150 }, (_, i) => {
+      const key = `${round * 150 + i}`
+      return cluster.broker(1).append(topic, [
+        { key, value },
+        { key, value },
+      ])
+    })
+    const places = (await Promise.all(appends)).flat()
+    assert.equal(
+      places.map(({ offset }) => offset),
+      Array.from({ length: 300 }, (_, i) => round * 300 + i),
+    )
+  }
   const records = await readOn(1, topic)
   assert.equal(
     records.map(({ key }) => String(key)),

@@ -227,6 +227,31 @@ test('a reader follows its leader: none missing, none twice, in order', async ()
   check(seen, [writer])
 })
 
+test('a reader goes on while the partition moves to its broker and away again', async () => {
+  const topic = await topicOn([2])
+  const seen: string[] = []
+  const stop = new AbortController()
+  const reading = (async () => {
+    const records = cluster.broker(1).read(topic, { signal: stop.signal })
+    for await (const { offset, value } of records) seen.push(`${offset} ${value}`)
+  })()
+  const sent: string[] = []
+  for (const id of [2, 1, 3, 1, 2]) {
+    const { registry, cluster: view } = cluster.broker(1).node
+    await view.reassign(registry.topic(topic)!, 0, [id])
+    await cluster.waitForLeader(topic, 0, { id, ...SOON })
+    for (let i = 0; i < 3; i++) {
+      const [appended] = await cluster.broker(3).append(topic, [{ value: `${id}` }])
+      sent.push(`${appended!.offset} ${id}`)
+    }
+    await until(() => seen.length === sent.length)
+  }
+  stop.abort()
+  await reading
+  assert.equal(seen, sent)
+  assert.is(new Set(sent).size, 15)
+})
+
 async function until(holds: () => boolean): Promise<void> {
   const deadline = performance.now() + SOON.timeout
   while (!holds()) {

@@ -112,7 +112,10 @@ export class ClusterPartition implements PartitionAccess {
       const found = await readHere(this.#access.broker, here, offset, end)
       // What is sure to be there, and has not come here yet, the leader has.
       const isOnItsWay = !here.leads && end !== Number.POSITIVE_INFINITY && found.offset < end
-      if (found.records.length > 0 || !isOnItsWay) return found
+      if (found.records.length > 0 || !isOnItsWay) {
+        this.#fetched = null
+        return found
+      }
     }
     return this.#readThere(offset)
   }

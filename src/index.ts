@@ -93,8 +93,9 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Appends records without a socket. Resolves when they are as durable as the topic asks: by default, flushed. Makes the
-   * topic if it is missing and auto.create.topics.enable allows it.
+   * Appends records; without a socket, where the partition is led by this broker. Resolves when they are as durable as the topic asks: by
+   * default, flushed, in a cluster by all in-sync replicas. Makes the topic if it is missing and auto.create.topics.enable allows it.
+   * In a cluster it waits up to 30 s for a leader, and appends nothing twice; an error says if the records may be there.
    * @returns where each record is, in the order given
    * @throws TypeError for what is no record, BrokerError with Kafka's error code, Error if the broker is closed: what was under way then may be there or not
    */
@@ -103,8 +104,9 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Reads records as they come, until the signal is aborted, the loop is left, or the broker is closed.
-   * @throws TypeError for what is no topic or no options, BrokerError if the topic or offset does not exist
+   * Reads records as they come, until the signal is aborted, the loop is left, or the broker is closed. In a cluster it follows the
+   * partitions' leaders, and waits while there is none: to begin, and `until: 'end'`, for 30 s at most.
+   * @throws TypeError for what is no topic or no options, BrokerError if the topic or offset does not exist, or nobody leads it
    */
   read(topic: string, options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
     return read(this.#access, topic, options, this.#closed.signal)

@@ -91,6 +91,7 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
 
   /**
    * Commits, durably, that everything up to this record of its partition is done; without one, everything handed out so far.
+   * In a cluster it waits up to 30 s for the group's coordinator.
    * @throws TypeError for what is no record, BrokerError OFFSET_OUT_OF_RANGE for one that is not there, BrokerError if a partition is not this member's any more (STALE_MEMBER_EPOCH): another one works on it
    */
   async commit(record?: ReadRecord): Promise<void> {

@@ -90,7 +90,7 @@ export class TestCluster implements AsyncDisposable {
     return [...this.#members.values()].sort((a, b) => a.id - b.id)
   }
 
-  /** One of them, to fill, read or disturb; what it does by itself concerns the partitions that it leads. @throws RangeError */
+  /** One of them, to fill and read the cluster, or to disturb; its faults concern what is asked of it. @throws RangeError */
   broker(id: number): TestBroker {
     return this.#member(id).broker
   }

@@ -3,7 +3,7 @@ import { ErrorCode } from '../protocol/error-codes.ts'
 import { hasPartition } from '../topics/topic-table.ts'
 import type { Access, Consumed, GroupAccess } from './access.ts'
 import { checkCommitted, checkSubscribe } from './arguments.ts'
-import { isPassing } from './patience.ts'
+import { isPassing, patiently, WAIT_MS_MAX } from './patience.ts'
 import {
   type Position,
   type ReadRecord,
@@ -114,7 +114,7 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
     if (owned === undefined) throw lost(record)
     const { partition } = owned
     if (record.offset >= owned.offset) {
-      const { end } = await partition.range()
+      const { end } = await patiently(() => partition.range(), WAIT_MS_MAX, this.#stop)
       if (record.offset >= end) {
         const message = `${partition.name} has offsets up to ${end - 1}, not ${record.offset}.`
         throw new BrokerError(ErrorCode.OFFSET_OUT_OF_RANGE, message)

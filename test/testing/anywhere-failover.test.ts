@@ -376,7 +376,7 @@ test('close ends what is under way at a broker that does not answer', async () =
   const restarted = cluster.restart(3)
   assert.match(String(await outcome), /The broker is closed/)
   assert.is((await stopped).done, true)
-  assert.ok(performance.now() - start < 2_000, 'at once')
+  assert.ok(performance.now() - start < 5_000, 'long before a leader would be given up')
   cluster.resume(2)
   await restarted
   assert.is((await readOn(3, topic)).length >= 1, true)

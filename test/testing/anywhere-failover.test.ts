@@ -4,14 +4,13 @@ import type { BrokerError, ReadRecord, Subscription } from '../../src/index.ts'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { Random, seeds } from '../lib/random.ts'
+import { readOn, SOON, topicOn } from './placed.ts'
 
 /** What an application sees of a failover through the broker that it embeds: nothing but a pause. */
 const test = suite('the embedded API through failovers')
 const IDS = [1, 2, 3]
-const SOON = { timeout: 20_000 }
 const PARTITIONS = 3
 let cluster: TestCluster
-let topics = 0
 
 test.before(async () => {
   cluster = await startTestCluster({
@@ -22,21 +21,6 @@ test.before(async () => {
   })
 })
 test.after(() => cluster.close())
-
-async function topicOn(...assignments: readonly (readonly number[])[]): Promise<string> {
-  const name = `t${topics++}`
-  const { registry } = cluster.broker(1).node
-  const to = { replicationFactor: -1, assignments }
-  await registry.create(name, assignments.length, {}, '', undefined, to)
-  for (let i = 0; i < assignments.length; i++) await cluster.waitForIsr(name, i, SOON)
-  return name
-}
-
-async function readOn(id: number, topic: string): Promise<ReadRecord[]> {
-  const records: ReadRecord[] = []
-  for await (const one of cluster.broker(id).read(topic, { until: 'end' })) records.push(one)
-  return records
-}
 
 /** Appends one record after the other by one broker, to all partitions in turn, until it is to end. */
 class Writer {
@@ -158,7 +142,7 @@ for (const seed of seeds(1, 5)) {
   const random = new Random(seed)
   const name = names[seed % names.length]!
   test(`appends of all brokers go on, and none is lost, doubled or out of order: ${name} (seed ${seed})`, async () => {
-    const topic = await topicOn(...assignments)
+    const topic = await topicOn(cluster, ...assignments)
     const writers = IDS.map(id => new Writer(id, topic))
     await Promise.all(writers.map(writer => writer.more(10)))
     const mend = await events[name]!(random, topic)
@@ -171,18 +155,18 @@ for (const seed of seeds(1, 5)) {
     for (const { errors } of writers) {
       for (const error of errors) assert.match(String(error), /closed/)
     }
-    for (const id of IDS) check(await readOn(id, topic), writers)
+    for (const id of IDS) check(await readOn(cluster, id, topic), writers)
   })
 }
 
 test('an append whose answer is lost is there once', async () => {
-  const topic = await topicOn([2])
+  const topic = await topicOn(cluster, [2])
   for (const drop of ['answer', 'request', 'answer'] as const) {
     using fault = cluster.broker(2).fault({ api: 'Produce', drop, times: 2 })
     await cluster.broker(1).append(topic, [{ value: drop }, { value: drop }])
     assert.is(fault.hits, 2)
   }
-  const records = await readOn(3, topic)
+  const records = await readOn(cluster, 3, topic)
   assert.equal(
     records.map(({ offset, value }) => `${offset} ${value}`),
     ['0 answer', '1 answer', '2 request', '3 request', '4 answer', '5 answer'],
@@ -190,7 +174,7 @@ test('an append whose answer is lost is there once', async () => {
 })
 
 test('what a leader says that passes is waited for', async () => {
-  const topic = await topicOn([2])
+  const topic = await topicOn(cluster, [2])
   const passing = ['NOT_LEADER_OR_FOLLOWER', 'LEADER_NOT_AVAILABLE', 'NOT_ENOUGH_REPLICAS'] as const
   for (const error of passing) {
     using fault = cluster.broker(2).fault({ api: 'Produce', error, times: 2 })
@@ -198,12 +182,12 @@ test('what a leader says that passes is waited for', async () => {
     assert.is(fault.hits, 2)
   }
   using fault = cluster.broker(2).fault({ api: 'ListOffsets', drop: 'answer', times: 3 })
-  assert.is((await readOn(1, topic)).length, 3)
+  assert.is((await readOn(cluster, 1, topic)).length, 3)
   assert.is(fault.hits, 3)
 })
 
 test('a reader follows its leader: none missing, none twice, in order', async () => {
-  const topic = await topicOn([2, 3], [3, 2], [2, 3])
+  const topic = await topicOn(cluster, [2, 3], [3, 2], [2, 3])
   const writer = new Writer(1, topic)
   const stop = new AbortController()
   const seen: ReadRecord[] = []
@@ -220,7 +204,7 @@ test('a reader follows its leader: none missing, none twice, in order', async ()
   }
   await writer.end()
   assert.equal(writer.errors, [])
-  const all = await readOn(1, topic)
+  const all = await readOn(cluster, 1, topic)
   await until(() => seen.length >= all.length)
   stop.abort()
   await reading
@@ -228,7 +212,7 @@ test('a reader follows its leader: none missing, none twice, in order', async ()
 })
 
 test('a reader goes on while the partition moves to its broker and away again', async () => {
-  const topic = await topicOn([2])
+  const topic = await topicOn(cluster, [2])
   const seen: string[] = []
   const stop = new AbortController()
   const reading = (async () => {
@@ -295,7 +279,7 @@ const coordinator = (): Promise<number> => cluster.waitForLeader('__consumer_off
 
 for (const what of ['coordinator', 'leader', 'connection'] as const) {
   test(`a group with a member on each broker: each record is seen, in order, and commits hold (${what} lost)`, async () => {
-    const topic = await topicOn(...assignments)
+    const topic = await topicOn(cluster, ...assignments)
     const group = `g-${what}`
     const members = IDS.map(id => new Member(id, topic, group))
     const writer = new Writer(1, topic)
@@ -368,7 +352,7 @@ function checkSeen(members: readonly Member[]): void {
 }
 
 test('close ends what is under way at a broker that does not answer', async () => {
-  const topic = await topicOn([2], [2], [2])
+  const topic = await topicOn(cluster, [2], [2], [2])
   await cluster.broker(3).append(topic, [{ value: 'x', partition: 0 }])
   const reading = cluster.broker(3).read(topic)
   assert.is((await reading.next()).done, false)
@@ -383,7 +367,7 @@ test('close ends what is under way at a broker that does not answer', async () =
   assert.ok(performance.now() - start < 5_000, 'long before a leader would be given up')
   cluster.resume(2)
   await restarted
-  assert.is((await readOn(3, topic)).length >= 1, true)
+  assert.is((await readOn(cluster, 3, topic)).length >= 1, true)
 })
 
 test.run()

@@ -1,14 +1,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { BrokerError, type ReadOptions, type ReadRecord } from '../../src/index.ts'
+import { BrokerError, type ReadRecord } from '../../src/index.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
+import { readOn, SOON, topicOn } from './placed.ts'
 
 const test = suite('the embedded API, on whichever broker')
 const IDS = [1, 2, 3]
-const SOON = { timeout: 20_000 }
 let cluster: TestCluster
-let topics = 0
 
 test.before(async () => {
   cluster = await startTestCluster({
@@ -17,23 +16,6 @@ test.before(async () => {
   })
 })
 test.after(() => cluster.close())
-
-/** A topic whose partitions have these replicas, the first of which leads; known to all brokers. */
-async function topicOn(...assignments: readonly (readonly number[])[]): Promise<string> {
-  const name = `t${topics++}`
-  const { registry } = cluster.broker(1).node
-  const to = { replicationFactor: -1, assignments }
-  await registry.create(name, assignments.length, {}, '', undefined, to)
-  for (let i = 0; i < assignments.length; i++) await cluster.waitForIsr(name, i, SOON)
-  return name
-}
-
-async function readOn(id: number, topic: string, options: ReadOptions = {}): Promise<ReadRecord[]> {
-  const records: ReadRecord[] = []
-  const all = cluster.broker(id).read(topic, { until: 'end', ...options })
-  for await (const record of all) records.push(record)
-  return records
-}
 
 const valuesOf = (records: readonly ReadRecord[]): string[] => records.map(r => String(r.value))
 
@@ -49,7 +31,7 @@ const failureOf = async (promise: Promise<unknown>): Promise<string> => {
 
 test('what one broker appends each of them reads at once, up to the end', async () => {
   for (const assignment of [[1, 2, 3], [2, 3], [3]]) {
-    const topic = await topicOn(assignment)
+    const topic = await topicOn(cluster, assignment)
     const written: string[] = []
     for (let i = 0; i < 12; i++) {
       const by = IDS[i % 3]!
@@ -57,14 +39,14 @@ test('what one broker appends each of them reads at once, up to the end', async 
       const [appended] = await cluster.broker(by).append(topic, [{ key: 'k', value: `${i}` }])
       assert.equal(appended, { partition: 0, offset: i })
       const reader = IDS[(i + 1) % 3]!
-      assert.equal(valuesOf(await readOn(reader, topic)), written, `broker ${reader}`)
+      assert.equal(valuesOf(await readOn(cluster, reader, topic)), written, `broker ${reader}`)
     }
-    for (const id of IDS) assert.equal(valuesOf(await readOn(id, topic)), written)
+    for (const id of IDS) assert.equal(valuesOf(await readOn(cluster, id, topic)), written)
   }
 })
 
 test('keys, values, headers, nulls and times come back as they were, wherever they were written', async () => {
-  const topic = await topicOn([1], [2], [3])
+  const topic = await topicOn(cluster, [1], [2], [3])
   const sent = IDS.map(id => ({
     ...{ key: `k${id}`, value: new Uint8Array([0, 255]), timestamp: 1_000 + id },
     ...{ headers: { a: 'b', none: null }, partition: id - 1 },
@@ -77,7 +59,7 @@ test('keys, values, headers, nulls and times come back as they were, wherever th
     )
   }
   for (const id of IDS) {
-    const records = await readOn(id, topic)
+    const records = await readOn(cluster, id, topic)
     assert.is(records.length, 9)
     for (const { partition, key, value, headers, timestamp } of records) {
       assert.is(String(key), `k${partition + 1}`)
@@ -90,7 +72,7 @@ test('keys, values, headers, nulls and times come back as they were, wherever th
 })
 
 test('a key goes to the same partition from every broker', async () => {
-  const topic = await topicOn([1], [2], [3], [1, 2, 3])
+  const topic = await topicOn(cluster, [1], [2], [3], [1, 2, 3])
   for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) {
     const places = await Promise.all(
       IDS.map(async id => (await cluster.broker(id).append(topic, [{ key, value: '' }]))[0]!),
@@ -101,7 +83,7 @@ test('a key goes to the same partition from every broker', async () => {
 })
 
 test('what was appended in turn is there in turn, though nobody waited', async () => {
-  const topic = await topicOn([2, 3])
+  const topic = await topicOn(cluster, [2, 3])
   const value = Buffer.alloc(10_000, 'x')
   for (const round of [0, 1]) {
     const appends = Array.from({ length: 150 }, (_, i) => {
@@ -117,7 +99,7 @@ test('what was appended in turn is there in turn, though nobody waited', async (
       Array.from({ length: 300 }, (_, i) => round * 300 + i),
     )
   }
-  const records = await readOn(1, topic)
+  const records = await readOn(cluster, 1, topic)
   assert.equal(
     records.map(({ key }) => String(key)),
     Array.from({ length: 600 }, (_, i) => `${Math.floor(i / 2)}`),
@@ -125,14 +107,14 @@ test('what was appended in turn is there in turn, though nobody waited', async (
 })
 
 test('batches as large as the topic takes, and larger than what is read at a time', async () => {
-  const topic = await topicOn([2])
+  const topic = await topicOn(cluster, [2])
   const value = Buffer.alloc(1_000_000, 'x')
   for (let i = 0; i < 6; i++) await cluster.broker(1).append(topic, [{ value }])
-  for (const id of IDS) assert.is((await readOn(id, topic)).length, 6)
+  for (const id of IDS) assert.is((await readOn(cluster, id, topic)).length, 6)
 })
 
 test('reading goes on as records come, from the latest on, too', async () => {
-  const topic = await topicOn([2], [1, 2, 3], [3, 1])
+  const topic = await topicOn(cluster, [2], [1, 2, 3], [3, 1])
   await cluster.broker(1).append(
     topic,
     [0, 1, 2].map(partition => ({ value: 'old', partition })),
@@ -171,8 +153,8 @@ test('reading goes on as records come, from the latest on, too', async () => {
 })
 
 test('errors are the same wherever the partition is', async () => {
-  const here = await topicOn([1])
-  const there = await topicOn([2])
+  const here = await topicOn(cluster, [1])
+  const there = await topicOn(cluster, [2])
   const both = async (what: (topic: string) => Promise<unknown>): Promise<string> => {
     const [a, b] = [await failureOf(what(here)), await failureOf(what(there))]
     const plain = (text: string, topic: string): string => text.replaceAll(topic, 'topic')
@@ -188,16 +170,22 @@ test('errors are the same wherever the partition is', async () => {
     await both(t => broker.append(t, [{ value: 'x', partition: 1 }])),
     /^UNKNOWN_TOPIC_OR_PARTITION/,
   )
-  assert.match(await both(t => readOn(1, t, { partition: 1 })), /^UNKNOWN_TOPIC_OR_PARTITION/)
-  assert.match(await both(t => readOn(1, t, { from: 2 })), /^OFFSET_OUT_OF_RANGE.*0 to 1, not 2/)
-  assert.match(await failureOf(readOn(1, 'nowhere')), /^UNKNOWN_TOPIC_OR_PARTITION/)
-  assert.equal(valuesOf(await readOn(1, there, { from: 1 })), [])
+  assert.match(
+    await both(t => readOn(cluster, 1, t, { partition: 1 })),
+    /^UNKNOWN_TOPIC_OR_PARTITION/,
+  )
+  assert.match(
+    await both(t => readOn(cluster, 1, t, { from: 2 })),
+    /^OFFSET_OUT_OF_RANGE.*0 to 1, not 2/,
+  )
+  assert.match(await failureOf(readOn(cluster, 1, 'nowhere')), /^UNKNOWN_TOPIC_OR_PARTITION/)
+  assert.equal(valuesOf(await readOn(cluster, 1, there, { from: 1 })), [])
 })
 
 test('one append that is refused costs none of those that go together with it', async () => {
-  const topic = await topicOn([2])
+  const topic = await topicOn(cluster, [2])
   const { registry } = cluster.broker(1).node
-  const compacted = `c${topics++}`
+  const compacted = 'compacted'
   const to = { replicationFactor: -1, assignments: [[2]] }
   await registry.create(compacted, 1, { 'cleanup.policy': 'compact' }, '', undefined, to)
   await cluster.waitForIsr(compacted, 0, SOON)
@@ -210,11 +198,11 @@ test('one append that is refused costs none of those that go together with it', 
     outcomes.flatMap(({ status }, i) => (status === 'rejected' ? [i] : [])),
     [7],
   )
-  assert.is((await readOn(3, compacted)).length, 19)
+  assert.is((await readOn(cluster, 3, compacted)).length, 19)
 })
 
 test('a deleted topic ends its readers and appends everywhere', async () => {
-  const topic = await topicOn([2])
+  const topic = await topicOn(cluster, [2])
   await cluster.broker(1).append(topic, [{ value: 'x' }])
   const reading = IDS.map(async id => {
     for await (const _ of cluster.broker(id).read(topic)) await cluster.broker(2).append(topic, [])

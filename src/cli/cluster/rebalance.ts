@@ -24,31 +24,31 @@ interface MoveFlags extends ClusterFlags {
 
 /** How long brokers may be away while it is waited for. */
 const WAIT_MS = 120_000
-const BROKERS = 'their ids: 4 or 4,5'
 
 export function defineMoves(parent: Command): void {
-  const add = moveCommand(
-    parent,
-    'add',
-    'have new brokers take their share of replicas and leaders from the others',
-  )
-    .argument('<brokers>', BROKERS, parseIds)
-    .action((ids: readonly number[], flags: MoveFlags) => move(flags, taking(ids)))
-  examples(add, 'odradek cluster add 4', 'odradek cluster add 4,5 --throttle 50MB --execute')
-  const drain = moveCommand(
-    parent,
-    'drain',
-    'move all that brokers have to others, so that they can be taken away',
-  )
-    .argument('<brokers>', BROKERS, parseIds)
-    .action((ids: readonly number[], flags: MoveFlags) => move(flags, leaving(ids)))
-  examples(drain, 'odradek cluster drain 3', 'odradek cluster drain 3 --throttle 50MB --execute')
+  const add = 'have new brokers take their share of replicas and leaders from the others'
+  brokersCommand(parent, 'add', add, taking)
+  const drain = 'move all that brokers have to others, so that they can be taken away'
+  brokersCommand(parent, 'drain', drain, leaving)
   const rebalance = moveCommand(
     parent,
     'rebalance',
     'have all brokers hold as many replicas, and lead as many partitions, as each other',
   ).action((flags: MoveFlags) => move(flags, even))
   examples(rebalance, 'odradek cluster rebalance', 'odradek cluster rebalance --execute')
+}
+
+function brokersCommand(
+  parent: Command,
+  name: string,
+  description: string,
+  wishOf: (ids: readonly number[]) => Wish,
+): void {
+  const command = moveCommand(parent, name, description)
+    .argument('<brokers>', 'their ids: 4 or 4,5', parseIds)
+    .action((ids: readonly number[], flags: MoveFlags) => move(flags, wishOf(ids)))
+  const example = `odradek cluster ${name}`
+  examples(command, `${example} 4`, `${example} 4,5 --throttle 50MB --execute`)
 }
 
 function moveCommand(parent: Command, usage: string, description: string): Command {

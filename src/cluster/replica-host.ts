@@ -173,6 +173,8 @@ export class ReplicaHost {
       case 'stop':
         break
       case 'failed':
+        // What it has fetched is not flushed any more.
+        this.#o.leaveLanes(replica)
         this.#failed.add(key)
         this.#publishFailed()
         break

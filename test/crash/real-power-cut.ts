@@ -4,9 +4,9 @@
  * is librdkafka, with a ledger of its own. Needs root and confluent-kafka:
  *   npm run test:power-cut -- --python VENV/bin/python --cycles 100 [--compacted] [--seed N] [--mutant NAME]
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +17,7 @@ import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts
 import { BrokerProcess } from '../lib/broker-process.ts'
 import { buildCopy } from '../lib/build-copy.ts'
 import { Random } from '../lib/random.ts'
+import { LoopDisk, LoopDisks, run } from './loop-disk.ts'
 import { mutants } from './mutants.ts'
 
 const { values } = parseArgs({
@@ -30,7 +31,6 @@ const { values } = parseArgs({
   },
 })
 const CLIENT = fileURLToPath(new URL('real_power_cut.py', import.meta.url))
-const DISK_BYTES = 2 * 1024 ** 3
 const PARTITIONS = 4
 /** A topic is loaded for so many cycles, then the next one. */
 const CYCLES_A_TOPIC = 10
@@ -39,27 +39,18 @@ const LOAD_MS_MAX = 800
 const WORKERS_MAX = 3
 /** Far above what one load can send; the client sends small and large batches in turn by it. */
 const SEQUENCE_STEP = 10_000_000
-/** FS_IOC_SHUTDOWN without a flush of the file system's journal. */
-const SHUTDOWN =
-  'open(my $d, "<", $ARGV[0]) or die; my $f = pack("L", 2); ioctl($d, 0x8004587d, $f) or die $!'
 
 const seed = Number(values.seed)
 const random = new Random(seed)
 const work = mkdtempSync(join(tmpdir(), 'odradek-power-'))
-const image = join(work, 'disk')
-const mount = join(work, 'mount')
+using disks = new LoopDisks()
+const disk = disks.add('disk')
 const ledgerOf = (topic: string): string => join(work, `${topic}.ledger`)
 const kind = values.compacted ? 'compacted' : 'plain'
 const { mutant } = values
 /** The broker with the bug in it. */
 const copy = mutant === undefined ? {} : { root: buildCopy(['build:esm'], mutants[mutant]!.edits) }
 let sequence = 0
-
-function run(program: string, ...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}${stdout}`)
-  return stdout
-}
 
 function start(): Promise<BrokerProcess> {
   const workers = 1 + random.below(WORKERS_MAX)
@@ -68,7 +59,7 @@ function start(): Promise<BrokerProcess> {
     'odradek.journal.bytes=8388608',
     'log.cleaner.backoff.ms=100',
   ]
-  return BrokerProcess.start({ dir: join(mount, 'data'), overrides, ...copy })
+  return BrokerProcess.start({ dir: disk.data, overrides, ...copy })
 }
 
 async function createTopic(broker: BrokerProcess, name: string): Promise<void> {
@@ -100,13 +91,12 @@ async function loadAndCut(broker: BrokerProcess, topic: string): Promise<void> {
   const ended = once(client, 'exit')
   await once(client.stdout, 'data')
   await sleep(LOAD_MS_MIN + random.below(LOAD_MS_MAX - LOAD_MS_MIN))
-  run('perl', '-e', SHUTDOWN, mount)
+  LoopDisk.cut([disk], [broker.pid])
   await broker.kill()
   client.kill('SIGKILL')
   await ended
   sequence += SEQUENCE_STEP
-  run('umount', mount)
-  run('mount', '-o', 'loop', image, mount)
+  disk.remount()
 }
 
 /** @returns acknowledged records, and what is wrong */
@@ -120,12 +110,6 @@ function check(broker: BrokerProcess, topic: string): { records: number; wrong: 
 }
 
 async function main(): Promise<number> {
-  mkdirSync(mount)
-  openSync(image, 'w')
-  truncateSync(image, DISK_BYTES)
-  run('mkfs.ext4', '-q', '-F', image)
-  run('mount', '-o', 'loop', image, mount)
-  mkdirSync(join(mount, 'data'))
   let broker = await start()
   let total = 0
   const cycles = Number(values.cycles)
@@ -153,7 +137,6 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main()
 } finally {
-  spawnSync('umount', ['-l', mount])
   rmSync(work, { recursive: true, force: true })
   if (copy.root !== undefined) rmSync(copy.root, { recursive: true, force: true })
 }

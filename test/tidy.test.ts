@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { servedApis } from '../src/apis/index.ts'
+import { clusterCutMutants, slowFlush } from './crash/cluster-cut/mutants.ts'
 import { mutants as crashMutants } from './crash/mutants.ts'
 import { stormMutants } from './crash/storm/mutants.ts'
 import { mutants as simMutants } from './sim/mutants.ts'
@@ -178,6 +179,8 @@ test('the bugs that slow tests plant still fit the sources', () => {
   const edits = [
     ...Object.values(crashMutants).flatMap(mutant => mutant.edits),
     ...Object.values(stormMutants).flat(),
+    ...Object.values(clusterCutMutants).flat(),
+    slowFlush(1),
     ...Object.values(simMutants).flatMap(mutant => mutant.edits ?? []),
   ]
   assert.ok(edits.length > 30)

@@ -11,9 +11,9 @@ const PARTITION_BYTES = 4 * 1024 * 1024
 const FOLLOW_MS = 5
 
 /** Hands on the whole batches that a fetch at `offset` gives. @returns the partition's high watermark */
-async function fetchOnce(
+export async function fetchOnce(
   client: Client,
-  { topic, index }: Target,
+  { topic, index }: Pick<Target, 'topic' | 'index'>,
   offset: number,
   onBatch: (bytes: Buffer) => void,
 ): Promise<number> {

@@ -37,18 +37,25 @@ async function freePort(): Promise<number> {
 
 export interface EtcdSettings {
   readonly release?: EtcdRelease
+  /** A folder that is there and stays, instead of one of its own. */
+  readonly dir?: string
   /** More of its flags. */
   readonly flags?: readonly string[]
   /** Files in PEM: then clients use TLS and show a certificate. */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
 }
 
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** A single etcd in a folder of its own, on free ports of this machine; quick to elect itself. */
 export class Etcd {
   static readonly #all = new Set<Etcd>()
   readonly port: number
   readonly #peerPort: number
-  readonly #dir = mkdtempSync(join(tmpdir(), 'odradek-etcd-'))
+  readonly #dir: string
   readonly #settings: EtcdSettings
   #process: ChildProcess | null = null
   /** The end of what it has said. */
@@ -61,6 +68,7 @@ export class Etcd {
   private constructor(port: number, peerPort: number, settings: EtcdSettings) {
     this.port = port
     this.#peerPort = peerPort
+    this.#dir = settings.dir ?? mkdtempSync(join(tmpdir(), 'odradek-etcd-'))
     this.#settings = settings
   }
 
@@ -98,6 +106,8 @@ export class Etcd {
     ]
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
+    running.add(child)
+    child.once('exit', () => running.delete(child))
     const take = (chunk: Buffer): void => {
       this.output = (this.output + chunk.toString()).slice(-10_000)
     }
@@ -201,6 +211,6 @@ export class Etcd {
     Etcd.#all.delete(this)
     this.resume()
     await this.kill()
-    rmSync(this.#dir, { recursive: true, force: true })
+    if (this.#settings.dir === undefined) rmSync(this.#dir, { recursive: true, force: true })
   }
 }

@@ -39,7 +39,7 @@ export function machine() {
   }
 }
 
-const rounded = (value: number): string =>
+export const rounded = (value: number): string =>
   value >= 1000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(3)))
 
 /** A table for people. */

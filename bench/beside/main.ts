@@ -6,7 +6,7 @@
  * Both need group.initial.rebalance.delay.ms=0. Prints the median of every number over the runs, and of its ratio.
  */
 import { parseArgs } from 'node:util'
-import { median } from '../harness.ts'
+import { median, rounded } from '../harness.ts'
 import { measureCommits } from './commits.ts'
 import { measureTools } from './kafka-tools.ts'
 import { measureLarge } from './large.ts'
@@ -46,9 +46,6 @@ function targetOf(address: string | undefined, pid: string | undefined): Target 
   return { host: host!, port: Number(port), pid: Number(pid) }
 }
 
-const shown = (value: number): string =>
-  value >= 1000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(3)))
-
 const ours = targetOf(values.ours, values['ours-pid'])
 const other = targetOf(values.other, values['other-pid'])
 const stamp = Date.now().toString(36)
@@ -67,7 +64,9 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(rows)) {
   for (const key of Object.keys((results.ours[0] ?? results.other[0])!)) {
     const mine = results.ours.map(result => result[key]!)
     const theirs = results.other.map(result => result[key]!)
-    const cells = [mine, theirs].map(numbers => (numbers.length > 0 ? shown(median(numbers)) : '-'))
+    const cells = [mine, theirs].map(numbers =>
+      numbers.length > 0 ? rounded(median(numbers)) : '-',
+    )
     const ratios = mine.length > 0 ? mine.map((value, i) => value / (theirs[i] ?? Number.NaN)) : []
     const ratio = ratios.length > 0 && theirs.length > 0 ? median(ratios).toFixed(2) : '-'
     process.stdout.write(

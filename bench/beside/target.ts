@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { Client } from '../../src/client/client.ts'
-import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts'
+import { cpuSecondsOf } from '../../test/lib/child.ts'
+import { createTopic } from '../macro/load.ts'
 
-/** Of /proc: one CPU tick in seconds, one page in bytes. */
-const TICK = 1 / 100
+/** Of /proc, in bytes. */
 const PAGE = 4096
 
 /** A broker that is measured: ours or another, on this machine. */
@@ -20,14 +20,10 @@ export function connect(target: Target, maxInFlight = 64): Promise<Client> {
 }
 
 /** CPU seconds used so far. */
-export function cpuSeconds({ pid }: Target): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * TICK
-}
+export const cpuSeconds = ({ pid }: Target): number => cpuSecondsOf(pid)
 
 /** Resident memory in MB. */
-export function residentMb({ pid }: Target): number {
+export function residentMb({ pid }: Pick<Target, 'pid'>): number {
   return (Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * PAGE) / 1e6
 }
 
@@ -37,8 +33,5 @@ export async function makeTopic(
   numPartitions: number,
 ): Promise<void> {
   await using client = await connect(target)
-  const topic = { name, numPartitions, replicationFactor: 1 }
-  const { topics } = await client.send(createTopicsApi, 5, { topics: [topic], timeoutMs: 60_000 })
-  const { errorCode, errorMessage } = topics[0]!
-  if (errorCode !== 0) throw new Error(`create ${name}: ${errorMessage}`)
+  await createTopic(client, name, numPartitions, {})
 }

@@ -1,15 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { Client } from '../../src/client/client.ts'
-import { produceApi } from '../../src/protocol/messages/00-produce.ts'
-import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { BrokerCluster } from '../../test/lib/broker-cluster.ts'
+import { cpuSecondsOf } from '../../test/lib/child.ts'
 import { KafkaCluster } from '../../test/lib/kafka-cluster.ts'
 import type { ProcessCluster } from '../../test/lib/process-cluster.ts'
+import { residentMb as residentMbOf } from '../beside/target.ts'
+import { createTopic, produceOne } from '../macro/load.ts'
 
-/** Of /proc: one CPU tick in seconds, one page in bytes. */
-const TICK = 1 / 100
-const PAGE = 4096
 const LEADERS_MS_MAX = 60_000
 
 /** Three brokers that are measured, and all that belongs to them. */
@@ -35,21 +32,12 @@ export async function startKafka(): Promise<Measured> {
 }
 
 /** CPU seconds of all processes so far. */
-export function cpuSeconds({ pids }: Measured): number {
-  return pids.reduce((sum, pid) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return sum + (Number(fields[11]) + Number(fields[12])) * TICK
-  }, 0)
-}
+export const cpuSeconds = ({ pids }: Measured): number =>
+  pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
 
 /** Resident memory of the largest broker, in MB. */
-export function residentMb({ cluster }: Measured): number {
-  const pages = brokersOf(cluster).map(pid =>
-    Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]),
-  )
-  return (Math.max(...pages) * PAGE) / 1e6
-}
+export const residentMb = ({ cluster }: Measured): number =>
+  Math.max(...brokersOf(cluster).map(pid => residentMbOf({ pid })))
 
 /** A topic with three replicas, all in sync. @returns the port of each partition's leader */
 export async function makeTopic(
@@ -58,10 +46,7 @@ export async function makeTopic(
   numPartitions: number,
 ): Promise<number[]> {
   await using client = await Client.connect({ host: '127.0.0.1', port: cluster.members[0]!.port })
-  const topic = { name, numPartitions, replicationFactor: 3 }
-  const { topics } = await client.send(createTopicsApi, 5, { topics: [topic], timeoutMs: 60_000 })
-  const { errorCode, errorMessage } = topics[0]!
-  if (errorCode !== 0) throw new Error(`create ${name}: ${errorMessage}`)
+  await createTopic(client, name, numPartitions, {}, 3)
   const ports = (await cluster.untilWhole(name)).map(p => cluster.member(p.leaderId).port)
   for (const [index, port] of ports.entries()) await untilLed(name, index, port)
   return ports
@@ -73,11 +58,11 @@ async function untilLed(topic: string, index: number, port: number): Promise<voi
   const records = await encodeBatch([{ timestamp: Date.now(), value: Buffer.from('first') }])
   const deadline = Date.now() + LEADERS_MS_MAX
   for (;;) {
-    const topicData = [{ name: topic, partitionData: [{ index, records }] }]
-    const answer = await client.send(produceApi, 8, { acks: -1, timeoutMs: 30_000, topicData })
-    const code = answer.responses[0]!.partitionResponses[0]!.errorCode
-    if (code === 0) return
-    if (Date.now() > deadline) throw new Error(`${topic}-${index} has no leader: ${code}`)
+    try {
+      return await produceOne(client, topic, index, records)
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+    }
     await new Promise(resolve => setTimeout(resolve, 100))
   }
 }

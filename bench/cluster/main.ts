@@ -7,7 +7,7 @@
  * up, does not count. --ours: without Kafka.
  */
 import { parseArgs } from 'node:util'
-import { median } from '../harness.ts'
+import { median, rounded } from '../harness.ts'
 import { startKafka, startOurs } from './clusters.ts'
 import { rows } from './rows.ts'
 
@@ -22,9 +22,6 @@ const names = positionals.length > 0 ? positionals : Object.keys(rows)
 for (const name of names) {
   if (rows[name] === undefined) throw new Error(`no row ${name}; there are ${Object.keys(rows)}`)
 }
-
-const shown = (value: number): string =>
-  value >= 1000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(3)))
 
 const ours = await startOurs()
 const kafka = values.ours ? null : await startKafka()
@@ -42,7 +39,7 @@ try {
       const [mine, theirs] = results.map(side => side.map(numbers => numbers[key]!))
       const ratio =
         theirs === undefined ? '' : median(mine!.map((n, i) => n / theirs[i]!)).toFixed(2)
-      const cells = `ours ${shown(median(mine!)).padEnd(10)} kafka ${theirs === undefined ? '-' : shown(median(theirs))}`
+      const cells = `ours ${rounded(median(mine!)).padEnd(10)} kafka ${theirs === undefined ? '-' : rounded(median(theirs))}`
       process.stdout.write(`${name.padEnd(10)} ${key.padEnd(16)} ${cells.padEnd(32)} ${ratio}\n`)
     }
   }

@@ -27,13 +27,14 @@ export async function createTopic(
   name: string,
   numPartitions: number,
   configs: Readonly<Record<string, string>>,
+  replicationFactor = 1,
 ): Promise<void> {
   const { topics } = await client.send(createTopicsApi, 7, {
     topics: [
       {
         name,
         numPartitions,
-        replicationFactor: 1,
+        replicationFactor,
         configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
       },
     ],

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DEFAULT_RELEASE, etcdProgram } from '../lib/etcd.ts'
-import { freePort } from '../lib/process-cluster.ts'
+import { freePort } from '../lib/free-port.ts'
 import { lines, program, run } from '../live/tools.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))

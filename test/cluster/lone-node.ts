@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import kafkajs, { type Kafka } from 'kafkajs'
+import type { Test } from 'uvu'
 import { BrokerNode } from '../../src/broker.ts'
 import { Client } from '../../src/client/client.ts'
 import { inCluster } from '../../src/cluster/join.ts'
@@ -15,6 +16,7 @@ import { initProducerIdApi } from '../../src/protocol/messages/22-init-producer-
 import { describeProducersApi } from '../../src/protocol/messages/61-describe-producers.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { realFileSystem } from '../../src/storage/fs.ts'
+import { Etcd } from '../lib/etcd.ts'
 import { SILENT } from '../lib/silent.ts'
 
 const LOCAL = 'PLAINTEXT://127.0.0.1:0'
@@ -230,5 +232,30 @@ export async function migrateTo(
     return await migrate({ ...usual, dir, options, address: url.shown, ...more })
   } finally {
     await store.close()
+  }
+}
+
+/** What migrations are tried on: an etcd, with a prefix for each, and the folder of a broker that was alone; stopped. */
+export interface Ground {
+  readonly lone: { readonly dir: string; readonly producerId: number }
+  newPlace(): string
+}
+
+/** Made before the tests of a suite, and cleared away behind them. */
+export function aroundMigrations(test: Test): Ground {
+  let etcd: Etcd
+  let lone: Ground['lone']
+  let prefixes = 0
+  test.before(async () => {
+    etcd = await Etcd.start()
+    lone = await makeLoneNode()
+  })
+  test.after.each(killAll)
+  test.after(() => Etcd.closeAll())
+  return {
+    get lone() {
+      return lone
+    },
+    newPlace: () => `etcd://127.0.0.1:${etcd.port}/p${prefixes++}`,
   }
 }

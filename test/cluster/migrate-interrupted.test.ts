@@ -7,22 +7,20 @@ import { type MetadataStore, OutcomeUnknown } from '../../src/metadata/store.ts'
 import { parseMetadataUrl } from '../../src/metadata/url.ts'
 import { type FileSystem, realFileSystem } from '../../src/storage/fs.ts'
 import { OverlayFs } from '../../src/storage/overlay-fs.ts'
-import { Etcd } from '../lib/etcd.ts'
 import { SILENT } from '../lib/silent.ts'
-import { copyOf, killAll, makeLoneNode, migrateTo, newFolder, seenOf, start } from './lone-node.ts'
+import {
+  aroundMigrations,
+  copyOf,
+  makeLoneNode,
+  migrateTo,
+  newFolder,
+  seenOf,
+  start,
+} from './lone-node.ts'
 
 const test = suite('odradek metadata migrate, interrupted')
-let etcd: Etcd
-let lone: { dir: string; producerId: number }
-let prefixes = 0
-const newPlace = (): string => `etcd://127.0.0.1:${etcd.port}/p${prefixes++}`
-
-test.before(async () => {
-  etcd = await Etcd.start()
-  lone = await makeLoneNode()
-})
-test.after.each(killAll)
-test.after(() => Etcd.closeAll())
+const ground = aroundMigrations(test)
+const { newPlace } = ground
 
 const openAt = (place: string): Promise<EtcdMetadataStore> =>
   EtcdMetadataStore.open({ url: parseMetadataUrl(place), log: SILENT })
@@ -110,7 +108,7 @@ async function ownKeys(dir: string): Promise<Record<string, unknown>> {
 
 /** What a migration comes to that nothing interrupts, and in how many steps. */
 async function uninterrupted() {
-  const [dir, place, death] = [copyOf(lone.dir), newPlace(), new Death(0)]
+  const [dir, place, death] = [copyOf(ground.lone.dir), newPlace(), new Death(0)]
   await interrupted(place, dir, death)
   return { steps: death.steps, own: await ownKeys(dir), keys: await keysAt(place) }
 }
@@ -127,7 +125,7 @@ test('killed at any step and repeated, it comes to the same', async () => {
   assert.ok(steps > 10, String(steps))
   assert.not.ok(MIGRATION in keys)
   for (const { at, isBehind } of deaths(steps)) {
-    const [dir, place] = [copyOf(lone.dir), newPlace()]
+    const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
     const step = `step ${at} of ${steps}, ${isBehind ? 'behind' : 'before'} it`
     const death = new Death(at, isBehind)
     await interrupted(place, dir, death)
@@ -140,7 +138,7 @@ test('killed at any step and repeated, it comes to the same', async () => {
 
 test('killed in one attempt after the other, it comes to the same', async () => {
   const { steps, own, keys } = await uninterrupted()
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   for (const { at, isBehind } of deaths(steps)) {
     await interrupted(place, dir, new Death(at, isBehind))
   }
@@ -154,7 +152,7 @@ test('until the cluster is made the broker may go on alone, and be migrated late
   let undone = 0
   let seen: unknown
   for (const { at, isBehind } of deaths(steps)) {
-    const [dir, place] = [copyOf(lone.dir), newPlace()]
+    const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
     await interrupted(place, dir, new Death(at, isBehind))
     if (CLUSTER in (await keysAt(place))) continue
     undone++
@@ -169,18 +167,18 @@ test('until the cluster is made the broker may go on alone, and be migrated late
     assert.not.ok('topics/latest' in keys, 'nothing of what went since')
   }
   assert.ok(undone > 5, String(undone))
-  const whole = await start(copyOf(lone.dir))
+  const whole = await start(copyOf(ground.lone.dir))
   assert.equal(await seenOf(whole), seen)
   await whole.close()
 })
 
 test('a broker that went on alone behind the commit is not taken for what the cluster was made of', async () => {
   const { steps } = await uninterrupted()
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   // Backwards, to the step that marks the folder.
   let at = steps
   for (; at > 0; at--) {
-    const [folder, there] = [copyOf(lone.dir), newPlace()]
+    const [folder, there] = [copyOf(ground.lone.dir), newPlace()]
     await interrupted(there, folder, new Death(at))
     if (CLUSTER in (await keysAt(there)) && !('cluster' in (await ownKeys(folder)))) break
   }
@@ -200,7 +198,7 @@ test('a broker that went on alone behind the commit is not taken for what the cl
 })
 
 test('while one is under way nobody else makes a cluster there', async () => {
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   const store = await openAt(place)
   let transactions = 0
   const thrown: string[] = []
@@ -226,7 +224,7 @@ test('while one is under way nobody else makes a cluster there', async () => {
 test('an answer that is lost is no failure of the cluster: the same command ends it', async () => {
   const { keys } = await uninterrupted()
   for (let lost = 1; lost <= 4; lost++) {
-    const [dir, place] = [copyOf(lone.dir), newPlace()]
+    const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
     const store = await openAt(place)
     let transactions = 0
     const deaf = {

@@ -8,13 +8,12 @@ import { EtcdMetadataStore } from '../../src/metadata/etcd/store.ts'
 import { parseMetadataUrl } from '../../src/metadata/url.ts'
 import { alterPartitionReassignmentsApi } from '../../src/protocol/messages/45-alter-partition-reassignments.ts'
 import { Program } from '../cli/program.ts'
-import { Etcd } from '../lib/etcd.ts'
 import { SILENT } from '../lib/silent.ts'
 import {
   ALL_TOPICS,
+  aroundMigrations,
   copyOf,
   kafkaOf,
-  killAll,
   makeLoneNode,
   migrateTo,
   newFolder,
@@ -27,18 +26,8 @@ import {
 
 const test = suite('odradek metadata migrate')
 const cli = new Program()
-let etcd: Etcd
-/** A broker that was alone; stopped. */
-let lone: { dir: string; producerId: number }
-let prefixes = 0
-const newPlace = (): string => `etcd://127.0.0.1:${etcd.port}/p${prefixes++}`
-
-test.before(async () => {
-  etcd = await Etcd.start()
-  lone = await makeLoneNode()
-})
-test.after.each(killAll)
-test.after(() => Etcd.closeAll())
+const ground = aroundMigrations(test)
+const { newPlace } = ground
 
 /** Of every file in a folder but what a lock changes. */
 function contentOf(dir: string): Record<string, string> {
@@ -74,7 +63,7 @@ const migrateArgs = (place: string, dir: string, ...more: string[]): string[] =>
 ]
 
 test('all that clients see is the same afterwards, and producers go on where they were', async () => {
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   const alone = await start(dir)
   const before = await seenOf(alone)
   await alone.close()
@@ -84,7 +73,7 @@ test('all that clients see is the same afterwards, and producers go on where the
   assert.ok(node.wasClean)
   assert.equal(await seenOf(node), before)
   assert.is(node.clusterId, alone.clusterId)
-  const { producerId } = lone
+  const { producerId } = ground.lone
   assert.is(await produce(node, 'orders', { producerId, baseSequence: 0 }), 0, 'a retry')
   assert.is(await produce(node, 'orders', { producerId, baseSequence: 10 }), 10)
   assert.ok((await newProducerId(node)) > producerId)
@@ -98,7 +87,7 @@ test('all that clients see is the same afterwards, and producers go on where the
 })
 
 test('a broker that was killed loses nothing by it either', async () => {
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   const alone = await start(dir)
   const before = await seenOf(alone)
   await alone.kill()
@@ -110,16 +99,16 @@ test('a broker that was killed loses nothing by it either', async () => {
 })
 
 test('epochs go on above those in the logs', async () => {
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   const epochsOf = ({ registry }: BrokerNode): number[] =>
     registry.partition('orders', 0)!.epochs.map(({ epoch }) => epoch)
   const alone = await start(dir)
-  await produce(alone, 'orders', { producerId: lone.producerId, baseSequence: 10 })
+  await produce(alone, 'orders', { producerId: ground.lone.producerId, baseSequence: 10 })
   const old = epochsOf(alone)
   await alone.close()
   await migrateTo(place, dir)
   const node = await start(dir, place)
-  await produce(node, 'orders', { producerId: lone.producerId, baseSequence: 20 })
+  await produce(node, 'orders', { producerId: ground.lone.producerId, baseSequence: 20 })
   const now = epochsOf(node)
   await node.close()
   assert.is(old.length, 2)
@@ -128,7 +117,7 @@ test('epochs go on above those in the logs', async () => {
 })
 
 test('a second broker joins, takes replicas of every topic, and has the same bytes', async () => {
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   await migrateTo(place, dir)
   const first = await start(dir, place)
   const other = newFolder()
@@ -173,7 +162,7 @@ test('a second broker joins, takes replicas of every topic, and has the same byt
 })
 
 test('a dry run says what would be done, and changes nothing', async () => {
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   const before = contentOf(dir)
   const text = await cli.ok(migrateArgs(place, dir, '--dry-run'))
   assert.match(text, /^Nothing was changed\. It would write to etcd:.*4 topics with 8 partitions/)
@@ -195,7 +184,7 @@ test('a dry run says what would be done, and changes nothing', async () => {
 })
 
 test('done twice is done once', async () => {
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   await migrateTo(place, dir)
   const keys = await keysAt(place)
   assert.is((await migrateTo(place, dir)).outcome, 'there')
@@ -204,7 +193,7 @@ test('done twice is done once', async () => {
 })
 
 test('a broker that runs is left alone', async () => {
-  const dir = copyOf(lone.dir)
+  const dir = copyOf(ground.lone.dir)
   const place = newPlace()
   const node = await start(dir)
   const inUse = /^odradek: the data folder .* is in use by the process \d+: stop it first\n$/
@@ -215,7 +204,7 @@ test('a broker that runs is left alone', async () => {
 })
 
 test('what is there already is not written over', async () => {
-  const dir = copyOf(lone.dir)
+  const dir = copyOf(ground.lone.dir)
   const before = contentOf(dir)
   const taken = newPlace()
   await (await start(newFolder(), taken)).close()
@@ -231,7 +220,7 @@ test('what is there already is not written over', async () => {
 })
 
 test('wrong places and folders are told', async () => {
-  const dir = copyOf(lone.dir)
+  const dir = copyOf(ground.lone.dir)
   const place = newPlace()
   await cli.fails(1, /lacks the prefix/, migrateArgs('etcd://127.0.0.1:1', dir))
   await cli.fails(
@@ -249,7 +238,7 @@ test('wrong places and folders are told', async () => {
 })
 
 test('a broker that has topics of its own does not start in a cluster, and makes none', async () => {
-  const [dir, place] = [copyOf(lone.dir), newPlace()]
+  const [dir, place] = [copyOf(ground.lone.dir), newPlace()]
   const before = contentOf(dir)
   await rejects(
     start(dir, place),

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BrokerProcess } from './broker-process.ts'
 import { Etcd } from './etcd.ts'
-import { freePort, type Member, ProcessCluster } from './process-cluster.ts'
+import { freePort } from './free-port.ts'
+import { type Member, ProcessCluster } from './process-cluster.ts'
 
 /** What is set of all brokers, or of each. */
 type Overrides = readonly string[] | ((id: number) => readonly string[])

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from '../../src/client/client.ts'
 import { builtNow } from './build-copy.ts'
+import { cpuSecondsOf, type Ended, end, endAtExit, hasEnded } from './child.ts'
 import { Recorder } from './recorder.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -13,16 +13,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const READY_MS_MAX = 30_000
 /** SIGTERM must have ended the process by then, with time to spare over the broker's own 5 s. */
 const STOP_MS_MAX = 10_000
-/** Clock ticks a second in /proc. */
-const TICKS = 100
 
 /** A file that what clients send is written to, for test/attack/mutations.ts. */
 const TRAFFIC = process.env.TRAFFIC
-
-const running = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
 
 export interface BrokerProcessOptions {
   /** Data folder; by default a new temporary one. */
@@ -40,13 +33,6 @@ export interface BrokerProcessOptions {
   readonly wrapper?: readonly string[]
   /** Called with the process as soon as it exists, before it is ready. */
   readonly onSpawn?: (child: ChildProcess) => void
-}
-
-/** How a broker process ended. */
-export interface Ended {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly ms: number
 }
 
 /** The command line of the broker. */
@@ -97,8 +83,7 @@ export class BrokerProcess implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },
     })
-    running.add(child)
-    child.once('exit', () => running.delete(child))
+    endAtExit(child)
     options.onSpawn?.(child)
     const output = { text: '' }
     let port = await ready(child, output)
@@ -134,15 +119,11 @@ export class BrokerProcess implements AsyncDisposable {
 
   /** CPU seconds used so far; NaN where the system has no /proc. */
   get cpuSeconds(): number {
-    const path = `/proc/${this.pid}/stat`
-    if (!existsSync(path)) return Number.NaN
-    const stat = readFileSync(path, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return (Number(fields[11]) + Number(fields[12])) / TICKS
+    return cpuSecondsOf(this.pid)
   }
 
   get hasEnded(): boolean {
-    return this.child.exitCode !== null || this.child.signalCode !== null
+    return hasEnded(this.child)
   }
 
   /** kill -9: nothing of the process's memory survives. */
@@ -155,17 +136,8 @@ export class BrokerProcess implements AsyncDisposable {
     return this.end('SIGTERM')
   }
 
-  async end(signal: NodeJS.Signals): Promise<Ended> {
-    const started = performance.now()
-    if (!this.hasEnded) {
-      const gone = once(this.child, 'exit')
-      this.child.kill(signal)
-      const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS_MAX)
-      await gone
-      clearTimeout(timer)
-    }
-    const { exitCode: code, signalCode } = this.child
-    return { code, signal: signalCode, ms: performance.now() - started }
+  end(signal: NodeJS.Signals): Promise<Ended> {
+    return end(this.child, signal, STOP_MS_MAX)
   }
 
   /** Ends the process and removes its data. */

@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { endAtExit } from './child.ts'
+import { freePort } from './free-port.ts'
 
 /** Releases of etcd in the folder of tools (.ci/tools); the first is always there. */
 export const ETCD_RELEASES = ['3.4', '3.6'] as const
@@ -26,15 +27,6 @@ export function etcdProgram(release: EtcdRelease): string | null {
   return existsSync(program) ? program : null
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 export interface EtcdSettings {
   readonly release?: EtcdRelease
   /** A folder that is there and stays, instead of one of its own. */
@@ -44,11 +36,6 @@ export interface EtcdSettings {
   /** Files in PEM: then clients use TLS and show a certificate. */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
 }
-
-const running = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
 
 /** A single etcd in a folder of its own, on free ports of this machine; quick to elect itself. */
 export class Etcd {
@@ -106,8 +93,7 @@ export class Etcd {
     ]
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
-    running.add(child)
-    child.once('exit', () => running.delete(child))
+    endAtExit(child)
     const take = (chunk: Buffer): void => {
       this.output = (this.output + chunk.toString()).slice(-10_000)
     }

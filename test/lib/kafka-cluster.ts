@@ -1,22 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from '../../src/client/client.ts'
 import { javaCommand, kafkaTool } from '../live/tools.ts'
-import type { Ended } from './broker-process.ts'
-import { freePort, type Member, type Node, ProcessCluster } from './process-cluster.ts'
+import { type Ended, end, endAtExit, hasEnded } from './child.ts'
+import { freePort } from './free-port.ts'
+import { type Member, type Node, ProcessCluster } from './process-cluster.ts'
 
 const READY_MS_MAX = 60_000
 const STOP_MS_MAX = 60_000
 const LOOK_MS = 100
 const HEAP = ['-Xmx768m']
-
-const running = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
 
 /** Apache Kafka in a process of its own. */
 class KafkaProcess implements Node {
@@ -25,8 +20,7 @@ class KafkaProcess implements Node {
 
   private constructor(child: ChildProcess) {
     this.child = child
-    running.add(child)
-    child.once('exit', () => running.delete(child))
+    endAtExit(child)
     const take = (chunk: Buffer): void => {
       this.#output = (this.#output + chunk.toString()).slice(-10_000)
     }
@@ -47,28 +41,15 @@ class KafkaProcess implements Node {
   }
 
   get hasEnded(): boolean {
-    return this.child.exitCode !== null || this.child.signalCode !== null
+    return hasEnded(this.child)
   }
 
   async kill(): Promise<void> {
-    await this.#end('SIGKILL')
+    await end(this.child, 'SIGKILL', STOP_MS_MAX)
   }
 
   stop(): Promise<Ended> {
-    return this.#end('SIGTERM')
-  }
-
-  async #end(signal: NodeJS.Signals): Promise<Ended> {
-    const started = performance.now()
-    if (!this.hasEnded) {
-      const gone = once(this.child, 'exit')
-      this.child.kill(signal)
-      const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS_MAX)
-      await gone
-      clearTimeout(timer)
-    }
-    const { exitCode: code, signalCode } = this.child
-    return { code, signal: signalCode, ms: performance.now() - started }
+    return end(this.child, 'SIGTERM', STOP_MS_MAX)
   }
 }
 

@@ -1,21 +1,10 @@
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
 import { Client } from '../../src/client/client.ts'
 import { metadataApi } from '../../src/protocol/messages/03-metadata.ts'
-import type { Ended } from './broker-process.ts'
+import type { Ended } from './child.ts'
 
 const WAIT_MS = 30_000
 const LOOK_MS = 50
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** A broker of whatever make. */
 export interface Node {

@@ -8,13 +8,13 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerProcess } from '../lib/broker-process.ts'
+import { freePort } from '../lib/free-port.ts'
 import { javaCommand, kafkaTool, lines, program, run } from './tools.ts'
 
 const STANDALONE = 'org.apache.kafka.connect.cli.ConnectStandalone'
@@ -107,15 +107,6 @@ const contentOf = (file: string): string[] =>
 /** All of these lines are in the file. */
 const has = (file: string, wanted: readonly string[]) => () =>
   wanted.every(line => contentOf(file).includes(line)) ? true : null
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 test('Connect, standalone: lines of a file go through a topic into another file, each once, over a restart', async () => {
   const own = { 'offset.storage.file.filename': join(work, 'standalone.offsets') }

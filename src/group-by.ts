@@ -9,3 +9,14 @@ export function groupBy<K, T>(items: Iterable<T>, keyOf: (item: T) => K): Map<K,
   }
   return groups
 }
+
+/** Items by topic id, as requests and answers have them. */
+export function byTopicId<T, P>(
+  items: Iterable<T>,
+  topicIdOf: (item: T) => string,
+  partitionOf: (item: T) => P,
+): { topicId: string; partitions: P[] }[] {
+  return [...groupBy(items, topicIdOf)].map(([topicId, some]) => {
+    return { topicId, partitions: some.map(partitionOf) }
+  })
+}

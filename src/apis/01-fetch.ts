@@ -264,8 +264,8 @@ class FetchRead {
     const { version } = this.#context
     if (typeof partition === 'number') return partition
     if (this.#terms.isReplica) return ErrorCode.NOT_LEADER_OR_FOLLOWER
-    const unfit = partition.leads ? partition.replication?.refusal(false) : ErrorCode.NONE
-    if (unfit !== undefined && unfit !== ErrorCode.NONE) return unfit
+    const unfit = partition.leads ? partition.refusal(false) : ErrorCode.NONE
+    if (unfit !== ErrorCode.NONE) return unfit
     if (partition.offline !== null) {
       return version < STORAGE_ERROR_SINCE
         ? ErrorCode.NOT_LEADER_OR_FOLLOWER

@@ -99,7 +99,7 @@ async function find(
 function problemWith(partition: Partition | ErrorCode, asked: Asked, version: number): ErrorCode {
   if (typeof partition === 'number') return partition
   if (partition.offline !== null) return ErrorCode.KAFKA_STORAGE_ERROR
-  const unfit = partition.replication?.refusal(false) ?? ErrorCode.NONE
+  const unfit = partition.refusal(false)
   if (unfit !== ErrorCode.NONE) return unfit
   const { currentLeaderEpoch, timestamp } = asked
   if (currentLeaderEpoch !== -1 && currentLeaderEpoch < partition.leaderEpoch) {

@@ -31,7 +31,7 @@ export function appendRefusal(
     const message = `the partition is offline: ${partition.offline}`
     return refusal(ErrorCode.KAFKA_STORAGE_ERROR, message)
   }
-  const unfit = partition.replication?.refusal(needsAll) ?? ErrorCode.NONE
+  const unfit = partition.refusal(needsAll)
   if (unfit !== ErrorCode.NONE) return refusal(unfit, 'it cannot be appended to here now')
   // In Kafka a client that calls itself __admin_client may: its records would be read at the next start, and not before.
   if (isInternalTopic(partition.topic)) {

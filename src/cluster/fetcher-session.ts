@@ -1,4 +1,4 @@
-import { groupBy } from '../group-by.ts'
+import { byTopicId } from '../group-by.ts'
 import { ErrorCode, errorName } from '../protocol/error-codes.ts'
 import type { fetchResponse } from '../protocol/messages/01-fetch.ts'
 import type { Decoded } from '../protocol/schema.ts'
@@ -69,25 +69,20 @@ export class FetcherSession {
 
   /** @param incarnation of this process, in the place of the cluster id, which nothing else reads: the leader knows it by the registration */
   request(replicaId: number, incarnation: string) {
-    const named = groupBy(
-      this.#news.filter(({ replica }) => this.#asked.has(replica.key)),
-      ({ replica }) => replica.partition.topicId,
-    )
-    const forgotten = groupBy([...this.#forgotten.values()], ({ partition }) => partition.topicId)
+    const named = this.#news.filter(({ replica }) => this.#asked.has(replica.key))
+    const forgotten = [...this.#forgotten.values()]
     this.#forgotten.clear()
     return {
       clusterId: incarnation,
       replicaState: { replicaId, replicaEpoch: this.brokerEpoch },
       ...{ maxWaitMs: WAIT_MS, minBytes: 1, maxBytes: ANSWER_BYTES_MAX },
       ...{ sessionId: this.#id, sessionEpoch: this.#epoch },
-      topics: [...named].map(([topicId, some]) => ({
-        topicId,
-        partitions: some.map(partitionOf),
-      })),
-      forgottenTopicsData: [...forgotten].map(([topicId, some]) => ({
-        topicId,
-        partitions: some.map(({ partition }) => partition.index),
-      })),
+      topics: byTopicId(named, ({ replica }) => replica.partition.topicId, partitionOf),
+      forgottenTopicsData: byTopicId(
+        forgotten,
+        ({ partition }) => partition.topicId,
+        ({ partition }) => partition.index,
+      ),
     }
   }
 

@@ -192,28 +192,27 @@ export class Lane {
 
   #take({ session, flushing }: Connection, { responses }: Decoded<typeof fetchResponse>): void {
     const { throttle, me } = this.#o
-    const told: { readonly wish: FetchWish; readonly answer: FetchAnswer<FetchedBatch> }[] = []
     for (const { topicId, partitions } of responses) {
       for (const one of partitions) {
         const wish = session.end(partitionKey(topicId, one.partitionIndex))
         // It is not followed there any more.
         if (wish === undefined) continue
         const answer = answerOf(one)
-        told.push({ wish, answer })
-        if (!('batches' in answer) || answer.batches.length === 0) continue
-        flushing.add(wish.replica.key)
-        if (throttle.isFor(wish.replica, me)) throttle.passed(bytesIn(answer.batches))
+        if ('batches' in answer && answer.batches.length > 0) {
+          flushing.add(wish.replica.key)
+          if (throttle.isFor(wish.replica, me)) throttle.passed(bytesIn(answer.batches))
+        }
+        this.#tell(wish, answer)
       }
     }
-    for (const { wish, answer } of told) {
-      wish.replica.tell(({ follower }, now) => {
-        follower?.fetched(wish.effect.id, answer, now)
-        // It has taken nothing: there is nothing to wait for.
-        if (follower === null || follower.flushedEnd === follower.end) {
-          this.#flushed(wish.replica.key)
-        }
-      })
-    }
+  }
+
+  #tell({ replica, effect }: FetchWish, answer: FetchAnswer<FetchedBatch>): void {
+    replica.tell(({ follower }, now) => {
+      follower?.fetched(effect.id, answer, now)
+      // It has taken nothing: there is nothing to wait for.
+      if (follower === null || follower.flushedEnd === follower.end) this.#flushed(replica.key)
+    })
   }
 
   close(): void {

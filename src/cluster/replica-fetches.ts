@@ -5,7 +5,7 @@
  */
 import { randomInt } from 'node:crypto'
 import type { RequestContext } from '../apis/handler.ts'
-import { groupBy } from '../group-by.ts'
+import { byTopicId } from '../group-by.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { FetchRequest, fetchResponse } from '../protocol/messages/01-fetch.ts'
 import type { Encodable } from '../protocol/schema.ts'
@@ -98,7 +98,8 @@ export class ReplicaFetches {
       asked.verdict = this.#now(asked)
       this.#end(session, asked.key)
     }
-    const body = { sessionId: session.id, responses: responsesOf(news) }
+    const responses = byTopicId(news, ({ asked }) => asked.topicId, answerOf)
+    const body = { sessionId: session.id, responses }
     const onSent = (): void => {
       for (const buffer of buffers) this.#o.pool.release(buffer)
       const sentAt = performance.now()
@@ -246,9 +247,10 @@ export class ReplicaFetches {
   }
 
   #wait(session: ReplicaSession, ms: number, gone: AbortSignal): Promise<void> {
+    if (!session.isDirty) return session.news(Math.min(ms, WAIT_MS_MAX), gone)
     // What is left to look at is held up, or could not be read a moment ago.
     const againMs = Math.max(this.#o.throttle.waitMs, AGAIN_MS)
-    return session.news(Math.min(ms, session.isDirty ? againMs : WAIT_MS_MAX), gone)
+    return session.news(Math.min(ms, againMs), gone)
   }
 }
 
@@ -256,13 +258,6 @@ const NOT_LEADER: FetchVerdict = { error: ErrorCode.NOT_LEADER_OR_FOLLOWER, logS
 
 const replicaOf = ({ replicaId, replicaState }: FetchRequest): number =>
   replicaState.replicaId >= 0 ? replicaState.replicaId : replicaId
-
-function responsesOf(news: readonly News[]): Answer['responses'] {
-  return [...groupBy(news, ({ asked }) => asked.topicId)].map(([topicId, some]) => ({
-    topicId,
-    partitions: some.map(answerOf),
-  }))
-}
 
 function answerOf({ asked: { index, verdict }, records }: News): PartitionAnswer {
   const fields = { partitionIndex: index, highWatermark: -1, lastStableOffset: -1, records }

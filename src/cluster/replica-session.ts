@@ -57,10 +57,6 @@ export class ReplicaSession {
     return this.#asked.size === 0
   }
 
-  has(key: string): boolean {
-    return this.#asked.has(key)
-  }
-
   ask(asked: Asked): void {
     this.end(asked.key)
     this.#asked.set(asked.key, asked)

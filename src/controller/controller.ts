@@ -1,6 +1,7 @@
 import type { ClusterImage, ImageTopic, PartitionRef } from '../cluster/image.ts'
 import type { ImageDiff } from '../cluster/image-diff.ts'
 import { brokerKey, nodeKey, type Registration } from '../cluster/registration.ts'
+import { CONFIG_PREFIX } from '../configs/named.ts'
 import {
   isRefusal,
   nextState,
@@ -125,8 +126,10 @@ export class Controller {
       this.#lookAt(id)
     }
     for (const { key, now: state } of diff.partitions) if (state !== null) this.#dirty.add(key)
-    // Configs may have changed, and with them whether somebody who is not in sync may lead.
-    if (diff.keys.some(key => key !== CONTROLLER)) this.#lookAtLeaderless(this.#image.partitions)
+    // With configs it may change whether somebody who is not in sync may lead.
+    if (diff.keys.some(key => key.startsWith(CONFIG_PREFIX))) {
+      this.#lookAtLeaderless(this.#image.partitions)
+    }
     for (const { now: topic } of diff.topics) {
       if (topic !== null) this.#lookAtLeaderless(this.#image.partitionsOf(topic.id))
     }
@@ -249,6 +252,11 @@ export class Controller {
     }
   }
 
+  #mayBeUnclean(key: string): boolean {
+    const topic = this.#image.topicOf(key)
+    return topic !== null && this.#o.mayBeUnclean(topic)
+  }
+
   #lookAtLeaderless(partitions: Iterable<PartitionRef>): void {
     for (const { key } of partitions) {
       if (this.#image.partitionAt(key)!.leader === NO_LEADER) this.#dirty.add(key)
@@ -290,9 +298,10 @@ export class Controller {
     for (const key of [...keys.filter(isUrgent), ...keys.filter(key => !isUrgent(key))]) {
       if (batch.isFull) return
       this.#dirty.delete(key)
-      const topic = this.#image.topicOf(key)
-      const mayBeUnclean = topic !== null && this.#o.mayBeUnclean(topic)
-      const need = needOf(image, key, { isGone: id => this.#isGone(id, now), mayBeUnclean })
+      const need = needOf(image, key, {
+        isGone: id => this.#isGone(id, now),
+        mayBeUnclean: () => this.#mayBeUnclean(key),
+      })
       if (need !== null) this.#change(batch, key, need)
     }
   }
@@ -313,7 +322,7 @@ export class Controller {
 
   /** Draining, and others could do without it: not yet out. */
   #holds(key: string, id: number): boolean {
-    const outlook = { isGone: () => false, mayBeUnclean: false }
+    const outlook = { isGone: () => false, mayBeUnclean: () => false }
     return needOf(this.#image, key, outlook)?.failed?.includes(id) === true
   }
 

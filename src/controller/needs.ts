@@ -64,7 +64,7 @@ export interface Outlook {
   /** Not registered, and not about to come back. */
   readonly isGone: (id: number) => boolean
   /** unclean.leader.election.enable of its topic. */
-  readonly mayBeUnclean: boolean
+  readonly mayBeUnclean: () => boolean
 }
 
 /** What the brokers that are there now make necessary in a record; null: nothing. */
@@ -91,6 +91,6 @@ export function needOf(
   return {
     ...(failed.length > 0 && { failed }),
     ...(lost.length > 0 && { lost }),
-    ...(isLeaderless && { leader: mayBeUnclean && isHopeless() ? 'unclean' : 'elect' }),
+    ...(isLeaderless && { leader: mayBeUnclean() && isHopeless() ? 'unclean' : 'elect' }),
   }
 }

@@ -92,8 +92,8 @@ export async function examine(
     await setImmediate()
   }
   checkStrays(context, new Set(partitions.map(({ name }) => name)), findings)
-  const names = new Set(partitions.map(({ topicId }) => topicId))
-  return { ...found, topics: names.size, partitions: partitions.length, ...looked }
+  const ids = new Set(partitions.map(({ topicId }) => topicId))
+  return { ...found, topics: ids.size, partitions: partitions.length, ...looked }
 }
 
 /** No worker has this number: nothing is mended that is its own. */
@@ -189,16 +189,14 @@ function partitionsIn(
   dir: string,
   deleted: ReadonlySet<string>,
 ): PartitionToCheck[] {
-  const config = resolveTopicConfig({}, NO_CONFIGS)
+  const config = logConfigOf(resolveTopicConfig({}, NO_CONFIGS), Number.MAX_SAFE_INTEGER)
   const folders = files.readdir(dir).filter(name => PARTITION_FOLDER.test(name))
   return folders.flatMap((name, handle) => {
     const topicId = topicIdOf(files, join(dir, name))
     if (topicId === undefined || deleted.has(topicId)) return []
     const partition = Number(name.slice(name.lastIndexOf('-') + 1))
-    const place = { handle, name, topicId, partition, leaderEpoch: -1 }
-    const logConfig = logConfigOf(config, Number.MAX_SAFE_INTEGER)
-    const unknown = { isCompacted: true, epochMax: Number.MAX_SAFE_INTEGER }
-    return [{ ...place, ...unknown, config: logConfig }]
+    const unknown = { isCompacted: true, epochMax: Number.MAX_SAFE_INTEGER, leaderEpoch: -1 }
+    return [{ handle, name, topicId, partition, config, ...unknown }]
   })
 }
 

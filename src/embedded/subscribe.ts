@@ -1,4 +1,5 @@
 import { BrokerError } from '../errors.ts'
+import { byTopicId } from '../group-by.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { hasPartition } from '../topics/topic-table.ts'
 import type { Access, Consumed, GroupAccess } from './access.ts'
@@ -203,13 +204,6 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
   #heartbeat() {
     const { topics, instanceId = null } = this.#options
     const saysAll = this.#epoch === JOINING || (this.#isUnsure && this.#epoch !== LEAVING)
-    const byTopic = new Map<string, number[]>()
-    for (const { partition } of this.#owned.values()) {
-      const { topicId, index } = partition
-      const partitions = byTopic.get(topicId)
-      if (partitions === undefined) byTopic.set(topicId, [index])
-      else partitions.push(index)
-    }
     if (this.#memberId === '') this.#memberId = this.#access.broker.groups.newMemberId()
     return this.#group.heartbeat({
       memberId: this.#memberId,
@@ -220,7 +214,11 @@ export class Subscription implements AsyncIterable<ReadRecord>, AsyncDisposable 
       subscribedTopicNames: saysAll ? [...topics] : null,
       subscribedTopicRegex: null,
       serverAssignor: null,
-      topicPartitions: [...byTopic].map(([topicId, partitions]) => ({ topicId, partitions })),
+      topicPartitions: byTopicId(
+        this.#owned.values(),
+        ({ partition }) => partition.topicId,
+        ({ partition }) => partition.index,
+      ),
     })
   }
 

@@ -86,7 +86,7 @@ export class GroupLog {
 
   /** Before a change is made: whether it could be written now. @throws BrokerError COORDINATOR_NOT_AVAILABLE */
   throwIfClosed(): void {
-    const unfit = this.partition.replication?.refusal(true) ?? ErrorCode.NONE
+    const unfit = this.partition.refusal(true)
     const elsewhere = unfit === ErrorCode.NONE ? null : 'too few replicas are in sync'
     const reason = this.partition.offline ?? this.#refusal() ?? elsewhere
     if (this.#failure === ErrorCode.NONE && reason === null) return
@@ -96,7 +96,7 @@ export class GroupLog {
 
   /** Whether no other broker can coordinate these groups now. */
   get isOurs(): boolean {
-    return (this.partition.replication?.refusal(false) ?? ErrorCode.NONE) === ErrorCode.NONE
+    return this.partition.refusal(false) === ErrorCode.NONE
   }
 
   /** Whether the record may be written. Asked before the change that it is about. */

@@ -261,10 +261,14 @@ export class TestBroker implements AsyncDisposable {
    */
   async stop({ crash }: { readonly crash?: boolean }): Promise<void> {
     this.#stopped.abort()
+    if (!crash) {
+      await this.#node.close()
+      await this.#access.close()
+      return
+    }
     // Nobody is told: what would leave a group now says nothing any more.
-    if (crash) await this.#access.close()
-    await (crash ? this.#node.kill() : this.#node.close())
     await this.#access.close()
+    await this.#node.kill()
   }
 
   /** @internal */

@@ -214,6 +214,11 @@ export class Partition implements AppendTarget {
     this.#listeners.wake()
   }
 
+  /** NONE, or why nothing may be appended here now, or asked of it as of its leader: on a broker alone nothing is in the way. */
+  refusal(needsAll: boolean): ErrorCode {
+    return this.replication?.refusal(needsAll) ?? ErrorCode.NONE
+  }
+
   /** Submits a batch as its leader has it. @returns false if the worker's ring is full */
   replicate(records: Buffer, epoch: number): boolean {
     return this.worker.replicate(this, records, epoch)

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { groupBy } from '../../group-by.ts'
 import { ErrorCode, errorName } from '../../protocol/error-codes.ts'
 import { electLeadersApi } from '../../protocol/messages/43-elect-leaders.ts'
 import { Cluster } from '../base/cluster.ts'
@@ -71,10 +72,9 @@ export async function electFirst(
   cluster: Cluster,
   moved: readonly { readonly topic: string; readonly partition: number }[],
 ): Promise<void> {
-  const topicPartitions = [...new Set(moved.map(({ topic }) => topic))].map(topic => ({
-    topic,
-    partitions: moved.filter(one => one.topic === topic).map(({ partition }) => partition),
-  }))
+  const topicPartitions = [...groupBy(moved, ({ topic }) => topic)].map(([topic, some]) => {
+    return { topic, partitions: some.map(({ partition }) => partition) }
+  })
   const request = { electionType: PREFERRED, topicPartitions, timeoutMs: cluster.timeoutMs }
   const { errorCode } = await cluster.send(await cluster.controller(), electLeadersApi, request)
   expectNone(errorCode, 'preferred leaders')

@@ -1,33 +1,47 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { describeLogDirsApi } from '../../protocol/messages/35-describe-log-dirs.ts'
 import type { Cluster } from '../base/cluster.ts'
+import { topicsOn } from '../base/log-dirs.ts'
 import { bytesText, plural } from '../base/output.ts'
-import type { Patience } from '../base/patience.ts'
-import { type Done, showProgress } from '../base/progress.ts'
+import { Patience } from '../base/patience.ts'
+import { type Done, note, showProgress } from '../base/progress.ts'
 import { Stop } from '../base/stop.ts'
 import { duration } from '../base/time.ts'
+import { electFirst } from './elect.ts'
 import type { Held } from './plan.ts'
 import { idOf, movingNow } from './reassignments.ts'
+import { unthrottle } from './throttling.ts'
 
 /** Between two looks at how far it is. */
 const LOOK_MS = 1_000
 
-/** Bytes of each partition on each of these brokers. */
-export async function sizesOn(
-  cluster: Cluster,
-  brokers: Iterable<number>,
-): Promise<ReadonlyMap<number, ReadonlyMap<string, number>>> {
+/** How long brokers may be away while it is waited for. */
+const WAIT_MS = 120_000
+
+/** By broker: bytes of each partition. */
+type Sizes = ReadonlyMap<number, ReadonlyMap<string, number>>
+
+async function sizesOn(cluster: Cluster, brokers: Iterable<number>): Promise<Sizes> {
   const sizes = new Map<number, ReadonlyMap<string, number>>()
   for (const id of new Set(brokers)) {
-    const client = await cluster.broker(id)
-    const { results } = await cluster.send(client, describeLogDirsApi, { topics: null })
-    const topics = results.flatMap(dir => dir.topics)
+    const topics = await topicsOn(cluster, id)
     const entries = topics.flatMap(({ name: topic, partitions }) =>
       partitions.map(p => [idOf({ topic, partition: p.partitionIndex }), p.partitionSize] as const),
     )
     sizes.set(id, new Map(entries))
   }
   return sizes
+}
+
+/** Bytes of a partition, of one replica: of the one that has most. */
+export async function sizer(
+  cluster: Cluster,
+  brokers: readonly { readonly nodeId: number }[],
+): Promise<(id: string) => number> {
+  const sizes = await sizesOn(
+    cluster,
+    brokers.map(({ nodeId }) => nodeId),
+  )
+  return id => Math.max(0, ...[...sizes.values()].map(on => on.get(id) ?? 0))
 }
 
 export interface Followed extends Pick<Held, 'topic' | 'partition' | 'bytes'> {
@@ -52,7 +66,7 @@ class Tally {
     return this.#all.reduce((sum, { adding, bytes }) => sum + adding.length * bytes, 0)
   }
 
-  look(isMoving: ReadonlySet<string>, sizes: Awaited<ReturnType<typeof sizesOn>>): void {
+  look(isMoving: ReadonlySet<string>, sizes: Sizes): void {
     this.replicas = 0
     this.bytes = 0
     for (const one of this.#all) {
@@ -89,11 +103,8 @@ class Tally {
  * Waits until nothing of these is moved any more, and shows how far it is.
  * @returns whether it is; false: it was stopped by a signal, and the moves go on
  */
-export async function follow(
-  cluster: Cluster,
-  patience: Patience,
-  moves: readonly Followed[],
-): Promise<boolean> {
+async function follow(cluster: Cluster, moves: readonly Followed[]): Promise<boolean> {
+  const patience = new Patience(cluster, WAIT_MS)
   using stop = new Stop()
   const tally = new Tally(moves)
   using _ = showProgress(
@@ -114,4 +125,22 @@ export async function follow(
     if (stop.isSet) return false
     await delay(LOOK_MS)
   }
+}
+
+/**
+ * Waits until these are moved, and does what is to be done then: nothing is held to a rate any more, and leaders follow.
+ * @returns whether they are; false: the waiting was ended, and the moves go on
+ */
+export async function finish(
+  cluster: Cluster,
+  moves: readonly Followed[],
+  isThrottled: boolean,
+): Promise<boolean> {
+  if (!(await follow(cluster, moves))) {
+    note('the moves go on: odradek cluster moves --wait')
+    return false
+  }
+  if (isThrottled) await unthrottle(cluster, moves)
+  await electFirst(cluster, moves)
+  return true
 }

@@ -3,10 +3,7 @@ import { Cluster } from '../base/cluster.ts'
 import { usage } from '../base/failure.ts'
 import { type ClusterFlags, clusterCommand, examples } from '../base/options.ts'
 import { plural, print, table } from '../base/output.ts'
-import { Patience } from '../base/patience.ts'
-import { note } from '../base/progress.ts'
-import { electFirst } from './elect.ts'
-import { follow, sizesOn } from './follow.ts'
+import { finish, sizer } from './follow.ts'
 import { idOf, type Moving, movingNow, reassign } from './reassignments.ts'
 import { unthrottle } from './throttling.ts'
 
@@ -14,9 +11,6 @@ interface MovesFlags extends ClusterFlags {
   readonly wait?: boolean
   readonly cancel?: boolean
 }
-
-/** How long brokers may be away while it is waited for. */
-const WAIT_MS = 120_000
 
 export function defineMovesCommand(parent: Command): void {
   const command = clusterCommand(parent, 'moves', 'partitions that are being moved')
@@ -53,18 +47,7 @@ async function moves(flags: MovesFlags): Promise<void> {
 
 async function isOver(cluster: Cluster, found: readonly Moving[]): Promise<boolean> {
   const { brokers } = await cluster.metadata([])
-  const sizes = await sizesOn(
-    cluster,
-    brokers.map(({ nodeId }) => nodeId),
-  )
-  const bytesOf = (one: Moving): number =>
-    Math.max(0, ...[...sizes.values()].map(on => on.get(idOf(one)) ?? 0))
-  const followed = found.map(one => ({ ...one, bytes: bytesOf(one) }))
-  if (!(await follow(cluster, new Patience(cluster, WAIT_MS), followed))) {
-    note('the moves go on')
-    return false
-  }
-  await unthrottle(cluster, found)
-  await electFirst(cluster, found)
-  return true
+  const bytesOf = await sizer(cluster, brokers)
+  const followed = found.map(one => ({ ...one, bytes: bytesOf(idOf(one)) }))
+  return finish(cluster, followed, true)
 }

@@ -9,21 +9,15 @@ import {
   parseRate,
 } from '../base/options.ts'
 import { bytesText, plural, print, table } from '../base/output.ts'
-import { Patience } from '../base/patience.ts'
-import { note } from '../base/progress.ts'
-import { electFirst } from './elect.ts'
-import { type Followed, follow, sizesOn } from './follow.ts'
+import { type Followed, finish, sizer } from './follow.ts'
 import { type Aim, type Held, type Move, planMoves } from './plan.ts'
 import { idOf, movingNow, reassign } from './reassignments.ts'
-import { throttle, unthrottle } from './throttling.ts'
+import { throttle } from './throttling.ts'
 
 interface MoveFlags extends ClusterFlags {
   readonly execute?: boolean
   readonly throttle?: number
 }
-
-/** How long brokers may be away while it is waited for. */
-const WAIT_MS = 120_000
 
 export function defineMoves(parent: Command): void {
   const add = 'have new brokers take their share of replicas and leaders from the others'
@@ -100,20 +94,16 @@ async function move(flags: MoveFlags, wish: Wish): Promise<void> {
     )
   }
   const { brokers, topics } = await cluster.metadata(null)
-  const sizes = await sizesOn(
-    cluster,
-    brokers.map(({ nodeId }) => nodeId),
-  )
+  const bytesOf = await sizer(cluster, brokers)
   const held = topics.flatMap(({ name, partitions }) =>
     partitions.map(({ partitionIndex: partition, replicaNodes: replicas }): Held => {
-      const id = idOf({ topic: name!, partition })
-      const bytes = Math.max(0, ...replicas.map(broker => sizes.get(broker)?.get(id) ?? 0))
-      return { topic: name!, partition, replicas, bytes }
+      const place = { topic: name!, partition }
+      return { ...place, replicas, bytes: bytesOf(idOf(place)) }
     }),
   )
   const moves = planned(held, wish(brokers))
-  if (flags.execute) await execute(cluster, moves, flags)
-  tell(moves, flags)
+  const isDone = flags.execute === true && (await execute(cluster, moves, flags))
+  tell(moves, flags, isDone)
 }
 
 type Planned = Move & Followed
@@ -134,20 +124,14 @@ async function execute(
   cluster: Cluster,
   moves: readonly Planned[],
   { throttle: rate }: MoveFlags,
-): Promise<void> {
-  if (moves.length === 0) return
+): Promise<boolean> {
+  if (moves.length === 0) return true
   if (rate !== undefined) await throttle(cluster, moves, rate)
   await reassign(cluster, moves)
-  const isDone = await follow(cluster, new Patience(cluster, WAIT_MS), moves)
-  if (!isDone) {
-    note('the moves go on: odradek cluster moves --wait')
-    return
-  }
-  if (rate !== undefined) await unthrottle(cluster, moves)
-  await electFirst(cluster, moves)
+  return finish(cluster, moves, rate !== undefined)
 }
 
-function tell(moves: readonly Planned[], flags: MoveFlags): void {
+function tell(moves: readonly Planned[], flags: MoveFlags, isDone: boolean): void {
   const { execute: executed = false } = flags
   const copies = moves.reduce((sum, { adding }) => sum + adding.length, 0)
   const bytes = moves.reduce((sum, one) => sum + one.adding.length * one.bytes, 0)
@@ -158,7 +142,8 @@ function tell(moves: readonly Planned[], flags: MoveFlags): void {
       bytesText(one.adding.length * one.bytes),
     ])
     const sum = `${plural(copies, 'replica')} to copy, ${bytesText(bytes)}`
-    const outcome = executed ? 'Done.' : 'Nothing is changed: add --execute to do it.'
+    const begun = isDone ? 'Done.' : 'It goes on.'
+    const outcome = executed ? begun : 'Nothing is changed: add --execute to do it.'
     return `${table(['TOPIC', 'PARTITION', 'FROM', 'TO', 'COPIES'], rows)}\n${sum}. ${outcome}`
   })
 }

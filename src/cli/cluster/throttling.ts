@@ -1,3 +1,4 @@
+import { groupBy } from '../../group-by.ts'
 import type { Cluster } from '../base/cluster.ts'
 import { alterConfigs } from '../base/configs.ts'
 import type { Move } from './plan.ts'
@@ -21,8 +22,7 @@ export async function throttle(
     [FOLLOWER_RATE, rate],
   ]
   await alterConfigs(cluster, 'broker', ALL_BROKERS, { set })
-  for (const topic of new Set(moves.map(move => move.topic))) {
-    const own = moves.filter(move => move.topic === topic)
+  for (const [topic, own] of groupBy(moves, move => move.topic)) {
     const pairs = (idsOf: (move: (typeof own)[number]) => readonly number[]): string =>
       own.flatMap(move => idsOf(move).map(id => `${move.partition}:${id}`)).join()
     const leaders = pairs(({ replicas }) => replicas)

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { ClientError } from '../../client/client.ts'
-import { describeLogDirsApi } from '../../protocol/messages/35-describe-log-dirs.ts'
 import { Cluster } from '../base/cluster.ts'
 import { CliError, expectNone } from '../base/failure.ts'
+import { topicsOn } from '../base/log-dirs.ts'
 import { type ClusterFlags, clusterCommand, examples } from '../base/options.ts'
 import { bytesText, print, table } from '../base/output.ts'
 import { note } from '../base/progress.ts'
@@ -62,9 +62,7 @@ async function list(
 async function sizesOf(cluster: Cluster, brokers: readonly number[]): Promise<Map<string, number>> {
   const sizes = new Map<string, number>()
   const asks = brokers.map(async id => {
-    const client = await cluster.broker(id)
-    const { results } = await cluster.send(client, describeLogDirsApi, { topics: null })
-    for (const { name, partitions } of results.flatMap(dir => dir.topics)) {
+    for (const { name, partitions } of await topicsOn(cluster, id)) {
       const bytes = partitions.reduce((sum, p) => sum + p.partitionSize, sizes.get(name) ?? 0)
       sizes.set(name, bytes)
     }

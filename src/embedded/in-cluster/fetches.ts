@@ -1,5 +1,5 @@
 import { BrokerError } from '../../errors.ts'
-import { groupBy } from '../../group-by.ts'
+import { byTopicId } from '../../group-by.ts'
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import { type FetchResponse, fetchApi } from '../../protocol/messages/01-fetch.ts'
 import { READ_BYTES } from '../partition-here.ts'
@@ -93,18 +93,18 @@ const keyOf = ({ topicId, index }: Pick<FetchWish, 'topicId' | 'index'>): string
   `${topicId} ${index}`
 
 function request(asked: ReadonlyMap<string, FetchWish>) {
-  const byTopic = groupBy(asked.values(), ({ topicId }) => topicId)
   return {
     maxWaitMs: FETCH_WAIT_MS,
     minBytes: 1,
     maxBytes: ANSWER_BYTES_MAX,
-    topics: [...byTopic].map(([topicId, wishes]) => ({
-      topicId,
-      partitions: wishes.map(({ index, offset }) => ({
+    topics: byTopicId(
+      asked.values(),
+      ({ topicId }) => topicId,
+      ({ index, offset }) => ({
         partition: index,
         fetchOffset: offset,
         partitionMaxBytes: READ_BYTES,
-      })),
-    })),
+      }),
+    ),
   }
 }

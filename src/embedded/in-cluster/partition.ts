@@ -62,8 +62,7 @@ export class ClusterPartition implements PartitionAccess {
   get #led(): Partition | null {
     const found = this.#access.broker.registry.led(this.#topic, this.index)
     if (typeof found === 'number' || found.offline !== null || found.isDeleted) return null
-    const { replication } = found
-    return replication?.refusal(false) === ErrorCode.NONE ? found : null
+    return found.refusal(false) === ErrorCode.NONE ? found : null
   }
 
   /** A replica here that is in sync, the leader's or another: others may be far behind. */

@@ -1,3 +1,5 @@
+import { plural } from '../base/output.ts'
+
 /** A partition that there is: whoever has it, the preferred leader first. */
 export interface Held {
   readonly topic: string
@@ -84,7 +86,7 @@ class Plan {
         else {
           const { topic, partition } = this.#held[i]!
           throw new RangeError(
-            `${topic}-${partition} has ${replicas.length} replicas, and no other broker can take the one of broker ${id}`,
+            `${topic}-${partition} has ${plural(replicas.length, 'replica')}, and no other broker can take the one of broker ${id}`,
           )
         }
       }

@@ -102,11 +102,7 @@ export class ClusterNode {
     const incarnation = this.#incarnation
     const out = this.#controllerOut
     const { image } = this
-    const mayBeUnclean = ({ entry }: ImageTopic): boolean => {
-      const { configs } = entry.value as unknown as ClusterTopicRecord
-      const view = this.#configView?.() ?? null
-      return view !== null && topicText(UNCLEAN, configs, view) === 'true'
-    }
+    const mayBeUnclean = (topic: ImageTopic): boolean => this.#mayBeUnclean(topic)
     this.#controller = new Controller({
       ...{ me, incarnation, image, ttlMs, preferredMs, mayBeUnclean, out },
     })
@@ -118,6 +114,12 @@ export class ClusterNode {
         this.#tellController(now => this.#controller.refused(id, now))
       },
     })
+  }
+
+  #mayBeUnclean({ entry }: ImageTopic): boolean {
+    const { configs } = entry.value as unknown as ClusterTopicRecord
+    const view = this.#configView?.() ?? null
+    return view !== null && topicText(UNCLEAN, configs, view) === 'true'
   }
 
   get dial(): Dial {

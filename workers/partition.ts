@@ -32,6 +32,7 @@ export default function run(task: PartitionWorkerTask): void {
   const completions = new Ring(task.memory, 'completion')
   const { control } = requests
   const monotonic = () => performance.now()
+  const wakeMain = () => wake(control, COMPLETION_SLEEP)
   const space = new FreeSpace(() => freeBytes(task.dataDir), monotonic)
   const store = new PartitionStore({
     files: realFileSystem,
@@ -48,18 +49,17 @@ export default function run(task: PartitionWorkerTask): void {
     freeBytes: () => space.bytes,
     keptFreeBytes: DISK_RESERVE_BYTES,
     reserveBytes: RESERVE_BYTES,
+    wakeMain,
     waitForSpace: () => {
-      wake(control, COMPLETION_SLEEP)
+      wakeMain()
       sleep(control, SPACE_SLEEP, () => completions.used < completions.size / 2)
     },
   })
   let isWarm = false
   while (!store.isClosed) {
-    const hasTurned = store.turn()
     // What has been appended is told before a command goes on.
-    if (hasTurned) wake(control, COMPLETION_SLEEP)
+    const hasTurned = store.turn()
     const hasStepped = store.step()
-    if (hasStepped) wake(control, COMPLETION_SLEEP)
     if (hasTurned || hasStepped) continue
     if (!isWarm) {
       // The library behind the checksum takes milliseconds to load: not while the first record waits.
@@ -68,9 +68,6 @@ export default function run(task: PartitionWorkerTask): void {
       continue
     }
     const woken = sleep(control, REQUEST_SLEEP, () => !requests.isEmpty, IDLE_MS)
-    if (!woken) {
-      store.tick()
-      wake(control, COMPLETION_SLEEP)
-    }
+    if (!woken) store.tick()
   }
 }

@@ -85,6 +85,15 @@ export class HostedReplica implements Replication {
     return { start: logStartOffset, end: logEndOffset, hw: highWatermark, hwEpoch: -1, epochs }
   }
 
+  get hasFollowers(): boolean {
+    const { leader } = this.machine
+    return leader !== null && leader.record.replicas.length > 1
+  }
+
+  placed(end: number): void {
+    this.tell(({ leader }, now) => leader?.placed(end, now))
+  }
+
   appended(end: number): void {
     this.tell(({ leader, follower }, now) => {
       leader?.appended(end, now)

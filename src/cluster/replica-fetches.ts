@@ -64,6 +64,11 @@ export class ReplicaFetches {
     for (const session of this.#asking.get(key) ?? []) session.touch(key)
   }
 
+  /** Of this partition everything below can be read. */
+  readable(key: string, end: number): void {
+    for (const session of this.#asking.get(key) ?? []) session.grown(key, end)
+  }
+
   /** More of this partition is committed. */
   committed(key: string): void {
     if (this.#o.tellsCommitted) this.wake(key)
@@ -173,6 +178,7 @@ export class ReplicaFetches {
     session.ask(asked)
     const asking = this.#asking.get(key) ?? new Set()
     this.#asking.set(key, asking.add(session))
+    replica?.partition.reader.keepTail()
     // It is asked for by now: the machine may want it answered at once.
     replica?.tell(({ leader }) => {
       if (leader === null) return

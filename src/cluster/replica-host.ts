@@ -143,6 +143,9 @@ export class ReplicaHost {
       case 'wake':
         this.#o.fetches().wake(key)
         break
+      case 'readable':
+        this.#o.fetches().readable(key, effect.end)
+        break
       case 'answerNow':
         this.#o.fetches().answerNow(key, effect.replicas)
         break

@@ -79,6 +79,11 @@ export class ReplicaSession {
     this.#wake?.()
   }
 
+  /** Of this partition everything below can be read. */
+  grown(key: string, end: number): void {
+    if ((this.#asked.get(key)?.offset ?? end) < end) this.touch(key)
+  }
+
   /** This partition is to be answered, whatever there is. */
   demand(key: string): void {
     if (!this.#asked.has(key)) return

@@ -16,8 +16,10 @@ export type LeaderEffect<W> =
   | { readonly kind: 'advance'; readonly hw: number }
   /** Answer these: error NONE when what they wait for is committed. */
   | { readonly kind: 'settle'; readonly slots: readonly W[]; readonly error: number }
-  /** There is more to read for replicas, or less. */
+  /** There is something to tell replicas. */
   | { readonly kind: 'wake' }
+  /** What is below this can be read: fetches from below it may be answered. */
+  | { readonly kind: 'readable'; readonly end: number }
   /** Answer whatever fetch of these replicas is waiting for this partition, and call `fetchAnswered`. */
   | { readonly kind: 'answerNow'; readonly replicas: readonly number[] }
   /** The reads of these tickets (`confirm`) may be answered; or not, and must be refused. */

@@ -67,7 +67,10 @@ export class LeaderReplica<W> {
   #proposals = 0
   #planAgainAt = Number.NEGATIVE_INFINITY
   #start: number
+  /** What is flushed. */
   #end: number
+  /** What has a place in the log, and may be fetched: never below `#end`. A follower may have flushed it before it is flushed here. */
+  #placed: number
   #hw: number
   #isLeaseHeld = true
   #hasResigned = false
@@ -86,6 +89,7 @@ export class LeaderReplica<W> {
     this.epochStart = log.end
     this.#start = log.start
     this.#end = log.end
+    this.#placed = log.end
     this.#hw = Math.min(log.hw, log.end)
     this.#follow(record, now)
     this.#tryHw(now)
@@ -95,8 +99,9 @@ export class LeaderReplica<W> {
     return this.#hw
   }
 
+  /** Replicas may fetch up to here. */
   get end(): number {
-    return this.#end
+    return this.#placed
   }
 
   get logStart(): number {
@@ -145,12 +150,21 @@ export class LeaderReplica<W> {
       .map(({ id }) => id)
   }
 
+  /** Appends up to here have offsets, in this epoch for good, and will be flushed: replicas may have them at once. */
+  placed(end: number, now: number): void {
+    if (this.#hasResigned || end <= this.#placed) return
+    for (const progress of this.#progress.values()) progress.grows(this.#placed, now)
+    this.#placed = end
+    this.#out.push({ kind: 'readable', end })
+  }
+
   /** The log has been flushed (written, if not durable) up to here. */
   appended(end: number, now: number): void {
     if (this.#hasResigned || end <= this.#end) return
-    for (const progress of this.#progress.values()) progress.grows(this.#end, now)
+    // Who could not read it before, where it was only placed, can now.
+    if (end <= this.#placed) this.#out.push({ kind: 'readable', end })
+    else this.placed(end, now)
     this.#end = end
-    this.#out.push({ kind: 'wake' })
     this.#tryHw(now)
   }
 
@@ -180,15 +194,15 @@ export class LeaderReplica<W> {
     if (progress === undefined) return this.#error(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     const newest = Math.max(this.#brokers.broker(from)?.epoch ?? -1, progress.brokerEpoch)
     if (brokerEpoch < newest) return this.#error(ErrorCode.STALE_BROKER_EPOCH)
-    const diverging = divergence(this.#log.epochs, this.#end, request.lastEpoch, offset)
+    const diverging = divergence(this.#log.epochs, this.#placed, request.lastEpoch, offset)
     if (diverging !== null) return { diverging }
-    if (offset < this.#start || offset > this.#end)
+    if (offset < this.#start || offset > this.#placed)
       return this.#error(ErrorCode.OFFSET_OUT_OF_RANGE)
-    progress.fetched(request, this.#end, now)
+    progress.fetched(request, this.#placed, now)
     this.#heard(progress, session)
     this.#tryHw(now)
     this.#tryExpand(now)
-    return { hw: this.#hw, logStart: this.#start, end: this.#end }
+    return { hw: this.#hw, logStart: this.#start, end: this.#placed }
   }
 
   /** A fetch of this replica was answered, whatever with. */
@@ -327,7 +341,7 @@ export class LeaderReplica<W> {
   #isJoining(id: number, progress: ReplicaProgress, now: number): boolean {
     return (
       progress.flushed >= 0 &&
-      progress.isCaughtUp(this.#end, now, this.#lagTimeMs) &&
+      progress.isCaughtUp(this.#placed, now, this.#lagTimeMs) &&
       this.#mayJoin(id, progress)
     )
   }
@@ -356,7 +370,8 @@ export class LeaderReplica<W> {
     if (now < this.#planAgainAt) return
     const { isr } = this.#committed
     const stays = isr.filter(
-      id => id === this.#me || this.#progress.get(id)!.isCaughtUp(this.#end, now, this.#lagTimeMs),
+      id =>
+        id === this.#me || this.#progress.get(id)!.isCaughtUp(this.#placed, now, this.#lagTimeMs),
     )
     if (stays.length < isr.length) {
       this.#propose({ isr: stays.map(id => ({ id, brokerEpoch: -1 })) })

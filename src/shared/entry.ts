@@ -64,6 +64,10 @@ export const KIND_DAMAGED = 5
  * KIND_APPEND, which is what the journal and the main thread know.
  */
 export const KIND_REPLICATE = 6
+/** Main to worker: an append that other replicas wait for, to be told of by KIND_PLACED, too. Once it is accepted it is KIND_APPEND. */
+export const KIND_APPEND_SHARED = 7
+/** Worker to main: an append has its offset, and will be flushed; with the fields of a completion. */
+export const KIND_PLACED = 8
 
 /** Bytes that an entry with this payload takes in a ring. */
 export function entryBytes(payloadBytes: number): number {

@@ -15,6 +15,7 @@ import {
   ENTRY_SEGMENT_F64,
   ENTRY_TOKEN,
   KIND_APPEND,
+  KIND_PLACED,
 } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { CommandAnswer, OfflineEvent } from './commands.ts'
@@ -39,7 +40,16 @@ export class CompletionWriter {
 
   /** Says what became of the append at this place of a request ring, the main thread's or another one. */
   complete(requests: Ring, at: number, isMains: boolean): void {
-    const completion = this.#reserve(KIND_APPEND, 0)
+    this.#tell(KIND_APPEND, requests, at, isMains)
+  }
+
+  /** Says which offset the append at this place of the main thread's ring has: what becomes of it is still to come. */
+  place(requests: Ring, at: number): void {
+    this.#tell(KIND_PLACED, requests, at, true)
+  }
+
+  #tell(kind: number, requests: Ring, at: number, isMains: boolean): void {
+    const completion = this.#reserve(kind, 0)
     copyCompletion(requests, at, this.#ring, completion)
     this.#ring.doubles[(completion >> 3) + ENTRY_COUNT_F64] = isMains ? requests.countAt(at) : -1
   }

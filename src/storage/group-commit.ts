@@ -17,6 +17,7 @@ import {
   ENTRY_SEGMENT_F64,
   ENTRY_TOPIC_ID,
   KIND_APPEND,
+  KIND_APPEND_SHARED,
   KIND_COMMAND,
   KIND_MARK,
   KIND_REPLICATE,
@@ -61,6 +62,8 @@ export interface GroupCommitOptions {
   readonly journalFileBytes: number
   /** Before the journal's other file is overwritten: flush what it still protects. */
   readonly beforeTurn: () => void
+  /** These appends of the first ring, which others wait for, have their offsets: told before anything of them is written. */
+  readonly onPlaced: (entries: readonly number[]) => void
   readonly onJournalled: (owned: OwnedLog) => void
   /** It has been written to: its file is open. */
   readonly onWritten: (owned: OwnedLog) => void
@@ -83,6 +86,8 @@ export class GroupCommit {
   readonly #entries: number[] = []
   readonly #from: Ring[] = []
   readonly #owners: (OwnedLog | null)[] = []
+  /** Of the first ring: others want to know of them before they are flushed. */
+  readonly #placed: number[] = []
   readonly #touched: OwnedLog[] = []
   readonly #marks: Buffer[] = []
   readonly #bytesMax: number
@@ -147,7 +152,8 @@ export class GroupCommit {
     doubles[double + ENTRY_BASE_OFFSET_F64] = -1
     doubles[double + ENTRY_APPEND_TIME_F64] = -1
     words[word + ENTRY_POSITION] = -1
-    const replicates = words[word + ENTRY_KIND] === KIND_REPLICATE
+    const kind = words[word + ENTRY_KIND]
+    const replicates = kind === KIND_REPLICATE
     const epoch = words[word + ENTRY_EPOCH]!
     const refusal = this.#refusal(owned, replicates, epoch)
     if (owned === null || refusal !== ErrorCode.NONE) {
@@ -170,6 +176,7 @@ export class GroupCommit {
       doubles[double + ENTRY_BASE_OFFSET_F64] = result.baseOffset
       doubles[double + ENTRY_SEGMENT_F64] = result.duplicate ? -1 : result.segmentBase
       if (result.duplicate) return
+      if (kind === KIND_APPEND_SHARED) this.#placed.push(at)
     } catch (error) {
       words[word + ENTRY_ERROR] = ErrorCode.KAFKA_STORAGE_ERROR
       this.#o.onFailure(owned, error)
@@ -193,6 +200,7 @@ export class GroupCommit {
 
   /** Makes the gathered group as durable as its topics ask, then reports each entry through `post`. */
   commit(post: (ring: Ring, entry: number) => void): void {
+    if (this.#placed.length > 0) this.#o.onPlaced(this.#placed)
     for (const owned of this.#touched) {
       if (!this.#goesToJournal(owned)) this.#writeDirectly(owned)
     }
@@ -206,6 +214,7 @@ export class GroupCommit {
     this.#entries.length = 0
     this.#from.length = 0
     this.#owners.length = 0
+    this.#placed.length = 0
     this.#touched.length = 0
     this.#marks.length = 0
   }

@@ -51,6 +51,8 @@ export interface PartitionStoreOptions {
   readonly reserveBytes: number
   /** Called when the completion ring is full: returns when the main thread may have made room. */
   readonly waitForSpace: () => void
+  /** There are completions: wakes the main thread. */
+  readonly wakeMain: () => void
 }
 
 /** Idle work and flush.ms are looked at this often, in ms. */
@@ -138,6 +140,10 @@ export class PartitionStore {
       bypassBytes: options.bypassBytes,
       journalFileBytes: options.journalFileBytes,
       beforeTurn: () => this.#protected.beforeTurn(),
+      onPlaced: entries => {
+        for (const at of entries) this.#out.place(options.requests, at)
+        this.#tell()
+      },
       onWritten: owned => this.#openLogs.touch(owned),
       onJournalled: owned => this.#protected.note(owned),
       journalFailure: () => this.#journalFailure,
@@ -175,7 +181,7 @@ export class PartitionStore {
     if (command !== -1) this.#commands.take(command)
     for (const ring of rings) ring.release()
     for (const owned of this.#openLogs.excess()) this.#guard(owned, () => owned.log.closeFile())
-    this.#out.publish()
+    this.#tell()
     const now = this.#o.monotonic()
     if (now - this.#lastTick >= TICK_MS) this.#flushOverdue()
     if (now - this.#checkpoint.writtenAt >= CHECKPOINT_MS && this.#hasRoom()) {
@@ -189,7 +195,7 @@ export class PartitionStore {
     if (this.#commands.isIdle) return false
     this.#commands.step()
     for (const owned of this.#openLogs.excess()) this.#guard(owned, () => owned.log.closeFile())
-    this.#out.publish()
+    this.#tell()
     return true
   }
 
@@ -209,7 +215,12 @@ export class PartitionStore {
         }
       })
     }
+    this.#tell()
+  }
+
+  #tell(): void {
     this.#out.publish()
+    this.#o.wakeMain()
   }
 
   #hasRoom(): boolean {

@@ -25,6 +25,10 @@ export interface CommitWaiter {
 
 /** What becomes of a partition's log in a cluster, where others have it too. */
 export interface Replication {
+  /** Others fetch from here, if it is led here. */
+  readonly hasFollowers: boolean
+  /** The log will be flushed up to here: others may have it. */
+  placed(end: number): void
   /** The log has been flushed up to here (written, if it is not durable). */
   appended(end: number): void
   /** A batch of the leader's could not be appended. */
@@ -77,6 +81,8 @@ export class Partition implements AppendTarget {
   isDeleted = false
   /** Null on a broker alone. */
   replication: Replication | null = null
+  /** Up to here appends have been told of when they were placed. */
+  #placedEnd = 0
   /** End and bytes of each batch above the high watermark, in order. */
   #uncommitted: { readonly end: number; readonly bytes: number }[] = []
   #epochs: EpochStart[] = []
@@ -127,6 +133,8 @@ export class Partition implements AppendTarget {
     this.logEndOffset = view.nextOffset
     if (this.replication === null) this.highWatermark = this.logEndOffset
     else {
+      // What was placed before this has been completed before it.
+      this.#placedEnd = this.logEndOffset
       this.highWatermark = Math.min(this.highWatermark, this.logEndOffset)
       this.#uncommitted = this.#uncommitted.filter(({ end }) => end <= this.logEndOffset)
       this.replication.startMoved(this.logStartOffset)
@@ -147,6 +155,22 @@ export class Partition implements AppendTarget {
     return this.worker.append(this, records, waiter, slot)
   }
 
+  get hasFollowers(): boolean {
+    return this.replication?.hasFollowers ?? false
+  }
+
+  /** An append has its offset; it is not flushed yet, and not in its segment. */
+  onPlaced(ring: Ring, at: number): void {
+    const word = at >> 2
+    const double = at >> 3
+    const baseOffset = ring.doubles[double + ENTRY_BASE_OFFSET_F64]!
+    const lastOffset = baseOffset + ring.words[word + ENTRY_LAST_DELTA]!
+    const bytes = ring.words[word + ENTRY_BATCH_BYTES]!
+    this.reader.noteTail(baseOffset, lastOffset, ring.doubles[double + ENTRY_COUNT_F64]!, bytes)
+    this.#placedEnd = lastOffset + 1
+    this.replication?.placed(this.#placedEnd)
+  }
+
   /** The worker has completed an append to this partition. */
   onCompletion(ring: Ring, at: number): void {
     const word = at >> 2
@@ -163,7 +187,9 @@ export class Partition implements AppendTarget {
     const lastOffset = baseOffset + ring.words[word + ENTRY_LAST_DELTA]!
     this.reader.appended(ring.doubles[double + ENTRY_SEGMENT_F64]!, baseOffset, position, bytes)
     const count = ring.doubles[double + ENTRY_COUNT_F64]!
-    if (count !== -1) this.reader.noteTail(baseOffset, lastOffset, count, bytes)
+    if (count !== -1 && lastOffset >= this.#placedEnd) {
+      this.reader.noteTail(baseOffset, lastOffset, count, bytes)
+    }
     const epoch = ring.words[word + ENTRY_BATCH_EPOCH]!
     const lastEpoch = this.#epochs[this.#epochs.length - 1]
     if (lastEpoch === undefined || lastEpoch.epoch < epoch) {

@@ -10,8 +10,10 @@ import {
   ENTRY_TOKEN,
   ENTRY_TOPIC_ID,
   KIND_APPEND,
+  KIND_APPEND_SHARED,
   KIND_COMMAND,
   KIND_EVENT,
+  KIND_PLACED,
   KIND_REPLICATE,
 } from '../shared/entry.ts'
 import {
@@ -42,6 +44,8 @@ export interface AppendTarget {
   /** The 16 bytes of the topic id as four little-endian words. */
   readonly topicIdWords: Int32Array
   readonly leaderEpoch: number
+  /** Others want what is appended before it is flushed. */
+  readonly hasFollowers: boolean
 }
 
 /** Is told what became of one append: `at` is its completion in the ring, to be read before returning. */
@@ -73,6 +77,8 @@ export class WorkerLink {
   readonly memory: SharedMemory
   /** Called for every completed append, before its waiter. What it throws is its own affair. */
   onCompletion: (completions: Ring, at: number) => void = () => {}
+  /** Called for every append to a partition with followers as soon as it has its offset, which is before it is flushed. */
+  onPlaced: (completions: Ring, at: number) => void = () => {}
   onOffline: (event: OfflineEvent) => void = () => {}
   /** Called with what an answer says of whole logs, in its place among the completions: what comes behind it is newer. */
   onViews: (views: readonly LogView[]) => void = () => {}
@@ -117,7 +123,8 @@ export class WorkerLink {
    * @returns false if the ring is full: wait for `space` and try again; or if the worker is lost: see `isLost`
    */
   append(target: AppendTarget, batch: Buffer, waiter: AppendWaiter | null, slot: number): boolean {
-    const at = this.#submit(KIND_APPEND, target, batch, target.leaderEpoch)
+    const kind = target.hasFollowers ? KIND_APPEND_SHARED : KIND_APPEND
+    const at = this.#submit(kind, target, batch, target.leaderEpoch)
     if (at === -1) return false
     if (waiter !== null)
       this.#requests.words[(at >> 2) + ENTRY_TOKEN] = this.#takeToken(waiter, slot)
@@ -204,6 +211,7 @@ export class WorkerLink {
     for (; at !== -1; at = ring.next()) {
       const kind = ring.words[(at >> 2) + ENTRY_KIND]
       if (kind === KIND_APPEND) this.#finishAppend(at)
+      else if (kind === KIND_PLACED) this.onPlaced(ring, at)
       else this.#finishMessage(kind!, at)
     }
     ring.release()

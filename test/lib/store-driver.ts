@@ -14,7 +14,9 @@ import {
   ENTRY_TOKEN,
   ENTRY_TOPIC_ID,
   KIND_APPEND,
+  KIND_APPEND_SHARED,
   KIND_COMMAND,
+  KIND_PLACED,
   KIND_REPLICATE,
 } from '../../src/shared/entry.ts'
 import { createSharedMemory } from '../../src/shared/layout.ts'
@@ -80,6 +82,8 @@ export class StoreDriver {
   #nextToken = 1
   #steps = 0
   readonly #outcomes: Outcome[] = []
+  /** Of appends that were told of before they were flushed. */
+  readonly placed: Outcome[] = []
   readonly #answers = new Map<number, CommandAnswer>()
   /** Offline events, by handle. */
   readonly offline = new Map<number, string>()
@@ -112,12 +116,18 @@ export class StoreDriver {
       keptFreeBytes: KEPT_FREE_BYTES,
       reserveBytes: 512,
       waitForSpace: () => this.#drain(),
+      wakeMain: () => this.#drain(),
     })
   }
 
   /** Submits a batch; it is handled by the next `turn`. @returns its token */
   submit(partition: PartitionToOpen, bytes: Buffer, epoch = partition.leaderEpoch): number {
     return this.#send(this.#toWorker, KIND_APPEND, partition, bytes, epoch)
+  }
+
+  /** The same of a batch that followers wait for. */
+  share(partition: PartitionToOpen, bytes: Buffer, epoch = partition.leaderEpoch): number {
+    return this.#send(this.#toWorker, KIND_APPEND_SHARED, partition, bytes, epoch)
   }
 
   /** The same with a batch as its leader has it, by another ring. */
@@ -202,8 +212,10 @@ export class StoreDriver {
     const parts: Buffer[] = []
     for (let at = ring.next(); at !== -1; at = ring.next()) {
       const word = at >> 2
-      if (ring.words[word + ENTRY_KIND] === KIND_APPEND) {
-        this.#outcomes.push({
+      const kind = ring.words[word + ENTRY_KIND]
+      if (kind === KIND_APPEND || kind === KIND_PLACED) {
+        const told = kind === KIND_APPEND ? this.#outcomes : this.placed
+        told.push({
           token: ring.words[word + ENTRY_TOKEN]!,
           handle: ring.words[word + ENTRY_HANDLE]!,
           error: ring.words[word + ENTRY_ERROR]!,

@@ -91,6 +91,46 @@ test('what is appended is committed when all of the ISR have flushed it', () => 
   assert.equal(driver.settled(), [['a', ErrorCode.NONE]])
 })
 
+test('what has an offset is fetched at once, and committed when the leader has flushed it, too', () => {
+  const driver = new Driver()
+  const { leader } = driver
+  leader.placed(12, 0)
+  assert.equal(driver.take('readable'), [{ kind: 'readable', end: 12 }])
+  assert.equal(driver.fetch(2, 10), { hw: 10, logStart: 0, end: 12 })
+  leader.wait(12, 'a', 1000)
+  // Both have flushed it before their leader has.
+  assert.equal(driver.fetch(2, 12), { hw: 10, logStart: 0, end: 12 })
+  assert.equal(driver.fetch(3, 12), { hw: 10, logStart: 0, end: 12 })
+  assert.equal(driver.settled(), [])
+  leader.appended(11, 0)
+  assert.is(leader.hw, 11)
+  leader.appended(12, 0)
+  assert.is(leader.hw, 12)
+  assert.equal(driver.settled(), [['a', ErrorCode.NONE]])
+})
+
+test('who could not read what was only placed is told when it is flushed', () => {
+  const driver = new Driver()
+  driver.leader.placed(14, 0)
+  driver.take('readable')
+  driver.leader.appended(12, 0)
+  assert.equal(driver.take('readable'), [{ kind: 'readable', end: 12 }])
+})
+
+test('a replica that has all there was before something was placed has the lag time for that', () => {
+  const driver = new Driver()
+  driver.fetch(2, 10)
+  driver.fetch(3, 10)
+  driver.now = 2 * LAG_MS
+  driver.leader.placed(12, driver.now)
+  driver.now += LAG_MS
+  driver.leader.tick(driver.now)
+  assert.is(driver.proposedIsr(), null)
+  driver.now++
+  driver.leader.tick(driver.now)
+  assert.equal(driver.proposedIsr(), [1])
+})
+
 test('a member that has not fetched in this epoch holds the high watermark', () => {
   const driver = new Driver(partition(), { end: 10, hw: 4 })
   driver.fetch(2, 10)

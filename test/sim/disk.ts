@@ -11,11 +11,13 @@ export interface Batch extends BatchFacts {
   readonly value: number
 }
 
-/** One partition's log on one disk: what was written, and how much of that a power cut cannot take. */
+/** One partition's log: what has a place in it, how much of that a dead process cannot take, and how much no power cut. */
 export class SimLog {
   readonly key: string
   start = 0
   batches: Batch[] = []
+  /** What is behind it lies in the process's memory only. */
+  written = 0
   flushed = 0
   epochs: EpochStart[] = []
   /** What the checkpoint says; a lower bound. */
@@ -118,22 +120,27 @@ export class SimLog {
     this.epochs = after
   }
 
+  /** All that has a place is flushed. */
+  settle(): void {
+    this.flushed = this.end
+    this.written = this.end
+  }
+
   beginAt(offset: number): void {
     this.start = offset
     this.epochs = []
     this.#deletedSeqs.clear()
     this.savedHw = Math.max(this.savedHw, offset)
     this.#replace([])
-    this.flushed = offset
+    this.settle()
   }
 
-  /** The process is gone; with a power cut, so is what was not flushed, or its end. */
+  /** The process is gone, and with it what was not written, or its end; with a power cut, what was not flushed. */
   crash(isPowerCut: boolean, world: World): void {
-    if (isPowerCut) {
-      const safe = this.batches.filter(batch => batch.lastOffset < this.flushed).length
-      const kept = safe + world.random.below(this.batches.length - safe + 1)
-      this.#replace(this.batches.slice(0, kept))
-    }
+    const kept = isPowerCut ? this.flushed : Math.max(this.written, this.flushed)
+    const safe = this.batches.filter(batch => batch.lastOffset < kept).length
+    const count = safe + world.random.below(this.batches.length - safe + 1)
+    this.#replace(this.batches.slice(0, count))
     const again = this.#cutAgain
     if (again !== null) this.#replace(this.batches.filter(batch => batch.lastOffset < again))
     this.#cutAgain = null
@@ -143,7 +150,7 @@ export class SimLog {
 
   /** At the next start: what is found is flushed, and epochs are learnt from it. */
   recover(): void {
-    this.flushed = this.end
+    this.settle()
     const first = this.epochs.findLast(e => e.startOffset <= this.start)
     this.epochs = first === undefined || this.start === 0 ? [] : [first]
     for (const { epoch, baseOffset } of this.batches) this.note(epoch, baseOffset)
@@ -152,6 +159,7 @@ export class SimLog {
   #replace(batches: Batch[]): void {
     this.batches = batches
     this.flushed = Math.min(this.flushed, this.end)
+    this.written = Math.min(this.written, this.end)
     this.#seqs.clear()
     for (const [pid, seq] of this.#deletedSeqs) this.#seqs.set(pid, seq)
     for (const { pid, seq } of batches) this.#seqs.set(pid, seq)

@@ -203,4 +203,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
       ),
     ],
   },
+  '38 commits what is only placed': {
+    edits: [edit(LEADER, 'let hw = this.#end', 'let hw = this.#placed')],
+  },
 }

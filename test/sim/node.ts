@@ -99,7 +99,7 @@ export class SimNode implements CheckedNode {
     this.process?.end()
     this.process = null
     for (const log of this.logs.values()) {
-      log.flushed = log.end
+      log.settle()
       log.crash(false, this.#around!.world)
     }
   }

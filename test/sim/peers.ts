@@ -118,15 +118,14 @@ export class Peers {
     }
   }
 
-  /** Answers those that wait: all of them, for there is more to read, or those of some replicas. */
-  wake(key: string, replicas: readonly number[] | null): void {
+  /** Answers those of them that wait. */
+  wake(key: string, isMeant: (request: FetchRequest) => boolean): void {
     const parked = this.#parked.get(key)
     if (parked === undefined || parked.length === 0) return
-    const isMeant = ({ request }: Parked): boolean => replicas?.includes(request.from) ?? true
-    const woken = parked.filter(isMeant)
+    const woken = parked.filter(({ request }) => isMeant(request))
     this.#parked.set(
       key,
-      parked.filter(p => !isMeant(p)),
+      parked.filter(one => !woken.includes(one)),
     )
     for (const one of woken) this.#answer(one)
   }
@@ -180,7 +179,10 @@ export class Peers {
       answer({ error: NOT_LEADER, logStart: 0 })
       return
     }
-    const batches = process.node.log(key)!.read(offset, leader.end, BATCHES_MAX)
+    // What is only placed is read from memory, if it is still there.
+    const log = process.node.log(key)!
+    const end = process.around.world.random.chance(0.8) ? leader.end : log.written
+    const batches = log.read(offset, Math.min(end, leader.end), BATCHES_MAX)
     answer({ hw: leader.hw, logStart: leader.logStart, batches })
     leader.fetchAnswered(from, session, process.now)
   }

@@ -171,7 +171,8 @@ export class Process {
     if (leader === null) return reply(NOT_LEADER, null)
     if (acks === 'all' && leader.appendError !== 0) return reply(leader.appendError, null)
     const { epoch } = leader
-    this.worker.append(key, epoch, batch, (error, end, appended, isDuplicate) => {
+    const placed = (end: number): void => this.replicas.get(key)?.leader?.placed(end, this.now)
+    this.worker.append(key, epoch, batch, placed, (error, end, appended, isDuplicate) => {
       const now = this.replicas.get(key)?.leader ?? null
       if (error === OUT_OF_ORDER && now !== null) return this.#forgotten(now, batch, reply)
       if (error !== 0 || appended === null) return reply(error, null)
@@ -396,9 +397,11 @@ export class Process {
         for (const { batch, reply } of effect.slots) reply(effect.error, batch)
         return
       case 'wake':
-        return this.#peers.wake(key, null)
+        return this.#peers.wake(key, () => true)
+      case 'readable':
+        return this.#peers.wake(key, ({ offset }) => offset < effect.end)
       case 'answerNow':
-        return this.#peers.wake(key, effect.replicas)
+        return this.#peers.wake(key, ({ from }) => effect.replicas.includes(from))
       case 'confirmed':
         for (const ticket of effect.tickets) {
           this.#tickets.get(ticket)?.(effect.error)

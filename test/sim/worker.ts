@@ -29,7 +29,7 @@ export class SimWorker {
       if (epoch < log.roleEpoch) return
       log.role = role
       log.roleEpoch = epoch
-      log.flushed = log.end
+      log.settle()
       if (role === 'leader' && !around.settings.bugs.epochNotNoted) log.note(epoch, log.end)
       done(log.facts(this.#isDurable(key)))
     })
@@ -39,6 +39,7 @@ export class SimWorker {
     key: string,
     epoch: number,
     sent: Batch,
+    placed: (end: number) => void,
     done: (error: number, end: number, batch: Batch | null, isDuplicate: boolean) => void,
   ): void {
     const { around, incarnation } = this.#process
@@ -60,6 +61,7 @@ export class SimWorker {
       const baseOffset = log.end
       const batch = { ...sent, baseOffset, lastOffset: baseOffset + count, epoch: log.roleEpoch }
       log.push(batch)
+      placed(log.end)
       this.#flushed(log, batch.lastOffset + 1, () => done(0, this.#reported(log), batch, false))
     })
   }
@@ -88,7 +90,7 @@ export class SimWorker {
     this.#run(key, log => {
       if (log.role !== 'follower' || log.roleEpoch !== epoch) return
       this.#process.around.world.note('cut', this.#process.node.id, key, offset)
-      log.flushed = log.end
+      log.settle()
       log.cut(offset, this.#process.around.settings.bugs)
       done(log.facts(this.#isDurable(key)))
     })
@@ -150,10 +152,14 @@ export class SimWorker {
     const delay = isDurable ? world.between(0.1, max) : world.between(200, 3_000)
     const at = Math.max((isDurable && this.#busyUntil.get(log.key)) || 0, world.now + delay)
     if (isDurable) this.#busyUntil.set(log.key, at)
-    else done()
+    else {
+      log.written = log.end
+      done()
+    }
     world.after(at - world.now, () =>
       process.deliver(() => {
         log.flushed = Math.max(log.flushed, Math.min(end, log.end))
+        log.written = Math.max(log.written, log.flushed)
         if (isDurable) done()
       }),
     )

@@ -27,6 +27,7 @@ const TARGET: AppendTarget = {
   index: 5,
   topicIdWords: Int32Array.of(1, 2, 3, 4),
   leaderEpoch: 6,
+  hasFollowers: false,
 }
 const test = suite('worker link')
 /** What has been woken has run by then: the task for it comes with one of the next turns of the loop. */

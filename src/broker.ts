@@ -39,8 +39,8 @@ async function loadLateModules() {
 
 type LateModules = Awaited<ReturnType<typeof loadLateModules>>
 
-/** The metadata's reserve is looked at this often, in ms; the first time is past what tests and a start take. */
-const RESERVE_CHECK_MS = 5_000
+/** The metadata's reserve is looked at, and how new the cluster's metadata is noted, this often, in ms; the first time is past what tests and a start take. */
+const UPKEEP_MS = 5_000
 
 /** Everything a running broker is made of. Wiring only: what starts before what, and what stops before what. */
 export class BrokerNode implements BrokerContext {
@@ -246,8 +246,11 @@ export class BrokerNode implements BrokerContext {
     const retain = (): Promise<void> => this.registry.rounds.applyRetention()
     this.#retention = every(retentionMs, this.log, 'retention failed', retain)
     await this.#join()
-    const keep = (): void => this.#keepReserve()
-    this.#upkeep = every(RESERVE_CHECK_MS, this.log, 'the reserve was not looked at', keep)
+    const keep = (): Promise<void> => {
+      this.#keepReserve()
+      return this.#noteRevision()
+    }
+    this.#upkeep = every(UPKEEP_MS, this.log, 'the upkeep failed', keep)
   }
 
   /** What the folder was found to be has reached the cluster then: only from here on a stop may leave it clean. */
@@ -256,6 +259,10 @@ export class BrokerNode implements BrokerContext {
     await this.node.join(Object.fromEntries(this.#endpoints))
     const { bootId } = await import('./cluster/join.ts')
     await this.#dataDir.noteBoot(bootId())
+  }
+
+  async #noteRevision(): Promise<void> {
+    if (this.node !== null) await this.#dataDir.noteRevision(this.node.image.revision)
   }
 
   /** A partition is led here from now on, or no longer. */
@@ -365,6 +372,7 @@ export class BrokerNode implements BrokerContext {
     const clean = await this.#workers.close()
     await this.registry.replicas.close()
     await this.store.close()
+    await this.#noteRevision()
     await this.#dataDir.store.close()
     const isTold = this.node?.hasJoined !== false
     if (clean && isTold && !this.#dataDir.store.hasFailed) this.#dataDir.markClean()

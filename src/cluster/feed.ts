@@ -18,7 +18,7 @@ export interface FeedOptions {
   readonly image: ClusterImage
   /** The image is another one now. */
   readonly onDiff: (diff: ImageDiff) => void
-  readonly log: { warn(fields: object, message: string): void }
+  readonly log: Record<'warn' | 'error', (fields: object, message: string) => void>
 }
 
 /**
@@ -28,6 +28,8 @@ export interface FeedOptions {
 export class ImageFeed {
   readonly #o: FeedOptions
   #watch: Watch | null = null
+  /** The revision that the store has gone back to: what it says counts no more. */
+  #wentBackTo: number | null = null
 
   constructor(options: FeedOptions) {
     this.#o = options
@@ -40,18 +42,36 @@ export class ImageFeed {
     onDiff(image.reset(revision, entries))
     this.#watch = store.watch('', revision, {
       onChange: event => onDiff(image.apply(event)),
-      onReset: (at, all) => onDiff(image.reset(at, all)),
+      onReset: (at, all) => {
+        if (at < image.revision) this.#wentBack(at)
+        else onDiff(image.reset(at, all))
+      },
     })
+  }
+
+  /**
+   * What leads and is in sync by an old record need not have what was acknowledged since. So the store is as good as away: this
+   * broker goes on by what it knows, and changes nothing.
+   */
+  #wentBack(revision: number): void {
+    this.#wentBackTo = revision
+    this.#watch?.stop()
+    this.#o.log.error(
+      { seen: this.#o.image.revision, revision },
+      'the metadata has gone back: etcd was restored from a backup. No leader moves and no topic is made until etcd has what it had; a broker that is started is refused',
+    )
   }
 
   /** For whoever has not heard of something for too long. */
   restart(): void {
-    this.#watch?.restart()
+    if (this.#wentBackTo !== null) this.#wentBack(this.#wentBackTo)
+    else this.#watch?.restart()
   }
 
   /** Sends a transaction once; the image has learnt what it says when this resolves. Never rejects. */
   async transact(compares: readonly Compare[], changes: readonly Change[]): Promise<Outcome> {
     const { store, image, onDiff, log } = this.#o
+    if (this.#wentBackTo !== null) return { outcome: 'unknown' }
     let result: TxResult
     try {
       result = await store.transact(compares, changes)

@@ -59,8 +59,9 @@ export async function openMetadata(
 ): Promise<ClusterPlace> {
   const { store, address } = await openStore(options, log, given)
   try {
-    const entry = await store.get(CLUSTER)
-    await checkFolder(options.dataDir, address, entry !== null)
+    const { revision, entries } = await store.list(CLUSTER)
+    const entry = entries.find(({ key }) => key === CLUSTER) ?? null
+    await checkFolder(options, address, entry === null ? null : revision)
     const { clusterId } =
       entry === null ? await found(store, options, address) : clusterRecordOf(entry.value, address)
     await checkFeatures(store, address)
@@ -87,17 +88,29 @@ async function openStore(options: Options, log: Logger, given?: MetadataStore) {
   return { store: await EtcdMetadataStore.open({ url, log }), address: url.shown }
 }
 
-/** What a cluster does not know has its folders put aside: what it cannot know is refused, before a cluster is made. */
-async function checkFolder(dir: string, address: string, isThere: boolean): Promise<void> {
-  const { topics, cluster } = await ownFactsOf(realFileSystem, dir)
+/**
+ * What a cluster does not know has its folders put aside: what it cannot know is refused, before a cluster is made.
+ * @param revision of the metadata; null: there is no cluster
+ */
+async function checkFolder(
+  { dataDir: dir, settings }: Options,
+  address: string,
+  revision: number | null,
+): Promise<void> {
+  const { topics, cluster, revision: seen } = await ownFactsOf(realFileSystem, dir)
   if (topics > 0) {
     throw new ClusterError(
       `The data folder ${dir} is of a broker alone and has ${topics} topics, which the cluster at ${address} does not know: "odradek metadata migrate --to ${address}" makes a new cluster of it; or use another log.dirs.`,
     )
   }
-  if (cluster !== null && !isThere) {
+  if (cluster !== null && revision === null) {
     throw new ClusterError(
       `The data folder ${dir} is of a broker of a cluster, whose metadata was at ${cluster} last, and at ${address} there is no cluster: is that the right prefix, and has etcd its data? A new cluster would know none of the records in the folder; to begin one, use another log.dirs.`,
+    )
+  }
+  if (revision !== null && revision < seen && !settings.acceptRestoredMetadata) {
+    throw new ClusterError(
+      `The metadata at ${address} is at revision ${revision}, and the broker of the data folder ${dir} has seen ${seen}: etcd was restored from a backup, or is another one. Leaders and in-sync replicas of then may lack what was acknowledged since. Restore a newer backup; or, to go on with this one, start with -o odradek.accept.restored.metadata=true.`,
     )
   }
 }
@@ -186,5 +199,6 @@ export async function makeNode(
     log,
   })
   await node.feed.start()
+  await dataDir.noteRevision(node.image.revision)
   return node
 }

@@ -25,6 +25,8 @@ export { DataDirError } from './identity.ts'
 export const IDENTITY = 'identity'
 /** Key of the metadata: the address of the cluster's metadata, if the folder is part of one. */
 export const JOINED = 'cluster'
+/** Key of the metadata: the newest revision of the cluster's metadata that a broker with this folder has noted. */
+export const SEEN = 'cluster-revision'
 /** Key of the metadata: see DataDir.boot. */
 const BOOT = 'boot'
 /** Kafka's metadata log: no other broker has it. */
@@ -122,6 +124,12 @@ export class DataDir {
   /** A broker with this folder has its place in the cluster, in this boot. */
   async noteBoot(boot: string | null): Promise<void> {
     if (this.boot !== boot) await this.store.transact([], [{ key: BOOT, value: boot }])
+  }
+
+  /** A broker with this folder has seen the cluster's metadata at this revision: one that is older is out of a backup. */
+  async noteRevision(revision: number): Promise<void> {
+    if (this.store.peek(SEEN) === revision) return
+    await this.store.transact([], [{ key: SEEN, value: revision }])
   }
 
   /**

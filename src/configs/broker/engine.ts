@@ -36,6 +36,10 @@ export const engine = {
     false,
     'Whether this data folder takes the place of the one that had this node.id in the cluster, whose replicas count as lost.',
   ),
+  'odradek.accept.restored.metadata': boolean(
+    false,
+    'Whether this broker starts though the metadata of its cluster is older than what it has seen of it: etcd was restored from a backup. Leaders and in-sync replicas are those of then, and may lack what was acknowledged since.',
+  ),
   'odradek.open.files': int(
     null,
     { min: 64 },

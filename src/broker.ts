@@ -151,6 +151,7 @@ export class BrokerNode implements BrokerContext {
     this.#disk = new DiskWatch(this.#dataDir.path, appended, this.log, refusal => {
       if (refusal === null) this.log.info({}, 'the disk has room again: appends resume')
       else this.log.error({}, refusal)
+      this.node?.setFull(refusal !== null)
     })
     this.#dataDir.store.onBadWatcher = err =>
       this.log.error({ err }, 'bug: a listener of the metadata failed')

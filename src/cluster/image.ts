@@ -299,6 +299,10 @@ class PartitionView implements View {
     return this.#image.broker(id)?.draining === true
   }
 
+  full(id: number): boolean {
+    return this.#image.broker(id)?.full === true
+  }
+
   failed(id: number): boolean {
     return this.#image.broker(id)?.failed.has(this.#partition) === true
   }

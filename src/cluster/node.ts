@@ -37,6 +37,8 @@ const SILENCE_MS = 20_000
 /** initial.broker.registration.timeout.ms */
 const JOIN_MS_MAX = 60_000
 const DRAIN_MS_MAX = 30_000
+/** A disk has no room, or has room again, for so long before others are told: leaders move then. */
+const FULL_MS = 10_000
 const UNCLEAN = 'unclean.leader.election.enable'
 /** A broker that has handed over goes on answering for so long: clients that ask it now are told who leads. */
 const TELL_MS = 500
@@ -85,6 +87,7 @@ export class ClusterNode {
   #topics: ClusterTopics | null = null
   #host: ReplicaHost | null = null
   #fetches: ReplicaFetches | null = null
+  #fullTimer: NodeJS.Timeout | undefined
   #clockLead = 0
   #heardAt = 0
   /** The image has changed. */
@@ -357,6 +360,13 @@ export class ClusterNode {
     }
   }
 
+  /** Whether the disk has no room now: others are told when that has lasted for a while. */
+  setFull(full: boolean): void {
+    clearTimeout(this.#fullTimer)
+    const publish = (): void => this.#tellSession(now => this.#session?.change({ full }, now))
+    this.#fullTimer = setTimeout(publish, FULL_MS).unref()
+  }
+
   /** The most that `drain` takes. */
   readonly drainMsMax = DRAIN_MS_MAX
 
@@ -391,6 +401,7 @@ export class ClusterNode {
     if (gently) this.#tellSession(() => this.#session?.stop())
     this.#isClosed = true
     for (const timer of this.#timers) clearInterval(timer)
+    clearTimeout(this.#fullTimer)
     this.#probes.close()
     for (const lane of this.#lanes.values()) lane.close()
     this.feed.stop()

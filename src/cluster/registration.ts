@@ -27,6 +27,8 @@ export interface Registration {
   readonly failed: ReadonlySet<string>
   /** It wants to stop, or to be emptied. */
   readonly draining: boolean
+  /** Its disk has had no room for a while: it should not lead. */
+  readonly full: boolean
   /** To which the key is bound: `unfenced/<id>` goes with it too. */
   readonly lease: LeaseId
   /** All of it: listeners and features too. */
@@ -48,6 +50,7 @@ export function registrationOf(entry: Entry): Registration {
     start: (value.start as StartKind | undefined) ?? 'clean',
     failed: new Set((value.failed as readonly string[] | undefined) ?? []),
     draining: value.draining === true,
+    full: value.full === true,
     lease: String(value.lease ?? ''),
     value: entry.value,
   }

@@ -58,6 +58,8 @@ export interface SessionOptions {
 export interface Standing {
   readonly failed: readonly string[]
   readonly draining: boolean
+  /** Its disk has had no room for a while. */
+  readonly full: boolean
 }
 
 /**
@@ -72,7 +74,7 @@ export class Session {
   #revision = 0
   #told = 0
   #wasUnfenced = false
-  #standing: Standing = { failed: [], draining: false }
+  #standing: Standing = { failed: [], draining: false, full: false }
   #isChanged = false
   #ids = 0
   /** Of grant and register: one at a time. */
@@ -114,7 +116,7 @@ export class Session {
     this.#tell(now)
   }
 
-  /** Publishes failed partitions, or that this broker wants to go. */
+  /** Publishes failed partitions, that this broker wants to go, or that it has no room. */
   change(standing: Partial<Standing>, now: number): void {
     this.#standing = { ...this.#standing, ...standing }
     this.#isChanged = true
@@ -277,7 +279,7 @@ export class Session {
 
   #ownKey(): Change {
     const { incarnation, dir, facts, id } = this.#o
-    const { failed, draining } = this.#standing
+    const { failed, draining, full } = this.#standing
     const value: Json = {
       ...facts,
       incarnation,
@@ -286,6 +288,7 @@ export class Session {
       start: this.#wasUnfenced ? 'live' : this.#o.start,
       ...(failed.length > 0 && { failed }),
       ...(draining && { draining }),
+      ...(full && { full }),
     }
     return { key: brokerKey(id), value, lease: this.#lease! }
   }

@@ -362,7 +362,9 @@ export class Controller {
     while (this.#preferred.length > 0 && now >= this.#nextPreferredAt && !batch.isFull) {
       const key = this.#preferred.shift()!
       const state = this.#image.partitionAt(key)
-      if (state === null || state.leader === state.replicas[0] || batch.keys.includes(key)) continue
+      if (state === null || batch.keys.includes(key)) continue
+      const [first] = state.replicas
+      if (state.leader === first || this.#image.view(key).full(first!)) continue
       if (this.#change(batch, key, { leader: 'preferred' })) {
         this.#nextPreferredAt += 1_000 / PREFERRED_A_SECOND
       }

@@ -59,6 +59,17 @@ function canLeave(image: ClusterImage, key: string, state: PartitionState, id: n
   return state.isr.some(other => other !== id && isEligible(other, view))
 }
 
+/** Who could lead instead of a leader whose disk has no room; null: it has some, or nobody else has. */
+function withRoom(
+  image: ClusterImage,
+  key: string,
+  { leader, isr }: PartitionState,
+): number | null {
+  const view = image.view(key)
+  if (leader === NO_LEADER || !view.full(leader)) return null
+  return isr.find(id => isEligible(id, view) && !view.full(id)) ?? null
+}
+
 /** What a look at a record goes by besides the image. */
 export interface Outlook {
   /** Not registered, and not about to come back. */
@@ -84,7 +95,10 @@ export function needOf(
   const { leader } = state
   const isLeaderless =
     leader === NO_LEADER || (image.broker(leader) !== null && isLedByAnother(image, state, leader))
-  if (failed.length === 0 && lost.length === 0 && !isLeaderless) return null
+  if (failed.length === 0 && lost.length === 0 && !isLeaderless) {
+    const other = withRoom(image, key, state)
+    return other === null ? null : { leader: other }
+  }
   // One of them that is back, but fenced yet or damaged, has what others have not.
   const isHopeless = (): boolean =>
     [...state.isr, ...state.elr].every(id => image.broker(id) === null && isGone(id))

@@ -32,6 +32,8 @@ export interface View {
     id: number,
   ): { readonly epoch: number; readonly incarnation: string; readonly created: number } | null
   draining(id: number): boolean
+  /** Its disk has no room: others are better leaders. */
+  full(id: number): boolean
   /** The broker says that it cannot serve this partition. */
   failed(id: number): boolean
 }
@@ -156,8 +158,9 @@ class Draft {
   #electAny(mayBeUnclean: boolean): void {
     const electable = this.#replicas.filter(id => isEligible(id, this.#view))
     const elr = this.#elr()
+    const inSync = electable.filter(id => this.#isr.includes(id))
     const elected =
-      electable.find(id => this.#isr.includes(id)) ?? electable.find(id => elr.includes(id))
+      inSync.find(id => !this.#view.full(id)) ?? inSync[0] ?? electable.find(id => elr.includes(id))
     if (this.#isWell(this.#leader)) {
       this.#unlessOther(ErrorCode.ELECTION_NOT_NEEDED, 'the leader is well')
     } else if (elected !== undefined) {

@@ -332,6 +332,31 @@ test('preferred leaders lead again after a while', () => {
   assert.is(driver.state.leader, 1)
 })
 
+test('a leader whose disk has no room is replaced by one that has some, until it has some again', () => {
+  const driver = new Driver(300_000)
+  driver.record({})
+  driver.register(2, { full: true })
+  driver.register(1, { full: true })
+  driver.settle()
+  assert.equal([driver.state.leader, driver.state.isr], [3, [1, 2, 3]])
+  driver.pass(302_000)
+  assert.is(driver.state.leader, 3)
+  driver.register(1)
+  driver.pass(302_000)
+  assert.is(driver.state.leader, 1)
+})
+
+test('a leader whose disk has no room stays where nobody else has some, and goes when somebody has', () => {
+  const driver = new Driver()
+  driver.record({})
+  for (const id of [3, 2, 1]) driver.register(id, { full: true })
+  driver.settle()
+  assert.is(driver.state.leader, 1)
+  driver.register(3)
+  driver.settle()
+  assert.is(driver.state.leader, 3)
+})
+
 test('records that belong to no topic are deleted after ten minutes', () => {
   const driver = new Driver()
   const orphan = partitionKey('U', 0)

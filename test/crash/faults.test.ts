@@ -13,6 +13,7 @@ import { deleteRecordsApi } from '../../src/protocol/messages/21-delete-records.
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { BrokerProcess } from '../lib/broker-process.ts'
 import { Random } from '../lib/random.ts'
+import { SmallDisk } from '../lib/small-disk.ts'
 import { checkAll } from './consumer.ts'
 import { Ledger } from './ledger.ts'
 import { Producer, type Target } from './load.ts'
@@ -74,26 +75,15 @@ async function expectNothingLost(broker: BrokerProcess, targets: readonly Target
   )
 }
 
-/** Takes all that is free on a small file system. @returns the file to remove again */
-function fill(mount: string): string {
-  const filler = join(mount, 'filler')
-  const done = spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=64k'], { encoding: 'utf8' })
-  assert.match(done.stderr, /No space left/)
-  return filler
-}
-
-function smallDisk(megabytes: number): string {
-  const mount = newDir()
-  const flags = ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', mount]
-  const mounted = spawnSync('mount', flags, { encoding: 'utf8' })
-  assert.is(mounted.status, 0, `mounting a small file system needs root: ${mounted.stderr}`)
-  cleanups.push(() => assert.is(spawnSync('umount', ['-l', mount]).status, 0))
-  return mount
+function smallDisk(): SmallDisk {
+  const disk = new SmallDisk(160)
+  cleanups.push(() => disk[Symbol.dispose]())
+  return disk
 }
 
 test('a disk that somebody else fills up: reads go on, appends resume by themselves, nothing goes offline', async () => {
-  const mount = smallDisk(160)
-  const dir = join(mount, 'data')
+  const disk = smallDisk()
+  const dir = join(disk.path, 'data')
   mkdirSync(dir)
   const overrides = ['odradek.journal.bytes=8388608', 'log.segment.bytes=1048576']
   let broker = await start({ dir, overrides })
@@ -115,15 +105,15 @@ test('a disk that somebody else fills up: reads go on, appends resume by themsel
     await expectNothingLost(broker, [target])
   }
 
-  let filler = fill(mount)
+  disk.fill()
   await idleWork()
   await expectFull()
-  rmSync(filler)
+  disk.free()
   await expectRoom()
 
   // A start without any room, after a crash. The reserve was made at an idle moment.
   await idleWork()
-  filler = fill(mount)
+  disk.fill()
   await broker.kill()
   broker = await start({ dir, overrides })
   client = await dial(broker)
@@ -138,7 +128,7 @@ test('a disk that somebody else fills up: reads go on, appends resume by themsel
   assert.is(errorName(topics[0]!.partitions[0]!.errorCode), 'NONE')
   const segments = readdirSync(join(dir, 'filled-0')).filter(name => name.endsWith('.log'))
   assert.ok(segments.length <= 3, `${segments}`)
-  rmSync(filler)
+  disk.free()
   const until = performance.now() + 5_000
   while ((await produce(client, target, 100)) !== 'NONE') assert.ok(performance.now() < until)
   assert.not.ok(broker.output.includes('offline'), broker.output)
@@ -191,7 +181,7 @@ async function killBrokerOf(dir: string): Promise<void> {
 }
 
 test('a full disk refuses appends with KAFKA_STORAGE_ERROR, serves reads, and loses nothing', async () => {
-  const dir = join(smallDisk(160), 'data')
+  const dir = join(smallDisk().path, 'data')
   mkdirSync(dir)
   const overrides = ['odradek.journal.bytes=8388608']
   const broker = await start({ dir, overrides })

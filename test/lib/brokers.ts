@@ -7,6 +7,7 @@ interface Known {
   incarnation: string
   isUnfenced: boolean
   isDraining: boolean
+  isFull: boolean
   hasFailed: boolean
 }
 
@@ -22,6 +23,7 @@ export class KnownBrokers implements View {
         incarnation: `i${id}`,
         isUnfenced: true,
         isDraining: false,
+        isFull: false,
         hasFailed: false,
       })
     }
@@ -52,6 +54,10 @@ export class KnownBrokers implements View {
 
   draining(id: number): boolean {
     return this.#all.get(id)?.isDraining === true
+  }
+
+  full(id: number): boolean {
+    return this.#all.get(id)?.isFull === true
   }
 
   failed(id: number): boolean {

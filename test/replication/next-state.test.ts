@@ -111,6 +111,13 @@ test('a leader that is well is not replaced', () => {
   assert.is(refused(partition(), { leader: 'unclean' }), ErrorCode.ELECTION_NOT_NEEDED)
 })
 
+test('who has room is elected before who has none, and who has none before nobody', () => {
+  const full = new KnownBrokers(1, 2, 3).fence(1).set(2, { isFull: true })
+  assert.is(next(partition(), { failed: [1] }, full).state.leader, 3)
+  full.set(3, { isFull: true })
+  assert.is(next(partition(), { failed: [1] }, full).state.leader, 2)
+})
+
 test('another incarnation of the leader is another leader', () => {
   const restarted = new KnownBrokers(1, 2, 3).set(1, { incarnation: 'again' })
   const { state } = next(partition(), { leader: 'elect' }, restarted)

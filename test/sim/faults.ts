@@ -112,6 +112,18 @@ const ACTS: Readonly<Record<string, Act>> = {
       node.flushMsMax = 2
     })
   },
+  'full disk': ({ ms, dice }, node, around) => {
+    const set = (full: boolean): void => {
+      node.process?.deliver(() => node.process!.session.change({ full }, node.process!.now))
+    }
+    node.isFull = true
+    // It is told only when that lasts.
+    if (dice < 0.7) later(around, ms / 3, () => set(true))
+    later(around, ms, () => {
+      node.isFull = false
+      set(false)
+    })
+  },
   'restart in order': ({ ms }, node, around) => {
     const { process } = node
     process?.drain(() => {
@@ -307,6 +319,7 @@ const ORDINARY = [
   'watch cut',
   'slow disk',
   'slow disk',
+  'full disk',
   'restart in order',
   'reassign',
   'reassign back',

@@ -46,6 +46,8 @@ export class SimNode implements CheckedNode {
   /** Since it was last let in. */
   hasLostPower = false
   flushMsMax = 2
+  /** Its disk has no room: nothing is appended. */
+  isFull = false
   starts = 0
   #around: Surroundings | null = null
 

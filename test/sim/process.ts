@@ -430,9 +430,18 @@ export class Process {
       case 'fetch':
         return this.#peers.fetch(key, effect)
       case 'append':
-        return this.worker.replicate(key, effect.epoch, effect.batches, end => {
-          if (follower === this.replicas.get(key)?.follower) follower?.flushed(end, this.now)
-        })
+        return this.worker.replicate(
+          key,
+          effect.epoch,
+          effect.batches,
+          end => {
+            if (follower === this.replicas.get(key)?.follower) follower?.flushed(end, this.now)
+          },
+          facts => {
+            if (follower === this.replicas.get(key)?.follower)
+              follower?.appendFailed(facts, this.now)
+          },
+        )
       case 'truncate':
         this.around.checks.cuts(this.node, key, effect.offset, this.replicas.get(key)!.hw)
         this.#checkedTo.set(key, 0)

@@ -4,6 +4,7 @@ import { type Batch, SimLog } from './disk.ts'
 import type { Process } from './process.ts'
 
 const NOT_LEADER = 6
+const STORAGE_ERROR = 56
 export const OUT_OF_ORDER = 45
 /** Of what is deleted since: it was there. */
 export const DUPLICATE = 46
@@ -47,6 +48,7 @@ export class SimWorker {
       const isMine = log.role === 'leader' && log.roleEpoch === epoch
       if (!isMine && !around.settings.bugs.workerIgnoresEpoch)
         return done(NOT_LEADER, 0, null, false)
+      if (this.#process.node.isFull) return done(STORAGE_ERROR, 0, null, false)
       const last = log.lastSeq(sent.pid)
       if (sent.seq <= last) {
         const original = log.original(sent.pid, sent.seq)
@@ -71,16 +73,24 @@ export class SimWorker {
     epoch: number,
     batches: readonly Batch[],
     done: (end: number) => void,
+    refused: (facts: LogFacts) => void,
   ): void {
-    const { bugs } = this.#process.around.settings
+    const { node, around } = this.#process
+    const { bugs } = around.settings
     this.#run(
       key,
       log => {
         const isMine = log.role === 'follower' && log.roleEpoch === epoch
         if (!isMine && !bugs.workerIgnoresEpoch) return
         // With a planted bug, entries of another role may not fit: they would be damage.
-        for (const batch of batches) if (isMine || batch.baseOffset === log.end) log.push(batch)
-        this.#flushed(log, log.end, () => done(this.#reported(log)))
+        const count = node.isFull ? around.world.random.below(batches.length) : batches.length
+        for (const batch of batches.slice(0, count)) {
+          if (isMine || batch.baseOffset === log.end) log.push(batch)
+        }
+        this.#flushed(log, log.end, () => {
+          done(this.#reported(log))
+          if (count < batches.length) refused(log.facts(this.#isDurable(key)))
+        })
       },
       `${key} of replication`,
     )

@@ -34,4 +34,16 @@ export function cutBatches(records: Buffer): FetchedBatch[] {
   return batches
 }
 
+/** Whether these are batches as they were appended, from the one that holds the offset on. */
+export function areIntact(records: Buffer, offset: number, hasGaps: boolean): boolean {
+  let next = offset
+  for (const [i, { isWhole, bytes, baseOffset, lastOffset }] of cutBatches(records).entries()) {
+    const isNext = baseOffset === next || (i === 0 && baseOffset < next) || hasGaps
+    if (!isWhole || !isNext || lastOffset < next) return false
+    if (batch.computeCrc(bytes) !== batch.storedCrc(bytes)) return false
+    next = lastOffset + 1
+  }
+  return true
+}
+
 const NOTHING = Buffer.alloc(0)

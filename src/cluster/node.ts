@@ -181,6 +181,7 @@ export class ClusterNode {
       tellsCommitted,
       throttle,
       incarnationOf,
+      onDamaged: (partition, reason) => replicas.giveUp(partition, reason),
       log,
     })
   }

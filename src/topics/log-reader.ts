@@ -19,6 +19,8 @@ export interface ReadResult {
   /** Whole batches, the first of which holds the offset asked for; give `buffer` back to the pool when it is sent. */
   readonly records: Buffer
   readonly buffer: Buffer
+  /** It has been on the disk, which may have damaged it. */
+  readonly isFromFile: boolean
 }
 
 interface Cursor {
@@ -204,7 +206,7 @@ export class LogReader {
           if (first > maxBytes && !atLeastOne) return null
           if (first <= filled - skip) {
             keep = true
-            return { records: buffer.subarray(skip, skip + first), buffer }
+            return { records: buffer.subarray(skip, skip + first), buffer, isFromFile: true }
           }
           // What was skipped took the room: read again from the batch that was asked for.
           position += skip
@@ -215,7 +217,7 @@ export class LogReader {
         }
         this.#remember(end.nextOffset, { segment, position: position + end.position })
         keep = true
-        return { records: buffer.subarray(skip, end.position), buffer }
+        return { records: buffer.subarray(skip, end.position), buffer, isFromFile: true }
       } finally {
         if (!keep) this.#pool.release(buffer)
       }

@@ -56,7 +56,7 @@ export class Replicas {
       try {
         partition?.onCompletion(ring, at)
       } catch (error) {
-        this.#giveUp(partition!, error)
+        this.giveUp(partition!, error)
       }
     }
     link.onPlaced = (ring, at) => {
@@ -212,11 +212,12 @@ export class Replicas {
     try {
       action()
     } catch (error) {
-      this.#giveUp(partition, error)
+      this.giveUp(partition, error)
     }
   }
 
-  #giveUp({ handle, worker, name }: Partition, error: unknown): void {
+  /** Its files cannot be trusted any more: it is offline until it is opened anew. */
+  giveUp({ handle, worker, name }: Partition, error: unknown): void {
     const failure = failureOf(error)
     this.#takeOffline(handle, failure)
     if (worker.isLost) return

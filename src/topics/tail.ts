@@ -86,7 +86,7 @@ export class Tail {
     const buffer = pool.acquire(bytes)
     let filled = 0
     for (let n = from; n < end; n++) filled += this.#copy(n % BATCHES_MAX, buffer, filled)
-    return { records: buffer.subarray(0, bytes), buffer }
+    return { records: buffer.subarray(0, bytes), buffer, isFromFile: false }
   }
 
   /** Number of the batch that holds the offset, -1 if that is not here any more, or not yet. */

@@ -1,0 +1,114 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Client } from '../../src/client/client.ts'
+import { ErrorCode } from '../../src/protocol/error-codes.ts'
+import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts'
+import { alterPartitionReassignmentsApi } from '../../src/protocol/messages/45-alter-partition-reassignments.ts'
+import { batchBytes } from '../../src/protocol/record-batch.ts'
+import { BrokerCluster } from '../lib/broker-cluster.ts'
+import { judge, kafkaOf, Ledger, readAll } from '../lib/cluster-ledger.ts'
+
+const test = suite('a damaged log on one of three brokers')
+/** What a segment holds at least, and what is written before anything is damaged. */
+const SEGMENT_BYTES = 1 << 20
+const RECORDS = 400
+const RECORD_BYTES = 10_000
+
+let cluster: BrokerCluster
+
+test.before(async () => {
+  cluster = await BrokerCluster.start(3, ['auto.leader.rebalance.enable=false'])
+})
+test.after(() => cluster[Symbol.asyncDispose]())
+
+const send = async <T>(act: (client: Client) => Promise<T>): Promise<T> => {
+  await using client = await Client.connect({ host: '127.0.0.1', port: cluster.member(1).port })
+  return await act(client)
+}
+
+/** Led by the first of its replicas, with several segments. */
+async function makeTopic(name: string, brokerIds: readonly number[]): Promise<void> {
+  const assignments = [{ partitionIndex: 0, brokerIds }]
+  const configs = [{ name: 'segment.bytes', value: String(SEGMENT_BYTES) }]
+  const topic = { name, numPartitions: -1, replicationFactor: -1, assignments, configs }
+  const { topics } = await send(client => client.send(createTopicsApi, 5, { topics: [topic] }))
+  assert.is(topics[0]!.errorCode, ErrorCode.NONE)
+  await cluster.untilWhole(name)
+  const producer = kafkaOf(cluster).producer()
+  await producer.connect()
+  const value = Buffer.alloc(RECORD_BYTES, 'old')
+  for (let sent = 0; sent < RECORDS; sent += 50) {
+    await producer.send({ topic: name, messages: new Array(50).fill({ value }) })
+  }
+  await producer.disconnect()
+}
+
+const segmentsOf = (id: number, topic: string): string[] => {
+  const dir = join(cluster.member(id).dir, `${topic}-0`)
+  const names = readdirSync(dir).filter(name => name.endsWith('.log'))
+  return names.sort().map(name => join(dir, name))
+}
+
+const bytesOf = (id: number, topic: string): Buffer =>
+  Buffer.concat(segmentsOf(id, topic).map(path => readFileSync(path)))
+
+/** A bit of the second batch in a segment that is closed. */
+function damage(id: number, topic: string, at: number): void {
+  const [first, ...later] = segmentsOf(id, topic)
+  assert.ok(later.length > 1)
+  const bytes = readFileSync(first!)
+  bytes[batchBytes(bytes) + at]! ^= 1
+  writeFileSync(first!, bytes)
+}
+
+async function expectWhole(topic: string, ledger: Ledger): Promise<void> {
+  await cluster.until(topic, ([p]) => p!.isrNodes.length === 3)
+  await ledger.more(20)
+  await ledger.stop()
+  assert.equal(ledger.errors, [])
+  const found = await readAll(cluster, topic, RECORDS + ledger.acknowledged.length)
+  const own = found.filter(value => !value.startsWith('old'))
+  assert.is(found.length - own.length, RECORDS)
+  assert.equal(judge(ledger.acknowledged, own), { lost: [], doubled: 0, isInOrder: true })
+  const [one, two, three] = [1, 2, 3].map(id => bytesOf(id, topic))
+  assert.ok(one!.equals(two!) && two!.equals(three!), 'all replicas have the same bytes')
+}
+
+for (const [what, at] of [
+  ['a record', 5_000],
+  ['an offset', 3],
+  ['a size', 9],
+] as const) {
+  test(`a leader that finds ${what} damaged as a new replica wants it gives way to another, and is filled anew`, async () => {
+    const topic = `rotten-${at}`
+    await makeTopic(topic, [1, 2])
+    const ledger = await Ledger.start(cluster, topic)
+    // The last 64 batches are read from memory.
+    await ledger.more(70)
+    damage(1, topic, at)
+    const partitions = [{ partitionIndex: 0, replicas: [1, 2, 3] }]
+    const request = { timeoutMs: 30_000, topics: [{ name: topic, partitions }] }
+    const { errorCode } = await send(client =>
+      client.send(alterPartitionReassignmentsApi, 0, request),
+    )
+    assert.is(errorCode, ErrorCode.NONE)
+    await cluster.until(topic, ([p]) => p!.leaderId === 2)
+    await expectWhole(topic, ledger)
+  })
+}
+
+test('a log that is found damaged at the start of its broker is filled anew', async () => {
+  const topic = 'torn'
+  await makeTopic(topic, [1, 2, 3])
+  const ledger = await Ledger.start(cluster, topic)
+  await cluster.broker(3).kill()
+  const last = segmentsOf(3, topic).at(-1)!
+  writeFileSync(last, readFileSync(last).subarray(0, 100))
+  await cluster.startBroker(3)
+  await expectWhole(topic, ledger)
+  assert.ok(readdirSync(cluster.member(3).dir).some(name => /^torn-0\..*-stray$/.test(name)))
+})
+
+test.run()

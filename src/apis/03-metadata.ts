@@ -32,6 +32,8 @@ const IDS_SINCE = 12
 
 export const metadata = defineApi(metadataApi, async (request, context) => {
   const { broker, version } = context
+  const settling = broker.cluster.settling()
+  if (settling !== null) await settling
   const topics = await topicsAsked(request, context)
   return {
     body: {

@@ -1,6 +1,6 @@
 import { CONTROLLER } from '../controller/controller.ts'
 import type { Endpoint } from '../endpoint.ts'
-import { partitionKey } from '../replication/partition-state.ts'
+import { NO_LEADER, partitionKey } from '../replication/partition-state.ts'
 import { finalizedFeatures, unregister, updateFeatures } from './administration.ts'
 import type { FeatureUpdate, FinalizedFeatures } from './features.ts'
 import type { ImageFeed } from './feed.ts'
@@ -8,6 +8,7 @@ import type { ClusterImage } from './image.ts'
 import { checkReplicas, propose } from './proposals.ts'
 import type { Registration } from './registration.ts'
 import type { BrokerNodeView, ClusterView, PartitionPlace, QuorumView } from './view.ts'
+import type { Wakeups } from './wakeups.ts'
 
 const INT32_MAX = 0x7fffffff
 
@@ -17,15 +18,34 @@ export function addressOn({ value }: Registration, listener: string): Endpoint |
   return listeners?.[listener] ?? null
 }
 
+/** Until a broker that has died is replaced; looked at again so often, in ms. */
+export const SETTLING_MS_MAX = 1_000
+const LOOK_MS = 50
+
+interface ImageViewOptions {
+  readonly image: ClusterImage
+  /** By which the image learns, and metadata is changed. */
+  readonly feed: ImageFeed
+  /** Whether no process seems to listen at a broker, though the metadata does not say so yet. */
+  readonly isAway: (broker: number) => boolean
+  /** Of the image. */
+  readonly changes: Pick<Wakeups, 'next'>
+}
+
 /** The cluster as its image shows it. */
 export class ImageView implements ClusterView {
   readonly #image: ClusterImage
   readonly #feed: ImageFeed
+  readonly #isAway: (broker: number) => boolean
+  readonly #changes: Pick<Wakeups, 'next'>
+  /** For all who ask meanwhile. */
+  #settling: Promise<void> | null = null
 
-  /** @param feed by which the image learns, and metadata is changed */
-  constructor(image: ClusterImage, feed: ImageFeed) {
+  constructor({ image, feed, isAway, changes }: ImageViewOptions) {
     this.#image = image
     this.#feed = feed
+    this.#isAway = isAway
+    this.#changes = changes
   }
 
   get controllerId(): number {
@@ -47,12 +67,43 @@ export class ImageView implements ClusterView {
     const image = this.#image
     const state = image.partition(topic.id, index)
     if (state === null) return NOWHERE
-    const { leader, epoch, replicas, isr, elr, adding, removing } = state
+    const { epoch, replicas, isr, elr, adding, removing } = state
+    // Clients ask again in a moment if there is nobody, and when their metadata is old if there is a dead one.
+    const leader = this.#isGone(state.leader) ? NO_LEADER : state.leader
     const key = `${topic.id}/${index}`
     const isOffline = (id: number): boolean =>
       image.unfenced(id) === 0 || image.broker(id)?.failed.has(key) === true
     const offline = replicas.filter(isOffline)
     return { leader, epoch, replicas, isr, elr, offline, adding, removing }
+  }
+
+  settling(): Promise<void> | null {
+    if (this.#settling !== null) return this.#settling
+    const away = this.#image.brokers.filter(({ id }) => this.#isGone(id)).map(({ id }) => id)
+    if (!away.some(id => this.#leads(id))) return null
+    this.#settling = this.#untilReplaced(away).finally(() => {
+      this.#settling = null
+    })
+    return this.#settling
+  }
+
+  async #untilReplaced(away: readonly number[]): Promise<void> {
+    const deadline = performance.now() + SETTLING_MS_MAX
+    while (away.some(id => this.#isGone(id) && this.#leads(id)) && performance.now() < deadline) {
+      await this.#changes.next(LOOK_MS)
+    }
+  }
+
+  /** Fenced, or about to be. */
+  #isGone(id: number): boolean {
+    return this.#image.unfenced(id) === 0 || this.#isAway(id)
+  }
+
+  #leads(id: number): boolean {
+    for (const { key } of this.#image.partitionsOn(id)) {
+      if (this.#image.partitionAt(key)!.leader === id) return true
+    }
+    return false
   }
 
   elect(topic: { readonly id: string }, index: number, how: 'preferred' | 'unclean') {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type BrokerConfigView, topicText } from '../configs/values.ts'
-import { CONTROLLER, Controller, type ControllerEffect } from '../controller/controller.ts'
+import { Controller, type ControllerEffect } from '../controller/controller.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { every } from '../guarded.ts'
 import type { MetadataStore } from '../metadata/store.ts'
@@ -98,13 +98,14 @@ export class ClusterNode {
 
   constructor(options: ClusterNodeOptions) {
     this.#o = options
+    const { image } = this
     const { store, log, me, sessionMs: ttlMs, preferredMs, dial } = options
     const onDiff = (diff: ImageDiff): void => this.#changed(diff)
     this.feed = new ImageFeed({ store, image: this.image, onDiff, log })
-    this.view = new ImageView(this.image, this.feed)
+    const isAway = (id: number): boolean => this.#probes.isAway(id)
+    this.view = new ImageView({ image, feed: this.feed, isAway, changes: this.#changes })
     const incarnation = this.#incarnation
     const out = this.#controllerOut
-    const { image } = this
     const mayBeUnclean = (topic: ImageTopic): boolean => this.#mayBeUnclean(topic)
     this.#controller = new Controller({
       ...{ me, incarnation, image, ttlMs, preferredMs, mayBeUnclean, out },
@@ -285,19 +286,15 @@ export class ClusterNode {
     }
     if (session !== null) this.#tellSession(now => session.told(this.image.revision, now))
     this.#tellController(now => this.#controller.changed(diff, now))
-    if (diff.brokers.length > 0 || diff.keys.includes(CONTROLLER)) this.#watchOthers()
+    if (diff.brokers.length > 0) this.#watchOthers()
     this.#changes.wake()
   }
 
-  /** The controller watches over all others, and they over it. */
+  /** The controller replaces who dies, all others a controller that does; and clients are sent to nobody who has died. */
   #watchOthers(): void {
-    const { me } = this.#o
-    const watched = this.#controller.isActive
-      ? this.image.brokers.map(({ id }) => id)
-      : [this.view.controllerId]
-    if (!this.#isClosed && this.#session !== null) {
-      this.#probes.watch(new Set(watched.filter(id => id >= 0 && id !== me)))
-    }
+    if (this.#isClosed || this.#session === null) return
+    const ids = this.image.brokers.map(({ id }) => id)
+    this.#probes.watch(new Set(ids.filter(id => id !== this.#o.me)))
   }
 
   #tellSession(tell: (now: number) => void): void {

@@ -6,6 +6,8 @@ import type { Dial } from './dial.ts'
 const REFUSED_MS = 200
 const AGAIN_MS = 50
 const RETRY_MS = 1_000
+/** A connection that has ended says so much of its process: then connects must be refused. */
+const ENDED_MS = 300
 
 export interface ProbesOptions {
   readonly addressOf: (broker: number) => Endpoint | null
@@ -22,12 +24,18 @@ class Probe {
   #timer: NodeJS.Timeout | null = null
   #wasConnected = false
   #refusedSince = -1
+  #endedAt = Number.NEGATIVE_INFINITY
   #isClosed = false
 
   constructor(broker: number, options: ProbesOptions) {
     this.#broker = broker
     this.#o = options
     this.#connect()
+  }
+
+  /** It seems that no process listens there now: what it leads will be led by another soon. */
+  get isAway(): boolean {
+    return this.#refusedSince !== -1 || performance.now() - this.#endedAt < ENDED_MS
   }
 
   #connect(): void {
@@ -40,6 +48,7 @@ class Probe {
     const socket = this.#o.dial(this.#broker, address)
     this.#socket = socket
     let code = ''
+    let isConnected = false
     socket.setTimeout(RETRY_MS)
     socket.on('timeout', () => {
       if (socket.connecting) socket.destroy()
@@ -48,21 +57,27 @@ class Probe {
       socket.setTimeout(0)
       this.#wasConnected = true
       this.#refusedSince = -1
+      this.#endedAt = Number.NEGATIVE_INFINITY
+      isConnected = true
     })
     socket.on('error', (error: NodeJS.ErrnoException) => {
       code = error.code ?? ''
     })
     // Nothing is ever sent on it.
     socket.on('data', () => {})
-    socket.on('close', () => this.#ended(code === 'ECONNREFUSED'))
+    socket.on('close', () => {
+      if (isConnected) this.#endedAt = performance.now()
+      this.#ended(isConnected, code === 'ECONNREFUSED')
+    })
     socket.unref()
   }
 
-  #ended(isRefused: boolean): void {
+  #ended(wasConnected: boolean, isRefused: boolean): void {
     if (this.#isClosed) return
     if (!isRefused) {
       this.#refusedSince = -1
-      this.#later(AGAIN_MS)
+      // Idle ones are closed, too.
+      this.#later(wasConnected ? 0 : AGAIN_MS)
       return
     }
     const now = performance.now()
@@ -85,7 +100,7 @@ class Probe {
   }
 }
 
-/** The connections with which a broker watches over others: the controller over all, all over the controller. */
+/** The connections with which a broker watches over all others. */
 export class Probes {
   readonly #o: ProbesOptions
   readonly #byBroker = new Map<number, Probe>()
@@ -103,6 +118,10 @@ export class Probes {
     for (const broker of brokers) {
       if (!this.#byBroker.has(broker)) this.#byBroker.set(broker, new Probe(broker, this.#o))
     }
+  }
+
+  isAway(broker: number): boolean {
+    return this.#byBroker.get(broker)?.isAway === true
   }
 
   close(): void {

@@ -62,6 +62,10 @@ export class SoloView implements ClusterView {
     }
   }
 
+  settling(): null {
+    return null
+  }
+
   async elect(topic: { readonly name: string }, index: number, how: 'preferred' | 'unclean') {
     const { offline } = this.#o.registry().partition(topic.name, index)!
     if (offline === null) {

@@ -45,6 +45,11 @@ export interface ClusterView {
   brokers(listener: string): readonly BrokerNodeView[]
   place(topic: TopicOf, index: number): PartitionPlace
   /**
+   * While a broker's process has just gone and others are about to take its place: resolves when they have, or after a second.
+   * Clients that are told so late know who leads, and need not ask again, for which some wait until their metadata is old. Null as a rule.
+   */
+  settling(): Promise<void> | null
+  /**
    * Has a partition led by the first of its replicas, or by whoever is there, in sync or not (KIP-460).
    * @throws BrokerError ELECTION_NOT_NEEDED, PREFERRED_LEADER_NOT_AVAILABLE, ELIGIBLE_LEADERS_NOT_AVAILABLE
    */

@@ -18,6 +18,8 @@ export const CONTROLLER = 'controller'
 export const TICK_MS = 5_000
 /** A registration that goes may come again at once: the next life of the same folder deletes it first. */
 const GONE_MS = 100
+/** Whom somebody refused longer ago than this may listen again: one that has just become controller did not look since. */
+const REFUSED_MS_MAX = 5_000
 /** One that was wrongly suspected is left to its lease for so long. */
 const SUSPECT_AGAIN_MS = 60_000
 const AGAIN_MS = 200
@@ -80,8 +82,8 @@ export class Controller {
   readonly #goneAt = new Map<number, number>()
   /** Registered at some time while this broker was. */
   readonly #seen = new Set<number>()
-  /** Brokers whose process is gone: nobody listens. */
-  readonly #refusing = new Set<number>()
+  /** Brokers whose process is gone, and since when: nobody listens. */
+  readonly #refusing = new Map<number, number>()
   readonly #suspected = new Map<number, { readonly incarnation: string; readonly at: number }>()
   /** Records without a topic, and since when. */
   #orphans: ReadonlyMap<string, number> = new Map()
@@ -152,7 +154,7 @@ export class Controller {
 
   /** The broker's connection was closed by its side, and for 200 ms since it refuses new ones: no process listens there. */
   refused(id: number, now: number): void {
-    this.#refusing.add(id)
+    this.#refusing.set(id, now)
     this.#act(now)
   }
 
@@ -238,10 +240,10 @@ export class Controller {
 
   /** Fast fence: whose process is gone need not be waited for. */
   #suspect(batch: Batch, now: number): void {
-    for (const id of [...this.#refusing].sort((a, b) => a - b)) {
+    for (const [id, at] of [...this.#refusing].sort(([a], [b]) => a - b)) {
       this.#refusing.delete(id)
       const registration = this.#image.broker(id)
-      if (registration === null || id === this.#o.me) continue
+      if (registration === null || id === this.#o.me || now - at > REFUSED_MS_MAX) continue
       const { incarnation } = registration
       const before = this.#suspected.get(id)
       // The same process is back: it was not dead. One that was started since may be.

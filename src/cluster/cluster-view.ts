@@ -63,6 +63,17 @@ export class ImageView implements ClusterView {
     return shown
   }
 
+  fencedBrokers(listener: string): readonly BrokerNodeView[] {
+    const { nodes } = this.#image
+    return nodes
+      .filter(id => this.#image.unfenced(id) === 0)
+      .map(nodeId => {
+        const broker = this.#image.broker(nodeId)
+        const address = broker === null ? null : addressOn(broker, listener)
+        return { nodeId, ...(address ?? NO_ADDRESS), rack: broker?.rack ?? null }
+      })
+  }
+
   place(topic: { readonly id: string }, index: number): PartitionPlace {
     const image = this.#image
     const state = image.partition(topic.id, index)
@@ -139,6 +150,9 @@ export class ImageView implements ClusterView {
     return unregister({ image: this.#image, feed: this.#feed }, broker)
   }
 }
+
+/** Of who is not registered now, as Kafka tells it of a node that nobody can reach. */
+const NO_ADDRESS: Endpoint = { host: '', port: -1 }
 
 const NOWHERE: PartitionPlace = {
   leader: -1,

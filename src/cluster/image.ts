@@ -123,6 +123,11 @@ export class ClusterImage {
     return [...this.#brokers.values()].sort((a, b) => a.id - b.id)
   }
 
+  /** Running or not. */
+  hasNode(id: number): boolean {
+    return this.#nodes.has(id)
+  }
+
   /** Ids of all brokers that there are, running or not: until they are unregistered. In order. */
   get nodes(): readonly number[] {
     return [...this.#nodes].sort((a, b) => a - b)

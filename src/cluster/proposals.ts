@@ -125,7 +125,7 @@ export function checkReplicas(replicas: readonly number[], image: ClusterImage):
     throw new BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
   }
   if (replicas.length === 0) refuse('A partition is assigned to no broker.')
-  const unknown = replicas.find(id => image.broker(id) === null)
+  const unknown = replicas.find(id => !image.hasNode(id))
   if (unknown !== undefined) {
     refuse(`A partition is assigned to broker ${unknown}, which is not in the cluster.`)
   }

@@ -46,6 +46,10 @@ export class SoloView implements ClusterView {
     return [{ nodeId, host, port, rack }]
   }
 
+  fencedBrokers(): readonly BrokerNodeView[] {
+    return []
+  }
+
   place(topic: { readonly name: string }, index: number): PartitionPlace {
     const { nodeId, registry } = this.#o
     const partition = registry().partition(topic.name, index)

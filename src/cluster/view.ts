@@ -43,6 +43,8 @@ export interface ClusterView {
   readonly controllerId: number
   /** Those that clients can reach by this listener, in order of id. */
   brokers(listener: string): readonly BrokerNodeView[]
+  /** Those that belong to it and are fenced now, in order of id; where one is reached is known while it is registered. */
+  fencedBrokers(listener: string): readonly BrokerNodeView[]
   place(topic: TopicOf, index: number): PartitionPlace
   /**
    * While a broker's process has just gone and others are about to take its place: resolves when they have, or after a second.

@@ -14,10 +14,15 @@ const CLASSES: Readonly<Record<string, string>> = {
   'kafka-cluster': 'org.apache.kafka.tools.ClusterTool',
   'kafka-features': 'org.apache.kafka.tools.FeatureCommand',
   'kafka-client-metrics': 'org.apache.kafka.tools.ClientMetricsCommand',
+  'kafka-metadata-quorum': 'org.apache.kafka.tools.MetadataQuorumCommand',
+  'kafka-log-dirs': 'org.apache.kafka.tools.LogDirsCommand',
   'kafka-leader-election': 'org.apache.kafka.tools.LeaderElectionCommand',
   'kafka-reassign-partitions': 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand',
   'kafka-transactions': 'org.apache.kafka.tools.TransactionsCommand',
 }
+
+/** In a command that needs no address, or has it elsewhere than at its end. */
+const SAYS_WHERE = new Set(['--validate-regex', '--bootstrap-server'])
 
 /** A command of a transcript and what it printed. */
 export interface Entry {
@@ -88,7 +93,7 @@ export class GroupTools {
   async run(command: string): Promise<string[]> {
     const [name, ...words] = command.split(' ')
     const args = words.map(word => this.#expand(word))
-    if (!words.includes('--validate-regex')) {
+    if (!words.some(word => SAYS_WHERE.has(word))) {
       args.push('--bootstrap-server', this.#names.address)
     }
     const answer = this.#answer(command)
@@ -112,7 +117,7 @@ export class GroupTools {
 
   #expand(word: string): string {
     const { prefix, values } = this.#names
-    return word.replace('@', prefix).replace(/\{(\w+)\}/, (_, name) => values[name]!)
+    return word.replaceAll('@', prefix).replace(/\{(\w+)\}/, (_, name) => values[name]!)
   }
 
   #contract(output: string): string {
@@ -167,4 +172,16 @@ function sortRuns(lines: readonly string[]): string[] {
     else runs.push([line])
   }
   return runs.flatMap(run => run.sort())
+}
+
+/** What a tool's line says in the end: which kind of error it was, not in which words; not what differs from one broker to the next. */
+export function outcome(line: string): string {
+  return line
+    .replace(/((?:Exception|command) ?:) (?!org\.apache).*/, '$1 ...')
+    .replace(/--bootstrap-server \S+/, '--bootstrap-server BROKER')
+    .replace(/TopicId: \S+/, 'TopicId: ID')
+    .replace(/"log_dirs":\["[^"]*"\]/g, '"log_dirs":[DIR]')
+    .replace(/"\/[^"]*"/g, '"DIR"')
+    .replace(/(?<=127\.0\.0\.1 )\d+/, 'PORT')
+    .trimEnd()
 }

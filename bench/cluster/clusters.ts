@@ -53,7 +53,7 @@ export async function makeTopic(
 }
 
 /** Both know a topic before all of its leaders lead. */
-async function untilLed(topic: string, index: number, port: number): Promise<void> {
+export async function untilLed(topic: string, index: number, port: number): Promise<void> {
   await using client = await Client.connect({ host: '127.0.0.1', port })
   const records = await encodeBatch([{ timestamp: Date.now(), value: Buffer.from('first') }])
   const deadline = Date.now() + LEADERS_MS_MAX

@@ -29,6 +29,8 @@ export interface ClientOptions {
   /** From writing a request to its answer. Passing it closes the connection. */
   readonly requestTimeoutMs?: number
   readonly responseBytesMax?: number
+  /** A response of at most so many bytes gets its memory at once: of a broker that is believed. Default 0. */
+  readonly atOnceBytesMax?: number
 }
 
 export type ClientErrorCode =
@@ -91,6 +93,7 @@ export class Client {
     this.#cutter = new FrameCutter({
       frameBytesMax: bytesMax,
       reusesBuffer: false,
+      atOnceBytesMax: options.atOnceBytesMax ?? 0,
       onFrame: (buffer, start, end) => {
         this.#onFrame(buffer.subarray(start, end))
         return true

@@ -19,6 +19,8 @@ import type { Throttle } from './throttle.ts'
 /** What may pass until an answer is there: past it the connection is taken for dead. */
 const ANSWER_MS_MAX = WAIT_MS + 10_000
 const CONNECT_MS_MAX = 2_000
+/** An answer as large as they get is put together without growing step by step. */
+const AT_ONCE_BYTES_MAX = 16 * 1024 * 1024
 const BACKOFF_MS = 100
 /** Until a rate that has been changed is seen. */
 const LOOK_MS_MAX = 1_000
@@ -187,6 +189,7 @@ export class Lane {
       dial: () => dial(peer, at),
       connectTimeoutMs: CONNECT_MS_MAX,
       requestTimeoutMs: ANSWER_MS_MAX,
+      atOnceBytesMax: AT_ONCE_BYTES_MAX,
     })
   }
 

@@ -26,6 +26,8 @@ export interface FrameCutterOptions {
    * true, or until `resume`. Otherwise nobody writes to it any more.
    */
   readonly reusesBuffer: boolean
+  /** A frame of at most so many bytes gets them at once, as its length says: of a peer that is believed. By default none does. */
+  readonly atOnceBytesMax?: number
   /** Asked before the buffer is kept for the next frame: false gives its memory back. */
   readonly mayKeepBuffer?: () => boolean
 }
@@ -140,7 +142,10 @@ export class FrameCutter {
 
   #start(chunk: Buffer, at: number): void {
     this.#filled = 0
-    this.#append(chunk, at, chunk.length)
+    const isKnown = chunk.length - at >= LENGTH_BYTES
+    const bytes = isKnown ? LENGTH_BYTES + chunk.readInt32BE(at) : 0
+    const isAtOnce = bytes <= (this.#o.atOnceBytesMax ?? 0)
+    this.#append(chunk, at, chunk.length, isAtOnce ? bytes : 0)
   }
 
   /** Takes from the chunk what the partial frame lacks; returns where the rest starts. */
@@ -165,12 +170,13 @@ export class FrameCutter {
     return length === -1 ? -1 : LENGTH_BYTES + length
   }
 
-  #append(chunk: Buffer, from: number, to: number): void {
+  /** @param atOnce what the buffer has room for from now on, if it has to grow */
+  #append(chunk: Buffer, from: number, to: number, atOnce = 0): void {
     const had = this.#filled
     const needed = had + to - from
     // Before anybody is told of a larger buffer: it is not one that lies idle.
     this.#filled = needed
-    if (needed > this.#partial.length) this.#grow(had, needed)
+    if (needed > this.#partial.length) this.#grow(had, Math.max(needed, atOnce))
     chunk.copy(this.#partial, had, from, to)
   }
 

@@ -23,6 +23,7 @@ for (const seed of seeds(1, 6)) {
     let held = 0
     const cutter: FrameCutter = new FrameCutter({
       frameBytesMax: 10_000_000,
+      atOnceBytesMax: random.below(2) * 1_000_000,
       reusesBuffer: true,
       isWanted: () => random.below(8) !== 0,
       onPartial: bytes => {

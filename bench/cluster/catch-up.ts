@@ -5,7 +5,8 @@
  *
  * A topic with two replicas is filled; then broker 3 becomes the third replica of all of its partitions, and is timed until it is in
  * sync. The disk is asked before and after each: the same number of bytes in one file of the same folder, flushed (fdatasync) after
- * each piece of so many MiB as an answer to a follower has, a MiB for each partition, ten at most.
+ * each piece of so many MiB as an answer to a follower has, a MiB for each partition, ten at most. Prints each run, and the median;
+ * a first run, which warms up, does not count.
  */
 import { closeSync, fdatasyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -88,13 +89,13 @@ const measured = await (values.kafka ? startKafka() : startOurs())
 try {
   const { dir, port } = measured.cluster.member(THIRD)
   const all: { rate: number; disk: number; cpu: number }[] = []
-  for (let run = 0; run < Number(values.runs); run++) {
+  for (let run = -1; run < Number(values.runs); run++) {
     await using client = await Client.connect({
       host: '127.0.0.1',
       port,
       requestTimeoutMs: TIMEOUT_MS,
     })
-    const name = `catch-up-${run}`
+    const name = `catch-up-${run + 1}`
     const filled = await fill(measured, client, name)
     const before = diskRate(dir)
     const cpuBefore = cpuSeconds(measured)
@@ -103,10 +104,10 @@ try {
     const after = diskRate(dir)
     const disk = (before + after) / 2
     const rate = filled / seconds / 1e6
-    all.push({ rate, disk, cpu })
+    if (run >= 0) all.push({ rate, disk, cpu })
     await client.send(deleteTopicsApi, 5, { topicNames: [name], timeoutMs: TIMEOUT_MS })
     process.stdout.write(
-      `run ${run}: ${rounded(filled / 1e6)} MB in ${rounded(seconds)} s, ${rounded(rate)} MB/s; disk ${rounded(before)} and ${rounded(after)} MB/s; ratio ${(rate / disk).toFixed(2)}; CPU ${rounded(cpu)} s\n`,
+      `run ${run + 1}: ${rounded(filled / 1e6)} MB in ${rounded(seconds)} s, ${rounded(rate)} MB/s; disk ${rounded(before)} and ${rounded(after)} MB/s; ratio ${(rate / disk).toFixed(2)}; CPU ${rounded(cpu)} s\n`,
     )
   }
   const ratio = median(all.map(({ rate, disk }) => rate / disk))

@@ -165,7 +165,7 @@ function ready(child: ChildProcess, output: { text: string }): Promise<number> {
     }, READY_MS_MAX)
     const take = (chunk: Buffer): void => {
       output.text += chunk.toString()
-      const port = /is ready on \w+:\/\/127\.0\.0\.1:(\d+)/.exec(output.text)?.[1]
+      const port = /is ready on \w+:\/\/[\d.]+:(\d+)/.exec(output.text)?.[1]
       if (port === undefined) return
       clearTimeout(timer)
       resolve(Number(port))

@@ -33,6 +33,10 @@ export interface EtcdSettings {
   readonly dir?: string
   /** More of its flags. */
   readonly flags?: readonly string[]
+  /** Where it listens, if not at 127.0.0.1. */
+  readonly host?: string
+  /** A program and its arguments that run it, such as `ip netns exec NAME`. */
+  readonly wrapper?: readonly string[]
   /** Files in PEM: then clients use TLS and show a certificate. */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
 }
@@ -66,15 +70,19 @@ export class Etcd {
     return etcd
   }
 
+  get host(): string {
+    return this.#settings.host ?? '127.0.0.1'
+  }
+
   get #scheme(): string {
     return this.#settings.tls === undefined ? 'http' : 'https'
   }
 
   async start(): Promise<void> {
-    const { release = DEFAULT_RELEASE, flags = [], tls } = this.#settings
+    const { release = DEFAULT_RELEASE, flags = [], tls, wrapper = [] } = this.#settings
     const program = etcdProgram(release)
     if (program === null) throw new Error(`no etcd ${release} in LIVE_TOOLS: bash .ci/tools FOLDER`)
-    const client = `${this.#scheme}://127.0.0.1:${this.port}`
+    const client = `${this.#scheme}://${this.host}:${this.port}`
     const peer = `http://127.0.0.1:${this.#peerPort}`
     const secured =
       tls === undefined
@@ -91,7 +99,8 @@ export class Etcd {
       ...['--initial-cluster', `one=${peer}`, '--heartbeat-interval', '20'],
       ...['--election-timeout', '200', ...secured, ...flags],
     ]
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const [command, ...rest] = [...wrapper, program, ...args]
+    const child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
     endAtExit(child)
     const take = (chunk: Buffer): void => {
@@ -115,7 +124,7 @@ export class Etcd {
   #isHealthy(): Promise<boolean> {
     return new Promise(resolve => {
       const { tls } = this.#settings
-      const target = { host: '127.0.0.1', port: this.port, path: '/health' }
+      const target = { host: this.host, port: this.port, path: '/health' }
       const request =
         tls === undefined
           ? http.get(target)
@@ -173,7 +182,7 @@ export class Etcd {
 
   /** One request of the gateway, apart from the code under test. */
   async ask(path: string, body: object, token?: string): Promise<Record<string, unknown>> {
-    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, {
+    const response = await fetch(`http://${this.host}:${this.port}${path}`, {
       method: 'POST',
       body: JSON.stringify(body),
       ...(token === undefined ? {} : { headers: { authorization: token } }),

@@ -16,10 +16,14 @@ export interface Node {
 
 export interface Member<N extends Node> {
   readonly id: number
+  /** 127.0.0.1 if it is not said. */
+  readonly host?: string
   readonly port: number
   readonly dir: string
   broker: N | null
 }
+
+export const addressOf = ({ host = '127.0.0.1', port }: Member<Node>): string => `${host}:${port}`
 
 /** A partition as Metadata tells it. */
 export interface PartitionNow {
@@ -29,7 +33,7 @@ export interface PartitionNow {
   readonly replicaNodes: readonly number[]
 }
 
-/** Brokers of one cluster, each a process of its own at a port of 127.0.0.1. */
+/** Brokers of one cluster, each a process of its own at an address of its own. */
 export abstract class ProcessCluster<N extends Node = Node> implements AsyncDisposable {
   abstract readonly members: readonly Member<N>[]
 
@@ -46,7 +50,7 @@ export abstract class ProcessCluster<N extends Node = Node> implements AsyncDisp
   }
 
   get bootstrap(): string {
-    return this.members.map(({ port }) => `127.0.0.1:${port}`).join(',')
+    return this.members.map(addressOf).join(',')
   }
 
   /** Of a topic, as one of the living brokers tells it. */
@@ -54,7 +58,8 @@ export abstract class ProcessCluster<N extends Node = Node> implements AsyncDisp
     const alive = this.members.find(({ id, broker }) =>
       ask === undefined ? broker !== null && !broker.hasEnded : id === ask,
     )!
-    const client = await Client.connect({ host: '127.0.0.1', port: alive.port })
+    const { host = '127.0.0.1', port } = alive
+    const client = await Client.connect({ host, port })
     try {
       const request = { topics: [{ name: topic }], allowAutoTopicCreation: false }
       const { topics } = await client.send(metadataApi, 9, request)

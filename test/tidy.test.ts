@@ -7,6 +7,7 @@ import { servedApis } from '../src/apis/index.ts'
 import { clusterCutMutants, slowFlush } from './crash/cluster-cut/mutants.ts'
 import { mutants as crashMutants } from './crash/mutants.ts'
 import { stormMutants } from './crash/storm/mutants.ts'
+import { jepsenMutants } from './jepsen/mutants.ts'
 import { mutants as simMutants } from './sim/mutants.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -181,6 +182,7 @@ test('the bugs that slow tests plant still fit the sources', () => {
     ...Object.values(stormMutants).flat(),
     ...Object.values(clusterCutMutants).flat(),
     slowFlush(1),
+    ...Object.values(jepsenMutants).flat(),
     ...Object.values(simMutants).flatMap(mutant => mutant.edits ?? []),
   ]
   assert.ok(edits.length > 30)

@@ -7,7 +7,7 @@ export interface Metrics {
   readonly sends: Readonly<Record<Op['type'], number>>
   readonly polls: Readonly<Record<Op['type'], number>>
   readonly recordsRead: number
-  /** The most that a poll was behind what was known of its key when it began, in ms. */
+  /** How long there had been something for a poll that brought nothing of a key, when it began: the most, in ms. */
   readonly worstLagMs: number
   /** How many values a subscriber has read once, twice, ... */
   readonly readTimes: Readonly<Record<string, number>>
@@ -63,14 +63,13 @@ function worstLag(derived: Derived): number {
     if (event.f === 'assign') {
       for (const key of own.keys()) if (!event.value.includes(key)) own.delete(key)
     }
-    for (const [key, reads] of readsOf(op)) {
-      own.set(key, derived.key(key).last.get(reads.at(-1)![1])!)
-    }
-    if (event.f !== 'poll') continue
-    for (const [key, index] of own) {
+    const reads = readsOf(op)
+    for (const [key, index] of event.f === 'poll' ? own : []) {
+      if (reads.has(key)) continue
       const next = firstBeyond(known.get(key)!, index)
       if (next !== undefined) worst = Math.max(worst, op.invoked - next.time)
     }
+    for (const [key, found] of reads) own.set(key, derived.key(key).last.get(found.at(-1)![1])!)
   }
   return worst
 }

@@ -55,7 +55,6 @@ export class Thread {
     const choice = mode === 'both' ? this.#random.pick(['assign', 'subscribe'] as const) : mode
     this.#crashAt = performance.now() + 2 * CRASH_MS * this.#random.next()
     this.#process = await Process.open(this.#shared, workers, bootstrap, choice)
-    this.#touched.add(this.#shared.keys.draw())
     this.#settle(await this.#choose(this.#process))
   }
 
@@ -83,6 +82,7 @@ export class Thread {
   }
 
   #choose(process: Process): Promise<Completed> {
+    if (this.#touched.size === 0) this.#touched.add(this.#shared.keys.draw())
     const unseen = this.#random.chance(UNSEEN) ? this.#shared.keys.unseen() : []
     const chosen = new Set([...this.#touched, ...unseen])
     this.#touched.clear()

@@ -6,6 +6,7 @@ import { cutFiles, flipBits } from './damage.ts'
 import { cutsOf, PARTITIONS, shuffled } from './partitions.ts'
 import type { FaultName, Turn } from './schedule.ts'
 
+/** As often as each stands there; a minority of three is one. */
 const TARGETS = ['one', 'minority', 'majority', 'all', 'leader'] as const
 const STROBE_STEP_MS = 1_500
 

@@ -63,7 +63,10 @@ if (mutant !== undefined && bug === undefined) {
 }
 const root = bug === undefined ? undefined : buildCopy(['build:esm'], bug)
 if (root !== undefined) process.on('exit', () => rmSync(root, { recursive: true }))
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+// A group of processes that loses its shell while one of them is stopped gets SIGHUP.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => process.exit(1))
+}
 let failed = 0
 for (let i = 0; i < runs; i++) {
   if (!(await carryOut({ ...run, seed: run.seed + i }, root))) failed++

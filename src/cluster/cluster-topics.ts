@@ -70,6 +70,8 @@ export class ClusterTopics implements TopicSource {
   /** What the image brings is done one after the other. */
   #work: Promise<void> = Promise.resolve()
   #isLoaded = false
+  /** What has changed since the image was looked at to load it; null before that. */
+  #meanwhile: ImageDiff[] | null = null
   readonly #seen = new Wakeups()
 
   constructor(options: ClusterTopicsOptions) {
@@ -82,6 +84,7 @@ export class ClusterTopics implements TopicSource {
   async load(): Promise<void> {
     const { image, workers } = this.#o
     await this.#tombstones.load()
+    this.#meanwhile = []
     const topics = [...image.topics].map(({ name, entry }) => this.#make(name, entry.value))
     for (const topic of topics) {
       for (const { index } of image.partitionsOf(topic.id)) this.#place(topic, index)
@@ -92,6 +95,7 @@ export class ClusterTopics implements TopicSource {
     await Promise.all(workers.map(w => w.command('ready', { workers: workers.length })))
     for (const topic of topics) await this.#show(topic)
     this.#isLoaded = true
+    for (const diff of this.#meanwhile.splice(0)) this.changed(diff)
   }
 
   #make(name: string, value: unknown): Topic {
@@ -133,7 +137,10 @@ export class ClusterTopics implements TopicSource {
 
   /** The image has changed. What this broker has already is told at once; what is new here, or gone, is done in its turn. */
   changed(diff: ImageDiff): void {
-    if (!this.#isLoaded) return
+    if (!this.#isLoaded) {
+      this.#meanwhile?.push(diff)
+      return
+    }
     const host = this.#o.host()
     for (const { key } of diff.partitions) host.recordChanged(key)
     if (diff.topics.length === 0 && diff.partitions.length === 0) return

@@ -21,6 +21,8 @@ export function addressOn({ value }: Registration, listener: string): Endpoint |
 /** Until a broker that has died is replaced; looked at again so often, in ms. */
 export const SETTLING_MS_MAX = 1_000
 const LOOK_MS = 50
+/** From the record to a leader that has taken its log over: who is sent to it before is refused, and waits longer than this to try again. */
+const READY_MS = 50
 
 interface ImageViewOptions {
   readonly image: ClusterImage
@@ -103,6 +105,7 @@ export class ImageView implements ClusterView {
     while (away.some(id => this.#isGone(id) && this.#leads(id)) && performance.now() < deadline) {
       await this.#changes.next(LOOK_MS)
     }
+    await new Promise(resolve => setTimeout(resolve, READY_MS))
   }
 
   /** Fenced, or about to be. */

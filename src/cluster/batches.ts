@@ -46,4 +46,7 @@ export function areIntact(records: Buffer, offset: number, hasGaps: boolean): bo
   return true
 }
 
+/** The offset behind the last batch. */
+export const endOf = (records: Buffer): number => cutBatches(records).at(-1)!.lastOffset + 1
+
 const NOTHING = Buffer.alloc(0)

@@ -192,6 +192,8 @@ export async function makeNode(
       ? Number(brokerValue('leader.imbalance.check.interval.seconds', view)) * 1000
       : Number.POSITIVE_INFINITY,
     lagTimeMs: () => Number(brokerValue('replica.lag.time.max.ms', view)),
+    scrubMs: () => Number(brokerValue('odradek.scrub.interval.ms', view)),
+    scrubBytesPerSecond: () => Number(brokerValue('odradek.scrub.bytes.per.second', view)),
     tellsCommitted: settings.replicaSelectorClass === RACK_AWARE,
     interBrokerListener: settings.interBrokerListenerName ?? options.listeners[0]!.name,
     dial,

@@ -23,6 +23,7 @@ import { Probes } from './probes.ts'
 import type { StartKind } from './registration.ts'
 import { ReplicaFetches } from './replica-fetches.ts'
 import { ReplicaHost } from './replica-host.ts'
+import { Scrubber } from './scrubber.ts'
 import { Session, type SessionEffect } from './session.ts'
 import { Throttle } from './throttle.ts'
 import { Wakeups } from './wakeups.ts'
@@ -56,6 +57,9 @@ export interface ClusterNodeOptions {
   /** Infinity: leaders stay where they are. */
   readonly preferredMs: number
   readonly lagTimeMs: () => number
+  /** 0: never. */
+  readonly scrubMs: () => number
+  readonly scrubBytesPerSecond: () => number
   /** Consumers may read from followers. */
   readonly tellsCommitted: boolean
   readonly interBrokerListener: string
@@ -87,6 +91,7 @@ export class ClusterNode {
   #topics: ClusterTopics | null = null
   #host: ReplicaHost | null = null
   #fetches: ReplicaFetches | null = null
+  #scrubber: Scrubber | null = null
   #fullTimer: NodeJS.Timeout | undefined
   #clockLead = 0
   #heardAt = 0
@@ -172,6 +177,8 @@ export class ClusterNode {
       },
       onFailed: failed => this.#tellSession(now => this.#session?.change({ failed }, now)),
     })
+    const onDamaged = (partition: Partition, reason: string): void =>
+      replicas.giveUp(partition, reason)
     const find = (key: string) => this.host.find(key)
     const throttle = this.#throttle('leader', configView)
     const incarnationOf = (id: number): string | null => this.#incarnations.get(id) ?? null
@@ -182,7 +189,15 @@ export class ClusterNode {
       tellsCommitted,
       throttle,
       incarnationOf,
-      onDamaged: (partition, reason) => replicas.giveUp(partition, reason),
+      onDamaged,
+      log,
+    })
+    this.#scrubber = new Scrubber({
+      replicas: () => this.host.all,
+      pool: replicas.pool,
+      intervalMs: this.#o.scrubMs,
+      bytesPerSecond: this.#o.scrubBytesPerSecond,
+      onDamaged,
       log,
     })
   }
@@ -401,6 +416,7 @@ export class ClusterNode {
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#fullTimer)
     this.#probes.close()
+    this.#scrubber?.close()
     for (const lane of this.#lanes.values()) lane.close()
     this.feed.stop()
   }

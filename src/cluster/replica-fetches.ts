@@ -267,7 +267,7 @@ export class ReplicaFetches {
   /** The fault is this broker's, not that of the replica that would refuse it: others lead, if they have what is here. */
   #damaged({ partition, machine }: HostedReplica, offset: number): 'failed' {
     const reason = `what was read from its log behind offset ${offset} is damaged`
-    if (machine.leader?.hasHeirs) this.#o.onDamaged(partition, reason)
+    if (machine.isSpare) this.#o.onDamaged(partition, reason)
     else this.#o.log.error({ partition: partition.name }, `${reason}, and nobody else has it`)
     return 'failed'
   }

@@ -50,6 +50,10 @@ export class ReplicaHost {
     return this.#byKey.get(key)
   }
 
+  get all(): Iterable<HostedReplica> {
+    return this.#byKey.values()
+  }
+
   /** A partition whose log is open. */
   add(partition: Partition, key: string): HostedReplica {
     const carryOut = (replica: HostedReplica, effect: HostedEffect): void =>

@@ -112,12 +112,6 @@ export class LeaderReplica<W> {
     return this.#committed
   }
 
-  /** Whether another one could lead with all that is committed. */
-  get hasHeirs(): boolean {
-    const { isr, elr } = this.#committed
-    return this.#others([...isr, ...elr]).length > 0
-  }
-
   /** Committed and proposed ISR together (KIP-497): whoever may be in the record, whichever way the proposal goes. */
   get maximalIsr(): readonly number[] {
     const { isr } = this.#committed

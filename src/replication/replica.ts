@@ -70,6 +70,12 @@ export class PartitionReplica<W, B extends BatchFacts> {
     return this.#record
   }
 
+  /** Whether others could lead with all that is committed. */
+  get isSpare(): boolean {
+    const counted = [...(this.#record?.isr ?? []), ...(this.#record?.elr ?? [])]
+    return counted.some(id => id !== this.#options.me)
+  }
+
   /** High watermark of what is here. */
   get hw(): number {
     return this.leader?.hw ?? this.follower?.hw ?? this.#hw

@@ -154,7 +154,16 @@ export class LogReader {
     atLeastOne: boolean,
   ): Promise<ReadResult | null> {
     const atTail = this.#tail?.read(this.#pool, offset, endOffset, maxBytes, atLeastOne)
-    if (atTail !== undefined) return atTail
+    return atTail !== undefined ? atTail : this.readFile(offset, endOffset, maxBytes, atLeastOne)
+  }
+
+  /** The same from its file, also of what is in memory. */
+  async readFile(
+    offset: number,
+    endOffset: number,
+    maxBytes: number,
+    atLeastOne: boolean,
+  ): Promise<ReadResult | null> {
     let from = this.#cursors.get(offset) ?? (await this.#locate(offset))
     while (from !== null) {
       const result = await this.#readAt(from, offset, endOffset, maxBytes, atLeastOne)

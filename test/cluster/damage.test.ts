@@ -111,4 +111,21 @@ test('a log that is found damaged at the start of its broker is filled anew', as
   assert.ok(readdirSync(cluster.member(3).dir).some(name => /^torn-0\..*-stray$/.test(name)))
 })
 
+for (const id of [1, 2]) {
+  test(`damage that nobody reads is found in time, and the log filled anew (broker ${id} of a leader and a follower)`, async () => {
+    await cluster[Symbol.asyncDispose]()
+    const scrub = ['odradek.scrub.interval.ms=500', 'odradek.scrub.bytes.per.second=100000000']
+    cluster = await BrokerCluster.start(3, ['auto.leader.rebalance.enable=false', ...scrub])
+    const topic = 'unread'
+    await makeTopic(topic, [1, 2, 3])
+    const ledger = await Ledger.start(cluster, topic)
+    damage(id, topic, 5_000)
+    const isAside = (): boolean =>
+      readdirSync(cluster.member(id).dir).some(name => /^unread-0\..*-stray$/.test(name))
+    await cluster.until(topic, () => isAside())
+    await expectWhole(topic, ledger)
+    assert.not(cluster.members.some(({ broker }) => /bug:/.test(broker!.output)))
+  })
+}
+
 test.run()

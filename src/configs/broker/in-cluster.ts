@@ -24,6 +24,16 @@ export const inCluster = {
     { min: 1000 },
     'Milliseconds without a sign of life after which a broker of a cluster is taken for dead; 6000 where nothing is set.',
   ),
+  'odradek.scrub.bytes.per.second': long(
+    4_194_304,
+    { min: 65_536 },
+    'Bytes a second that are read to find what a disk has damaged.',
+  ),
+  'odradek.scrub.interval.ms': long(
+    604_800_000,
+    { min: 0 },
+    'Milliseconds between two looks at all that replicas on this broker have in their files: what is damaged is filled anew by other replicas. 0: never.',
+  ),
   'follower.replication.throttled.rate': throttle('followers of a broker fetch'),
   'leader.imbalance.check.interval.seconds': long(
     300,

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { CLIENTS, type ClientName } from './clients/workers.ts'
-import { FAULTS, type FaultName, MIX } from './nemesis/schedule.ts'
+import { FAULTS, type FaultName } from './nemesis/schedule.ts'
 import type { Mode } from './workload/thread.ts'
 
 /** What a run is. The same seed has the same faults at the same times, and draws the same operations. */
@@ -32,7 +32,7 @@ export function optionsOf(args: readonly string[]): Options {
       seconds: { type: 'string', default: '120' },
       /** Of the first run; each next has the next one. */
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      faults: { type: 'string', default: MIX.join() },
+      faults: { type: 'string', default: FAULTS.join() },
       client: { type: 'string', default: CLIENTS.join() },
       mode: { type: 'string', default: 'both' },
       threads: { type: 'string', default: '9' },

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from '../../../src/client/client.ts'
 import * as batch from '../../../src/protocol/record-batch.ts'
@@ -65,7 +65,11 @@ function difference(
   { partitionIndex, replicaNodes }: PartitionNow,
 ): string[] {
   const name = `${topic}-${partitionIndex}`
-  const logs = replicaNodes.map(id => segmentsIn(join(cluster.member(id).dir, name)))
+  const folders = replicaNodes.map(id => join(cluster.member(id).dir, name))
+  // One that was never made, or is being filled anew.
+  const missing = replicaNodes.filter((_, i) => !existsSync(folders[i]!))
+  if (missing.length > 0) return [`${name} has no folder on ${missing}`]
+  const logs = folders.map(segmentsIn)
   if (logs.every(log => log.equals(logs[0]!))) return []
   return [`${name} is not the same on ${replicaNodes}: ${logs.map(log => log.length)} bytes`]
 }

@@ -64,6 +64,8 @@ class Process:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
             "allow.auto.create.topics": False,
+            # As Java's consumer does by default.
+            "check.crcs": True,
             "isolation.level": "read_committed",
             "session.timeout.ms": 6000,
             "heartbeat.interval.ms": 300,

@@ -1,11 +1,7 @@
 import { Random } from '../../lib/random.ts'
 
-/**
- * `files`: segments of one broker are cut or removed. `bits`: bits of them are flipped, and that is not in the mix: a start looks at
- * what may not have been flushed and at headers from its last checkpoint on, so damage below is kept, and served as it is.
- */
+/** `files`: segments of one broker are cut or removed. `bits`: bits of them are flipped. */
 export const FAULTS = ['kill', 'pause', 'partition', 'clock', 'files', 'etcd', 'bits'] as const
-export const MIX = FAULTS.filter(fault => fault !== 'bits')
 export type FaultName = (typeof FAULTS)[number]
 
 /** Nothing is broken for so long at the beginning. */

@@ -63,10 +63,6 @@ if (mutant !== undefined && bug === undefined) {
 }
 const root = bug === undefined ? undefined : buildCopy(['build:esm'], bug)
 if (root !== undefined) process.on('exit', () => rmSync(root, { recursive: true }))
-// A group of processes that loses its shell while one of them is stopped gets SIGHUP.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => process.exit(1))
-}
 let failed = 0
 for (let i = 0; i < runs; i++) {
   if (!(await carryOut({ ...run, seed: run.seed + i }, root))) failed++

@@ -10,6 +10,13 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
+// A signal that nobody else sees to would end this process without that; SIGHUP comes when a terminal goes.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (process.listenerCount(signal) === 1) process.exit(1)
+  })
+}
+
 /** It ends when this process does, at the latest. */
 export function endAtExit(child: ChildProcess): void {
   running.add(child)

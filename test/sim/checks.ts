@@ -5,14 +5,14 @@ import {
   type PartitionState,
 } from '../../src/replication/partition-state.ts'
 import type { Entry } from '../../src/replication/types.ts'
-import type { Batch, SimLog } from './disk.ts'
 import type { SimEtcd } from './etcd.ts'
+import type { Batch, LogContent } from './log-content.ts'
 import { Violation, type World } from './world.ts'
 
 /** What a check has to know of a broker. */
 export interface CheckedNode {
   readonly id: number
-  log(key: string): SimLog | null
+  log(key: string): LogContent | null
   /** The controller has let it in: nothing counts on what it lost before. */
   admitted(): void
   /** Its copy is not what the record may count on, and that is on its way to the record. */

@@ -1,15 +1,21 @@
-import type { Batch } from './disk.ts'
+import { type Batch, lastSeqOf } from './log-content.ts'
 import type { Surroundings } from './node.ts'
 import { DUPLICATE } from './worker.ts'
 
 const TIMEOUT_MS = 2_000
+
+const newBatch = (pid: number, seq: number, lastOffset: number): Batch => ({
+  ...{ baseOffset: 0, lastOffset, epoch: -1, isWhole: true, bytes: null },
+  ...{ pid, seq, value: pid * 1_000_000 + seq },
+})
 
 /** An idempotent producer with acks=all, one batch at a time, that tries again until it is told that it is there. */
 export class Producer {
   readonly pid: number
   readonly #around: Surroundings
   readonly #key: string
-  #seq = -1
+  /** Of the next batch. */
+  #seq = 0
   #batch: Batch | null = null
   #attempt = 0
   isStopped = false
@@ -33,10 +39,8 @@ export class Producer {
       () => {
         if (this.isStopped) return
         const count = world.random.below(3)
-        this.#seq++
-        const value = this.pid * 1_000_000 + this.#seq
-        const facts = { baseOffset: 0, lastOffset: count, epoch: -1, isWhole: true }
-        this.#batch = { ...facts, pid: this.pid, seq: this.#seq, value }
+        this.#batch = newBatch(this.pid, this.#seq, count)
+        this.#seq = lastSeqOf(this.#batch) + 1
         this.#send()
       },
     )
@@ -107,8 +111,7 @@ export class Talker {
       world.after(world.between(20, 250), talk)
       const to = leaderOf(key, around)
       const process = nodes.find(({ id }) => id === to)?.process ?? null
-      const facts = { baseOffset: 0, lastOffset: 0, epoch: -1, isWhole: true }
-      const batch = { ...facts, pid: ++pid, seq: 0, value: pid * 1_000_000 }
+      const batch = newBatch(++pid, 0, 0)
       network.send('c', to, () =>
         process?.deliver(() => process.produce(key, batch, 'one', () => {})),
       )

@@ -1,44 +1,67 @@
-import type { BatchFacts } from '../../src/replication/follower-effects.ts'
 import type { LogFacts } from '../../src/replication/log-facts.ts'
-import type { EpochStart } from '../../src/shared/epochs.ts'
 import type { Bugs } from './bugs.ts'
-import { Violation, type World } from './world.ts'
+import { type Batch, LogContent, lastSeqOf } from './log-content.ts'
+import type { Surroundings } from './node.ts'
+import type { Process } from './process.ts'
+import { SimWorker, type Worker } from './worker.ts'
+import type { World } from './world.ts'
 
-/** A batch of a producer; `value` is another one for each that was ever sent. */
-export interface Batch extends BatchFacts {
-  readonly pid: number
-  readonly seq: number
-  readonly value: number
+/** What a broker keeps its logs on. */
+export interface Disk {
+  readonly logs: ReadonlyMap<string, LogContent>
+  /** A process begins, in whose memory nothing is. */
+  recover(isClean: boolean): void
+  worker(process: Process): Worker
+  /** The process is gone, perhaps in the middle of something; with a power cut, what was not flushed is, too. */
+  crash(isPowerCut: boolean): void
+  /** The process ends in order. */
+  stopped(): void
+  /** Another one, empty. */
+  replace(): void
+}
+
+/** The modelled one. */
+export class SimDisk implements Disk {
+  readonly logs = new Map<string, SimLog>()
+  readonly #world: World
+
+  constructor({ world }: Surroundings) {
+    this.#world = world
+  }
+
+  recover(): void {
+    for (const log of this.logs.values()) log.recover()
+  }
+
+  worker(process: Process): Worker {
+    return new SimWorker(process, this.logs)
+  }
+
+  crash(isPowerCut: boolean): void {
+    for (const log of this.logs.values()) log.crash(isPowerCut, this.#world)
+  }
+
+  stopped(): void {
+    for (const log of this.logs.values()) {
+      log.settle()
+      log.crash(false, this.#world)
+    }
+  }
+
+  replace(): void {
+    this.logs.clear()
+  }
 }
 
 /** One partition's log: what has a place in it, how much of that a dead process cannot take, and how much no power cut. */
-export class SimLog {
-  readonly key: string
-  start = 0
-  batches: Batch[] = []
-  /** What is behind it lies in the process's memory only. */
-  written = 0
-  flushed = 0
-  epochs: EpochStart[] = []
-  /** What the checkpoint says; a lower bound. */
-  savedHw = 0
+export class SimLog extends LogContent {
   /** Of the running process's worker. */
   role: 'leader' | 'follower' | null = null
   roleEpoch = -1
-  readonly #seqs = new Map<number, number>()
   /** Of batches that are deleted, as the snapshots of producers have them. */
   readonly #deletedSeqs = new Map<number, number>()
   /** With a planted bug: where a replay cuts again. */
   #cutAgain: number | null = null
-
-  constructor(key: string) {
-    this.key = key
-  }
-
-  get end(): number {
-    const last = this.batches.at(-1)
-    return last === undefined ? this.start : last.lastOffset + 1
-  }
 
   facts(isDurable: boolean): LogFacts {
     const end = isDurable ? this.flushed : this.end
@@ -46,57 +69,8 @@ export class SimLog {
     return { start: this.start, end, hw, hwEpoch: -1, epochs: [...this.epochs] }
   }
 
-  /** The batch that holds the offset. */
-  at(offset: number): Batch | null {
-    let lo = 0
-    let hi = this.batches.length
-    while (lo < hi) {
-      const mid = (lo + hi) >> 1
-      if (this.batches[mid]!.lastOffset < offset) lo = mid + 1
-      else hi = mid
-    }
-    const batch = this.batches[lo]
-    return batch !== undefined && batch.baseOffset <= offset ? batch : null
-  }
-
-  /** Whole batches from the offset on, up to an end. */
-  read(from: number, end: number, max: number): Batch[] {
-    const found: Batch[] = []
-    let batch = this.at(from)
-    while (batch !== null && batch.lastOffset < end && found.length < max) {
-      found.push(batch)
-      batch = this.at(batch.lastOffset + 1)
-    }
-    return found
-  }
-
-  lastSeq(pid: number): number {
-    return this.#seqs.get(pid) ?? -1
-  }
-
   original(pid: number, seq: number): Batch | null {
     return this.batches.findLast(batch => batch.pid === pid && batch.seq === seq) ?? null
-  }
-
-  note(epoch: number, startOffset: number): void {
-    const last = this.epochs.at(-1)
-    if (last !== undefined && epoch <= last.epoch) return
-    this.epochs = this.epochs.filter(e => e.startOffset < startOffset)
-    this.epochs.push({ epoch, startOffset })
-  }
-
-  push(batch: Batch): void {
-    if (batch.baseOffset !== this.end) throw new Violation(`${this.key} has a gap at ${this.end}`)
-    const last = this.batches.at(-1)
-    if (last !== undefined && batch.epoch < last.epoch) {
-      throw new Violation(`I6: epoch ${batch.epoch} after ${last.epoch} in ${this.key}`)
-    }
-    if (batch.seq <= this.lastSeq(batch.pid)) {
-      throw new Violation(`I9: producer ${batch.pid} sequence ${batch.seq} twice in ${this.key}`)
-    }
-    this.note(batch.epoch, batch.baseOffset)
-    this.batches.push(batch)
-    this.#seqs.set(batch.pid, batch.seq)
   }
 
   cut(offset: number, bugs: Bugs): void {
@@ -109,8 +83,8 @@ export class SimLog {
   trim(offset: number): void {
     if (offset <= this.start) return
     const kept = this.batches.filter(batch => batch.baseOffset >= offset)
-    for (const { pid, seq } of this.batches.slice(0, this.batches.length - kept.length)) {
-      this.#deletedSeqs.set(pid, seq)
+    for (const batch of this.batches.slice(0, this.batches.length - kept.length)) {
+      this.#deletedSeqs.set(batch.pid, lastSeqOf(batch))
     }
     this.batches = kept
     this.start = offset
@@ -160,8 +134,8 @@ export class SimLog {
     this.batches = batches
     this.flushed = Math.min(this.flushed, this.end)
     this.written = Math.min(this.written, this.end)
-    this.#seqs.clear()
-    for (const [pid, seq] of this.#deletedSeqs) this.#seqs.set(pid, seq)
-    for (const { pid, seq } of batches) this.#seqs.set(pid, seq)
+    this.seqs.clear()
+    for (const [pid, seq] of this.#deletedSeqs) this.seqs.set(pid, seq)
+    for (const batch of batches) this.seqs.set(batch.pid, lastSeqOf(batch))
   }
 }

@@ -164,7 +164,7 @@ const ACTS: Readonly<Record<string, Act>> = {
   damage: ({ dice }, node, around, keys) => {
     const key = keys[Math.floor(dice * keys.length)]!
     const { process } = node
-    if (process === null || !node.logs.has(key)) return
+    if (process === null || !node.disk.logs.has(key)) return
     node.damaged.add(key)
     around.checks.hasLostCopies = true
     process.deliver(() => process.replicas.get(key)?.damaged('checksum', process.now))

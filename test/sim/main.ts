@@ -4,6 +4,7 @@
  *   npm run sim                        seeds 1 to 1000
  *   npm run sim -- --seeds 1..10000    these
  *   npm run sim -- --seed 17 --trace   one, and what happened
+ *   npm run sim -- --seeds 1..300 --real   with the logs of storage in all of them, not in every hundredth
  *   npm run sim -- --mutants           each planted bug, until a seed shows it (--seeds 1..10000: out of these)
  *   npm run sim -- --mutants 12        this one
  */
@@ -19,6 +20,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     seeds: { type: 'string', default: '1..1000' },
     trace: { type: 'boolean', default: false },
+    real: { type: 'boolean' },
     mutants: { type: 'boolean', default: false },
     'keep-going': { type: 'boolean', default: false },
   },
@@ -45,7 +47,8 @@ function runSeeds(): void {
   let acks = 0
   let failed = 0
   for (let seed = first; seed <= last; seed++) {
-    const result = new Simulation(seed, { isTraced: values.trace }).run()
+    const options = { isReal: values.real }
+    const result = new Simulation(seed, { ...options, isTraced: values.trace }).run()
     events += result.events
     acks += result.acks
     if (values.trace) console.log(result.lines.join('\n'))
@@ -54,8 +57,9 @@ function runSeeds(): void {
     console.log(`seed ${seed}: ${result.violation}`)
     if (!values['keep-going']) {
       console.log('the least of what has to go wrong:')
-      for (const fault of shrink(seed, result).faults) console.log(`  ${JSON.stringify(fault)}`)
-      console.log(`npm run sim -- --seed ${seed} --trace`)
+      for (const fault of shrink(seed, result, options).faults)
+        console.log(`  ${JSON.stringify(fault)}`)
+      console.log(`npm run sim -- --seed ${seed} --trace${values.real ? ' --real' : ''}`)
       break
     }
   }

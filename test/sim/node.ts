@@ -1,10 +1,12 @@
 import type { Json } from '../../src/metadata/store.ts'
 import type { Bugs } from './bugs.ts'
 import type { CheckedNode, Checks } from './checks.ts'
-import type { SimLog } from './disk.ts'
+import { type Disk, SimDisk } from './disk.ts'
 import type { SimEtcd } from './etcd.ts'
+import type { LogContent } from './log-content.ts'
 import type { Network } from './network.ts'
 import { Process } from './process.ts'
+import { RealDisk, type RealLogs } from './real-disk.ts'
 import type { World } from './world.ts'
 
 export interface Settings {
@@ -12,6 +14,8 @@ export interface Settings {
   readonly lagTimeMs: number
   readonly preferredMs: number
   readonly bugs: Bugs
+  /** The logs are those of storage; null: they are modelled. */
+  readonly real: RealLogs | null
 }
 
 /** Everything that a broker can reach or be looked at by. */
@@ -27,7 +31,7 @@ export interface Surroundings {
 /** A machine with a disk, on which a broker runs or does not. */
 export class SimNode implements CheckedNode {
   readonly id: number
-  readonly logs = new Map<string, SimLog>()
+  disk!: Disk
   readonly damaged = new Set<string>()
   dir: string
   process: Process | null = null
@@ -59,14 +63,16 @@ export class SimNode implements CheckedNode {
 
   join(around: Surroundings): void {
     this.#around = around
+    const { real } = around.settings
+    this.disk = real === null ? new SimDisk(around) : new RealDisk(this, around, real)
   }
 
   get isUp(): boolean {
     return this.process !== null
   }
 
-  log(key: string): SimLog | null {
-    return this.logs.get(key) ?? null
+  log(key: string): LogContent | null {
+    return this.disk.logs.get(key) ?? null
   }
 
   isExcused(key: string): boolean {
@@ -80,7 +86,7 @@ export class SimNode implements CheckedNode {
     const kind = this.isFresh ? 'new' : after
     this.isFresh = false
     world.note('start', this.id, kind)
-    for (const log of this.logs.values()) log.recover()
+    this.disk.recover(this.isClean)
     this.isClean = false
     this.starts++
     this.process = new Process(this, this.#around!, kind)
@@ -93,24 +99,21 @@ export class SimNode implements CheckedNode {
     if (isPowerCut && this.#isAnythingNotDurable()) this.hasLostTail = true
     this.process?.end()
     this.process = null
-    for (const log of this.logs.values()) log.crash(isPowerCut, world)
+    this.disk.crash(isPowerCut)
   }
 
   /** The process ends in order. */
   stopped(): void {
     this.process?.end()
     this.process = null
-    for (const log of this.logs.values()) {
-      log.settle()
-      log.crash(false, this.#around!.world)
-    }
+    this.disk.stopped()
   }
 
   /** Another disk, empty. */
   replaceDisk(): void {
     this.dir = `${this.dir}'`
     this.isReplacement = true
-    this.logs.clear()
+    this.disk.replace()
     this.damaged.clear()
     this.isNew = true
     this.isFresh = true
@@ -129,7 +132,7 @@ export class SimNode implements CheckedNode {
   }
 
   #isAnythingNotDurable(): boolean {
-    return [...this.logs.keys()].some(key => {
+    return [...this.disk.logs.keys()].some(key => {
       const value = this.#around!.etcd.get(key)?.value as { [name: string]: Json } | undefined
       return value?.durable === false
     })

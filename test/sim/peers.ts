@@ -1,6 +1,6 @@
 import type { FetchAnswer, FollowerEffect } from '../../src/replication/follower-effects.ts'
 import type { ReplicaFetch } from '../../src/replication/leader-effects.ts'
-import type { Batch } from './disk.ts'
+import type { Batch } from './log-content.ts'
 import type { Process } from './process.ts'
 
 const WAIT_MS = 500

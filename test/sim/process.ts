@@ -13,11 +13,11 @@ import {
 } from '../../src/replication/next-state.ts'
 import { PartitionReplica, type ReplicaEffect } from '../../src/replication/replica.ts'
 import type { Change, Compare, Outcome } from '../../src/replication/types.ts'
-import { type Batch, SimLog } from './disk.ts'
+import type { Batch } from './log-content.ts'
 import type { SimNode, Surroundings } from './node.ts'
 import { type FetchRequest, Peers } from './peers.ts'
 import { Store } from './store.ts'
-import { OUT_OF_ORDER, SimWorker } from './worker.ts'
+import { OUT_OF_ORDER, type Worker } from './worker.ts'
 
 /** Answers a produce request: an error code, and the batch that is there. */
 export type Reply = (error: number, batch: Batch | null) => void
@@ -45,7 +45,7 @@ export class Process {
   readonly session: Session
   readonly controller: Controller
   readonly replicas = new Map<string, PartitionReplica<Slot, Batch>>()
-  readonly worker: SimWorker
+  readonly worker: Worker
   isAlive = true
   /** Stands still at this many effects from now; 0: it does not. */
   pauseAtEffect = 0
@@ -74,7 +74,7 @@ export class Process {
     this.node = node
     this.around = around
     this.incarnation = `${node.id}.${node.starts}`
-    this.worker = new SimWorker(this)
+    this.worker = node.disk.worker(this)
     this.#store = new Store(this)
     this.#peers = new Peers(this)
     this.session = new Session({
@@ -291,11 +291,9 @@ export class Process {
     this.controller.tick(now)
     for (const [key, replica] of this.replicas) {
       replica.tick(now)
-      const log = this.node.log(key)
-      if (log !== null && this.around.world.random.chance(0.02)) {
-        log.savedHw = Math.max(log.savedHw, Math.min(replica.hw, log.flushed))
-      }
+      if (this.around.world.random.chance(0.02)) this.worker.saveHw(key, replica.hw)
     }
+    this.worker.idle()
     this.#peers.expire()
   }
 
@@ -415,7 +413,7 @@ export class Process {
       case 'lose':
         return this.propose(key, { lost: [this.node.id] })
       case 'refill':
-        this.node.logs.set(key, new SimLog(key))
+        this.worker.refill(key)
         this.node.damaged.delete(key)
         this.session.change({ failed: [] }, this.now)
         return replica.refilled(this.now)

@@ -1,4 +1,5 @@
 import { fromEntry, partitionKey, toRecord } from '../../src/replication/partition-state.ts'
+import type { Random } from '../lib/random.ts'
 import type { Bugs } from './bugs.ts'
 import { Checks } from './checks.ts'
 import { Producer, Talker } from './clients.ts'
@@ -7,12 +8,15 @@ import { chooseFaults, type Fault, type Plan, schedule } from './faults.ts'
 import { Network } from './network.ts'
 import { SimNode, type Surroundings } from './node.ts'
 import { resetSessions } from './peers.ts'
+import type { RealLogs } from './real-disk.ts'
 import { Violation, World } from './world.ts'
 
 const FAULTS_FROM_MS = 2_000
 const FAULTS_TO_MS = 18_000
 const HEALED_MS = 20_000
 const END_MS = 50_000
+/** One seed of so many has the logs of storage. */
+const REAL_EVERY = 100
 
 export interface Result {
   readonly seed: number
@@ -28,9 +32,20 @@ export interface Result {
 export interface Options {
   readonly bugs?: Bugs
   readonly isTraced?: boolean
+  /** All logs are those of storage, not only those of every hundredth seed. */
+  readonly isReal?: boolean
   /** Instead of those that the seed would choose: for shrinking. */
   readonly faults?: readonly Fault[]
 }
+
+/** Little of everything, so that segments, journals and open files end often. */
+const chooseLogs = (random: Random, isDurable: boolean): RealLogs => ({
+  segmentBytes: random.pick([500, 3_000, 1 << 20]),
+  journalFileBytes: random.pick([10_000, 64 * 1024]),
+  bypassBytes: random.pick([100, 400, 4_000]),
+  openLogsMax: random.pick([1, 10]),
+  isDurable,
+})
 
 /** A cluster in virtual time: things go wrong for a while, then all is well, and must be again. */
 export class Simulation {
@@ -41,7 +56,8 @@ export class Simulation {
   readonly #talkers: Talker[] = []
   readonly #faults: readonly Fault[]
 
-  constructor(seed: number, { bugs = {}, isTraced = false, faults }: Options = {}) {
+  constructor(seed: number, options: Options = {}) {
+    const { bugs = {}, isTraced = false, isReal = seed % REAL_EVERY === 0, faults } = options
     resetSessions()
     const world = new World(seed, isTraced)
     this.#world = world
@@ -52,22 +68,20 @@ export class Simulation {
       (_, i) => new SimNode(i + 1, world.between(0.99, 1.01)),
     )
     const etcd = new SimEtcd(world)
+    const minIsr = random.chance(0.8) ? 2 : 1
+    // Without flushes one that is alone may lose what is committed, and rightly.
+    const isDurable = minIsr === 1 || random.chance(0.9)
     const settings = {
       ttlMs: random.pick([2_000, 3_000]),
       lagTimeMs: random.pick([1_500, 4_000]),
       preferredMs: random.pick([4_000, 1e9]),
       bugs,
+      real: isReal ? chooseLogs(random, isDurable) : null,
     }
     const network = new Network(world)
     const checks = new Checks(world, etcd, nodes)
     this.around = { world, etcd, network, checks, settings, nodes }
-    const minIsr = random.chance(0.8) ? 2 : 1
-    const plan: Plan = {
-      minIsr,
-      // Without flushes one that is alone may lose what is committed, and rightly.
-      durable: minIsr === 1 || random.chance(0.9),
-      mayBeUnclean: random.chance(0.05),
-    }
+    const plan: Plan = { minIsr, durable: isDurable, mayBeUnclean: random.chance(0.05) }
     checks.hasLostCopies = !plan.durable
     // With a minimum of one, the last one that is in the ISR is alone with what is committed.
     const replicas = plan.minIsr === 1 ? random.pick([1, 2, 3]) : 3

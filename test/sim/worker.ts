@@ -1,21 +1,99 @@
 import type { LogFacts } from '../../src/replication/log-facts.ts'
 import { fromEntry } from '../../src/replication/partition-state.ts'
-import { type Batch, SimLog } from './disk.ts'
+import { SimLog } from './disk.ts'
+import type { Batch, LogContent } from './log-content.ts'
 import type { Process } from './process.ts'
 
-const NOT_LEADER = 6
-const STORAGE_ERROR = 56
+export const NOT_LEADER = 6
+export const STORAGE_ERROR = 56
 export const OUT_OF_ORDER = 45
 /** Of what is deleted since: it was there. */
 export const DUPLICATE = 46
 
-/** The partition workers: commands and appends of one partition in their order, each some time on its way to the disk. */
-export class SimWorker {
-  readonly #process: Process
-  readonly #busyUntil = new Map<string, number>()
+/** @param batch as it is in the log; null: it is not, or not any more */
+export type AppendDone = (
+  error: number,
+  end: number,
+  batch: Batch | null,
+  isDuplicate: boolean,
+) => void
 
-  constructor(process: Process) {
+type Told = (facts: LogFacts) => void
+
+/** The partition workers of one process: what is asked of a partition is done in its order, and told when it is on the disk. */
+export interface Worker {
+  role(key: string, role: 'leader' | 'follower', epoch: number, done: Told): void
+  append(
+    key: string,
+    epoch: number,
+    sent: Batch,
+    placed: (end: number) => void,
+    done: AppendDone,
+  ): void
+  replicate(
+    key: string,
+    epoch: number,
+    batches: readonly Batch[],
+    done: (end: number) => void,
+    refused: Told,
+  ): void
+  cut(key: string, epoch: number, offset: number, done: Told): void
+  beginAt(key: string, epoch: number, offset: number, done: Told): void
+  trim(key: string, offset: number): void
+  stop(key: string): void
+  /** The log is put aside, and a new one begun. */
+  refill(key: string): void
+  /** All below is committed: kept for the next start. */
+  saveHw(key: string, hw: number): void
+  /** There was nothing to do for a while. */
+  idle(): void
+}
+
+/** When what is asked of workers comes to its turn. */
+export class Turns<L extends LogContent> {
+  readonly #process: Process
+  readonly #logs: ReadonlyMap<string, L>
+  readonly busyUntil = new Map<string, number>()
+
+  constructor(process: Process, logs: ReadonlyMap<string, L>) {
     this.#process = process
+    this.#logs = logs
+  }
+
+  /** In the order of its ring, after what is under way; there is no order between the main thread's ring and that of replication. */
+  run(key: string, run: (log: L) => void, ring = key): void {
+    const process = this.#process
+    const { world } = process.around
+    const log = this.#logs.get(key)
+    if (log === undefined) return
+    const delay = ring !== key && world.random.chance(0.02) ? 100 : 0.5
+    const at = Math.max(this.busyUntil.get(ring) ?? 0, world.now + world.between(0.05, delay))
+    this.busyUntil.set(ring, at)
+    world.after(at - world.now, () => {
+      process.deliver(() => {
+        if (this.#logs.get(key) === log) run(log)
+      })
+    })
+  }
+
+  isDurable(key: string): boolean {
+    const entry = this.#process.image.entry(key)
+    return entry === null || fromEntry(entry).durable
+  }
+}
+
+export const ringOfReplication = (key: string): string => `${key} of replication`
+
+/** The modelled workers: commands and appends of one partition in their order, each some time on its way to the disk. */
+export class SimWorker implements Worker {
+  readonly #process: Process
+  readonly #logs: Map<string, SimLog>
+  readonly #turns: Turns<SimLog>
+
+  constructor(process: Process, logs: Map<string, SimLog>) {
+    this.#process = process
+    this.#logs = logs
+    this.#turns = new Turns(process, logs)
   }
 
   role(
@@ -24,15 +102,15 @@ export class SimWorker {
     epoch: number,
     done: (facts: LogFacts) => void,
   ): void {
-    const { node, around } = this.#process
-    if (!node.logs.has(key)) node.logs.set(key, new SimLog(key))
-    this.#run(key, log => {
+    const { around } = this.#process
+    if (!this.#logs.has(key)) this.#logs.set(key, new SimLog(key))
+    this.#turns.run(key, log => {
       if (epoch < log.roleEpoch) return
       log.role = role
       log.roleEpoch = epoch
       log.settle()
       if (role === 'leader' && !around.settings.bugs.epochNotNoted) log.note(epoch, log.end)
-      done(log.facts(this.#isDurable(key)))
+      done(log.facts(this.#turns.isDurable(key)))
     })
   }
 
@@ -41,10 +119,10 @@ export class SimWorker {
     epoch: number,
     sent: Batch,
     placed: (end: number) => void,
-    done: (error: number, end: number, batch: Batch | null, isDuplicate: boolean) => void,
+    done: AppendDone,
   ): void {
     const { around, incarnation } = this.#process
-    this.#run(key, log => {
+    this.#turns.run(key, log => {
       const isMine = log.role === 'leader' && log.roleEpoch === epoch
       if (!isMine && !around.settings.bugs.workerIgnoresEpoch)
         return done(NOT_LEADER, 0, null, false)
@@ -77,7 +155,7 @@ export class SimWorker {
   ): void {
     const { node, around } = this.#process
     const { bugs } = around.settings
-    this.#run(
+    this.#turns.run(
       key,
       log => {
         const isMine = log.role === 'follower' && log.roleEpoch === epoch
@@ -89,87 +167,74 @@ export class SimWorker {
         }
         this.#flushed(log, log.end, () => {
           done(this.#reported(log))
-          if (count < batches.length) refused(log.facts(this.#isDurable(key)))
+          if (count < batches.length) refused(log.facts(this.#turns.isDurable(key)))
         })
       },
-      `${key} of replication`,
+      ringOfReplication(key),
     )
   }
 
   cut(key: string, epoch: number, offset: number, done: (facts: LogFacts) => void): void {
-    this.#run(key, log => {
+    this.#turns.run(key, log => {
       if (log.role !== 'follower' || log.roleEpoch !== epoch) return
       this.#process.around.world.note('cut', this.#process.node.id, key, offset)
       log.settle()
       log.cut(offset, this.#process.around.settings.bugs)
-      done(log.facts(this.#isDurable(key)))
+      done(log.facts(this.#turns.isDurable(key)))
     })
   }
 
   beginAt(key: string, epoch: number, offset: number, done: (facts: LogFacts) => void): void {
-    this.#run(key, log => {
+    this.#turns.run(key, log => {
       if (log.role !== 'follower' || log.roleEpoch !== epoch) return
       this.#process.around.world.note('begin at', this.#process.node.id, key, offset)
       log.beginAt(offset)
-      done(log.facts(this.#isDurable(key)))
+      done(log.facts(this.#turns.isDurable(key)))
     })
   }
 
   trim(key: string, offset: number): void {
-    this.#run(key, log => log.trim(offset))
+    this.#turns.run(key, log => log.trim(offset))
   }
 
   stop(key: string): void {
-    const { node } = this.#process
-    const log = node.logs.get(key)
-    if (log !== undefined) {
-      log.role = null
-      node.logs.delete(key)
-    }
+    const log = this.#logs.get(key)
+    if (log !== undefined) log.role = null
+    this.#logs.delete(key)
   }
 
-  #isDurable(key: string): boolean {
-    const entry = this.#process.image.entry(key)
-    return entry === null || fromEntry(entry).durable
+  refill(key: string): void {
+    this.#logs.set(key, new SimLog(key))
   }
+
+  saveHw(key: string, hw: number): void {
+    const log = this.#logs.get(key)
+    if (log !== undefined) log.savedHw = Math.max(log.savedHw, Math.min(hw, log.flushed))
+  }
+
+  idle(): void {}
 
   #reported(log: SimLog): number {
-    return this.#isDurable(log.key) ? log.flushed : log.end
-  }
-
-  /** In the order of its ring, after what is under way; there is no order between the main thread's ring and that of replication. */
-  #run(key: string, run: (log: SimLog) => void, ring = key): void {
-    const process = this.#process
-    const { world } = process.around
-    const log = process.node.logs.get(key)
-    if (log === undefined) return
-    const delay = ring !== key && world.random.chance(0.02) ? 100 : 0.5
-    const at = Math.max(this.#busyUntil.get(ring) ?? 0, world.now + world.between(0.05, delay))
-    this.#busyUntil.set(ring, at)
-    world.after(at - world.now, () => {
-      process.deliver(() => {
-        if (process.node.logs.get(key) === log) run(log)
-      })
-    })
+    return this.#turns.isDurable(log.key) ? log.flushed : log.end
   }
 
   #flushed(log: SimLog, end: number, done: () => void): void {
     const process = this.#process
     const { world } = process.around
-    const isDurable = this.#isDurable(log.key)
+    const { busyUntil } = this.#turns
+    const isDurable = this.#turns.isDurable(log.key)
     const max = world.random.chance(0.95) ? 2 : process.node.flushMsMax
     // What need not be flushed is, when the system comes to it.
     const delay = isDurable ? world.between(0.1, max) : world.between(200, 3_000)
-    const at = Math.max((isDurable && this.#busyUntil.get(log.key)) || 0, world.now + delay)
-    if (isDurable) this.#busyUntil.set(log.key, at)
+    const at = Math.max((isDurable && busyUntil.get(log.key)) || 0, world.now + delay)
+    if (isDurable) busyUntil.set(log.key, at)
     else {
       log.written = log.end
       done()
     }
     world.after(at - world.now, () =>
       process.deliver(() => {
-        log.flushed = Math.max(log.flushed, Math.min(end, log.end))
-        log.written = Math.max(log.written, log.flushed)
+        log.reported(end)
         if (isDurable) done()
       }),
     )

@@ -1,0 +1,95 @@
+import type { BatchFacts } from '../../src/replication/follower-effects.ts'
+import type { EpochStart } from '../../src/shared/epochs.ts'
+import { Violation } from './world.ts'
+
+/** A batch of a producer; `value` is another one for each that was ever sent. */
+export interface Batch extends BatchFacts {
+  readonly pid: number
+  /** Sequence of its first record. */
+  readonly seq: number
+  readonly value: number
+  /** As it lies in a log of storage; null in a modelled one. */
+  readonly bytes: Buffer | null
+}
+
+export const lastSeqOf = ({ seq, baseOffset, lastOffset }: Batch): number =>
+  seq + lastOffset - baseOffset
+
+/** What is in one partition's log on one disk, and how far its worker has reported that. */
+export class LogContent {
+  readonly key: string
+  start = 0
+  batches: Batch[] = []
+  /** What is behind it lies in the process's memory only, as far as anybody was told. */
+  written = 0
+  flushed = 0
+  epochs: EpochStart[] = []
+  /** What the checkpoint says; a lower bound. */
+  savedHw = 0
+  protected readonly seqs = new Map<number, number>()
+
+  constructor(key: string) {
+    this.key = key
+  }
+
+  get end(): number {
+    const last = this.batches.at(-1)
+    return last === undefined ? this.start : last.lastOffset + 1
+  }
+
+  /** The batch that holds the offset. */
+  at(offset: number): Batch | null {
+    let lo = 0
+    let hi = this.batches.length
+    while (lo < hi) {
+      const mid = (lo + hi) >> 1
+      if (this.batches[mid]!.lastOffset < offset) lo = mid + 1
+      else hi = mid
+    }
+    const batch = this.batches[lo]
+    return batch !== undefined && batch.baseOffset <= offset ? batch : null
+  }
+
+  /** Whole batches from the offset on, up to an end. */
+  read(from: number, end: number, max: number): Batch[] {
+    const found: Batch[] = []
+    let batch = this.at(from)
+    while (batch !== null && batch.lastOffset < end && found.length < max) {
+      found.push(batch)
+      batch = this.at(batch.lastOffset + 1)
+    }
+    return found
+  }
+
+  /** The newest sequence of a producer. */
+  lastSeq(pid: number): number {
+    return this.seqs.get(pid) ?? -1
+  }
+
+  note(epoch: number, startOffset: number): void {
+    const last = this.epochs.at(-1)
+    if (last !== undefined && epoch <= last.epoch) return
+    this.epochs = this.epochs.filter(e => e.startOffset < startOffset)
+    this.epochs.push({ epoch, startOffset })
+  }
+
+  push(batch: Batch): void {
+    if (batch.baseOffset !== this.end) throw new Violation(`${this.key} has a gap at ${this.end}`)
+    const last = this.batches.at(-1)
+    if (last !== undefined && batch.epoch < last.epoch) {
+      throw new Violation(`I6: epoch ${batch.epoch} after ${last.epoch} in ${this.key}`)
+    }
+    if (batch.seq <= this.lastSeq(batch.pid)) {
+      throw new Violation(`I9: producer ${batch.pid} sequence ${batch.seq} twice in ${this.key}`)
+    }
+    this.note(batch.epoch, batch.baseOffset)
+    this.batches.push(batch)
+    this.seqs.set(batch.pid, lastSeqOf(batch))
+  }
+
+  /** Its worker says that all up to there is on the disk, if it was not cut meanwhile. */
+  reported(end: number): void {
+    this.flushed = Math.max(this.flushed, Math.min(end, this.end))
+    this.written = Math.max(this.written, this.flushed)
+  }
+}

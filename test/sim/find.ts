@@ -59,12 +59,13 @@ export interface Found {
 /** The first seed, out of so many, that shows the planted bug; null: none does. */
 export async function find(mutant: Mutant, first: number, count: number): Promise<Found | null> {
   const { Simulation } = await bundled(mutant.edits ?? [])
-  const options: Options = { bugs: mutant.bugs }
+  const options: Options = { bugs: mutant.bugs, isReal: mutant.isReal }
   for (let seed = first; seed < first + count; seed++) {
     const result = new Simulation(seed, options).run()
     if (result.violation === null) continue
     // A seed that breaks a rule without the bug shows nothing.
-    if (new Sound(seed).run().violation === null) return { seeds: seed - first + 1, result }
+    if (new Sound(seed, { isReal: mutant.isReal }).run().violation === null)
+      return { seeds: seed - first + 1, result }
   }
   return null
 }

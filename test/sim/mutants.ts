@@ -5,6 +5,8 @@ import type { Bugs } from './bugs.ts'
 export interface Mutant {
   readonly edits?: readonly Edit[]
   readonly bugs?: Bugs
+  /** It is in the storage: shown by seeds that have its logs. */
+  readonly isReal?: boolean
 }
 
 const edit = (file: string, from: string, to: string): Edit => ({ file: `src/${file}`, from, to })
@@ -12,6 +14,8 @@ const LEADER = 'replication/leader.ts'
 const FOLLOWER = 'replication/follower.ts'
 const NEXT = 'replication/next-state.ts'
 const NEEDS = 'controller/needs.ts'
+const GROUP = 'storage/group-commit.ts'
+const ROLES = 'storage/role-commands.ts'
 const CONTROLLER = 'controller/controller.ts'
 
 /** By number and name of docs/cluster.md, section 7; from 31 on, what came up while it was built. */
@@ -205,5 +209,27 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   '38 commits what is only placed': {
     edits: [edit(LEADER, 'let hw = this.#end', 'let hw = this.#placed')],
+  },
+  '39 the journal is not flushed': {
+    edits: [edit(GROUP, 'runs.length > this.#marks.length', 'false')],
+    isReal: true,
+  },
+  '40 the store ignores the epoch of an entry': {
+    edits: [edit(GROUP, 'role.epoch === epoch && role.leads !== replicates', 'true')],
+    isReal: true,
+  },
+  '41 the store does not note the epoch when it begins': {
+    edits: [edit(ROLES, 'if (leads) log.epochs.note(epoch, log.nextOffset)', '')],
+    isReal: true,
+  },
+  '42 the checkpoint does not know of a cut': {
+    edits: [edit(ROLES, 'if (cuts.length > 0) saveCuts(cuts, access)', '')],
+    isReal: true,
+  },
+  '43 what the journal has counts after a cut': {
+    edits: [
+      edit(ROLES, 'owned.flushedSequence = access.journalSequence()\n  return cut', 'return cut'),
+    ],
+    isReal: true,
   },
 }

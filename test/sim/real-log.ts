@@ -47,6 +47,12 @@ export class RealLog extends LogContent {
     if (view.offline !== null) throw new Violation(`${this.key} is offline: ${view.offline}`)
     this.start = view.logStartOffset
     this.batches = this.batches.filter(({ baseOffset }) => baseOffset >= this.start)
+    // The segment that was read from may be gone: all of it was read.
+    const { base } = view.segments[0]!
+    if (this.#base < base) {
+      this.#base = base
+      this.#position = 0
+    }
     this.#note(view)
   }
 

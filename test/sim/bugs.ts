@@ -2,6 +2,7 @@
 export interface Bugs {
   /** A cut that is done is done again when the journal is replayed. */
   readonly cutAgainAtReplay?: boolean
+  readonly compactsAboveHw?: boolean
   readonly workerIgnoresEpoch?: boolean
   readonly epochNotNoted?: boolean
   readonly duplicateAckedAtOnce?: boolean

@@ -6,7 +6,7 @@ import {
 } from '../../src/replication/partition-state.ts'
 import type { Entry } from '../../src/replication/types.ts'
 import type { SimEtcd } from './etcd.ts'
-import type { Batch, LogContent } from './log-content.ts'
+import { type Batch, keyOf, type LogContent } from './log-content.ts'
 import { Violation, type World } from './world.ts'
 
 /** What a check has to know of a broker. */
@@ -74,7 +74,13 @@ export class Checks {
     if (hw > log.end) this.fail('I2', `${node.id} says ${hw} is committed and ends at ${log.end}`)
     for (let at = Math.max(from, log.start); at < hw; ) {
       const batch = log.at(at)
-      if (batch === null) this.fail('I2', `${node.id} has nothing at ${at} below ${hw}`)
+      if (batch === null) {
+        const next = Math.min(log.nextAt(at), hw)
+        if (next === at) this.fail('I2', `${node.id} has nothing at ${at} below ${hw}`)
+        for (let gap = at; gap < next; gap++) this.#mayLack(node, known, gap)
+        at = next
+        continue
+      }
       const other = known.batches.get(batch.baseOffset)
       if (other === undefined) known.batches.set(batch.baseOffset, batch)
       else if (other.value !== batch.value || other.epoch !== batch.epoch) {
@@ -88,6 +94,16 @@ export class Checks {
     if (hw <= known.hw) return
     known.hw = hw
     this.#everywhere(key)
+  }
+
+  /** Compaction may take what was there, of which something newer is committed. */
+  #mayLack(node: CheckedNode, { batches }: Committed, offset: number): void {
+    const batch = batches.get(offset)
+    if (batch === undefined) return
+    for (const later of batches.values()) {
+      if (later.baseOffset > offset && keyOf(later) === keyOf(batch)) return
+    }
+    this.fail('I2', `${node.id} has nothing at ${offset}, and nothing newer is committed`)
   }
 
   /** The leader moved its high watermark by this record. */
@@ -124,7 +140,9 @@ export class Checks {
     const until = elections.get(epoch)!
     for (const { batch, at } of acked) {
       if (at > until) return
-      if (batch.baseOffset >= log.start && log.at(batch.baseOffset)?.value !== batch.value) {
+      if (batch.baseOffset < log.start) continue
+      const there = log.at(batch.baseOffset)
+      if (there === null ? !log.hasLater(batch) : there.value !== batch.value) {
         this.fail('I1', `${node.id} leads ${epoch} without ${batch.value} at ${batch.baseOffset}`)
       }
     }
@@ -172,8 +190,9 @@ export class Checks {
     if (log === null || log.end < hw) return false
     if (hw === 0 || hw <= log.start) return true
     const last = log.at(hw - 1)
-    const known = this.of(key).batches.get(last?.baseOffset ?? -1)
-    return known !== undefined && known.value === last!.value
+    // Compacted: what is left up to the end was compared when it was committed.
+    if (last === null) return log.nextAt(hw - 1) < log.end
+    return this.of(key).batches.get(last.baseOffset)?.value === last.value
   }
 
   /** I8: whoever may be elected has all that is committed, on disk. */

@@ -1,6 +1,7 @@
 import type { LogFacts } from '../../src/replication/log-facts.ts'
+import type { EpochStart } from '../../src/shared/epochs.ts'
 import type { Bugs } from './bugs.ts'
-import { type Batch, LogContent, lastSeqOf } from './log-content.ts'
+import { type Batch, keyOf, LogContent, lastSeqOf } from './log-content.ts'
 import type { Surroundings } from './node.ts'
 import type { Process } from './process.ts'
 import { SimWorker, type Worker } from './worker.ts'
@@ -60,6 +61,8 @@ export class SimLog extends LogContent {
   roleEpoch = -1
   /** Of batches that are deleted, as the snapshots of producers have them. */
   readonly #deletedSeqs = new Map<number, number>()
+  /** Compacted up to there. */
+  #cleaned = 0
   /** With a planted bug: where a replay cuts again. */
   #cutAgain: number | null = null
 
@@ -94,6 +97,20 @@ export class SimLog extends LogContent {
     this.epochs = after
   }
 
+  /** Drops batches below whose key comes again below, but for each producer's last one. */
+  compact(offset: number): void {
+    const below = this.batches.filter(({ lastOffset }) => lastOffset < offset)
+    const last = new Map(below.map(batch => [keyOf(batch), batch]))
+    const newest = new Map(below.map(batch => [batch.pid, batch]))
+    this.batches = this.batches.filter(
+      batch =>
+        batch.lastOffset >= offset ||
+        batch === last.get(keyOf(batch)) ||
+        batch === newest.get(batch.pid),
+    )
+    this.#cleaned = Math.max(this.#cleaned, offset)
+  }
+
   /** All that has a place is flushed. */
   settle(): void {
     this.flushed = this.end
@@ -105,6 +122,7 @@ export class SimLog extends LogContent {
     this.epochs = []
     this.#deletedSeqs.clear()
     this.savedHw = Math.max(this.savedHw, offset)
+    this.#cleaned = 0
     this.#replace([])
     this.settle()
   }
@@ -126,7 +144,11 @@ export class SimLog extends LogContent {
   recover(): void {
     this.settle()
     const first = this.epochs.findLast(e => e.startOffset <= this.start)
-    this.epochs = first === undefined || this.start === 0 ? [] : [first]
+    const isKept = (e: EpochStart) => e.startOffset < Math.min(this.#cleaned, this.end)
+    // Of what is compacted the file of epochs knows more than the batches that are left.
+    const kept = this.epochs.filter(e => isKept(e) && e.startOffset > this.start)
+    if (first !== undefined && (this.start > 0 || isKept(first))) kept.unshift(first)
+    this.epochs = kept
     for (const { epoch, baseOffset } of this.batches) this.note(epoch, baseOffset)
   }
 

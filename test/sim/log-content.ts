@@ -15,6 +15,11 @@ export interface Batch extends BatchFacts {
 export const lastSeqOf = ({ seq, baseOffset, lastOffset }: Batch): number =>
   seq + lastOffset - baseOffset
 
+const KEYS = 6
+
+/** Of its records, for compaction. */
+export const keyOf = ({ value }: Batch): number => value % KEYS
+
 /** What is in one partition's log on one disk, and how far its worker has reported that. */
 export class LogContent {
   readonly key: string
@@ -28,8 +33,12 @@ export class LogContent {
   savedHw = 0
   protected readonly seqs = new Map<number, number>()
 
-  constructor(key: string) {
+  /** Whether offsets may be missing between batches. */
+  readonly #hasGaps: boolean
+
+  constructor(key: string, hasGaps: boolean) {
     this.key = key
+    this.#hasGaps = hasGaps
   }
 
   get end(): number {
@@ -39,6 +48,12 @@ export class LogContent {
 
   /** The batch that holds the offset. */
   at(offset: number): Batch | null {
+    const batch = this.batches[this.#indexOf(offset)]
+    return batch !== undefined && batch.baseOffset <= offset ? batch : null
+  }
+
+  /** Of the first batch that ends behind the offset. */
+  #indexOf(offset: number): number {
     let lo = 0
     let hi = this.batches.length
     while (lo < hi) {
@@ -46,19 +61,26 @@ export class LogContent {
       if (this.batches[mid]!.lastOffset < offset) lo = mid + 1
       else hi = mid
     }
-    const batch = this.batches[lo]
-    return batch !== undefined && batch.baseOffset <= offset ? batch : null
+    return lo
+  }
+
+  /** Where the first batch begins that does not end before the offset; the end if there is none. */
+  nextAt(offset: number): number {
+    return this.batches[this.#indexOf(offset)]?.baseOffset ?? this.end
+  }
+
+  /** Its key comes again behind it. */
+  hasLater(batch: Batch): boolean {
+    const at = this.#indexOf(batch.lastOffset + 1)
+    return this.batches.some((later, i) => i >= at && keyOf(later) === keyOf(batch))
   }
 
   /** Whole batches from the offset on, up to an end. */
   read(from: number, end: number, max: number): Batch[] {
-    const found: Batch[] = []
-    let batch = this.at(from)
-    while (batch !== null && batch.lastOffset < end && found.length < max) {
-      found.push(batch)
-      batch = this.at(batch.lastOffset + 1)
-    }
-    return found
+    const first = this.#indexOf(from)
+    let last = first
+    while (last < first + max && (this.batches[last]?.lastOffset ?? end) < end) last++
+    return this.batches.slice(first, last)
   }
 
   /** The newest sequence of a producer. */
@@ -74,7 +96,8 @@ export class LogContent {
   }
 
   push(batch: Batch): void {
-    if (batch.baseOffset !== this.end) throw new Violation(`${this.key} has a gap at ${this.end}`)
+    const isNext = this.#hasGaps ? batch.baseOffset >= this.end : batch.baseOffset === this.end
+    if (!isNext) throw new Violation(`${this.key} has a gap at ${this.end}`)
     const last = this.batches.at(-1)
     if (last !== undefined && batch.epoch < last.epoch) {
       throw new Violation(`I6: epoch ${batch.epoch} after ${last.epoch} in ${this.key}`)

@@ -151,6 +151,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   '24 a reassignment drops the old ones first': {
     edits: [edit(NEXT, 'if (!target.every(id => this.#isr.includes(id))) return', '')],
   },
+  '25 compacts above the high watermark': { bugs: { compactsAboveHw: true } },
   '26 a list does not delete': { bugs: { resetWithoutDeletions: true } },
   "27 a follower's high watermark is beyond its end": {
     edits: [

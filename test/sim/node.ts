@@ -13,6 +13,8 @@ export interface Settings {
   readonly ttlMs: number
   readonly lagTimeMs: number
   readonly preferredMs: number
+  /** Each replica compacts its log by itself. */
+  readonly compacts: boolean
   readonly bugs: Bugs
   /** The logs are those of storage; null: they are modelled. */
   readonly real: RealLogs | null

@@ -267,7 +267,7 @@ export class Process {
       key,
       brokers: this.image,
       lagTimeMs: this.around.settings.lagTimeMs,
-      hasGaps: () => false,
+      hasGaps: () => this.around.settings.compacts,
       out: { push: effect => this.#effects.push({ of: 'replica', key, effect }) },
     })
     this.replicas.set(key, replica)
@@ -286,15 +286,27 @@ export class Process {
 
   #tick(): void {
     const { now } = this
+    const { settings, world } = this.around
+    const { random } = world
     this.session.tick(now)
     this.#tellController()
     this.controller.tick(now)
     for (const [key, replica] of this.replicas) {
       replica.tick(now)
-      if (this.around.world.random.chance(0.02)) this.worker.saveHw(key, replica.hw)
+      if (random.chance(0.02)) this.worker.saveHw(key, replica.hw)
+      if (settings.compacts && random.chance(0.02)) this.#compact(key)
     }
     this.worker.idle()
     this.#peers.expire()
+  }
+
+  /** Closed segments only, which end somewhere below the high watermark. */
+  #compact(key: string): void {
+    const { world } = this.around
+    const hw = this.#checkedTo.get(key) ?? 0
+    const offset = world.random.chance(0.5) ? hw : world.random.below(hw + 1)
+    world.note('compact', this.node.id, key, offset)
+    this.worker.compact(key, offset)
   }
 
   #lastLease: string | null = null

@@ -19,7 +19,7 @@ export class RealLog extends LogContent {
   #position = 0
 
   constructor(key: string, partition: PartitionToOpen, files: MemoryFs) {
-    super(key)
+    super(key, false)
     this.partition = partition
     this.#files = files
     this.#dir = join(DATA_DIR, partition.name)

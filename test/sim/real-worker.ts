@@ -139,6 +139,9 @@ export class RealWorker implements Worker {
     })
   }
 
+  /** Segments of the store are compacted by another thread. */
+  compact(): void {}
+
   stop(key: string): void {
     this.#disk.stop(key)
     this.#settleLater()

@@ -75,6 +75,7 @@ export class Simulation {
       ttlMs: random.pick([2_000, 3_000]),
       lagTimeMs: random.pick([1_500, 4_000]),
       preferredMs: random.pick([4_000, 1e9]),
+      compacts: !isReal && random.chance(0.3),
       bugs,
       real: isReal ? chooseLogs(random, isDurable) : null,
     }

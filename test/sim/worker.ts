@@ -40,6 +40,8 @@ export interface Worker {
   cut(key: string, epoch: number, offset: number, done: Told): void
   beginAt(key: string, epoch: number, offset: number, done: Told): void
   trim(key: string, offset: number): void
+  /** Drops what is not the last of its key below. */
+  compact(key: string, offset: number): void
   stop(key: string): void
   /** The log is put aside, and a new one begun. */
   refill(key: string): void
@@ -102,14 +104,14 @@ export class SimWorker implements Worker {
     epoch: number,
     done: (facts: LogFacts) => void,
   ): void {
-    const { around } = this.#process
-    if (!this.#logs.has(key)) this.#logs.set(key, new SimLog(key))
+    if (!this.#logs.has(key)) this.refill(key)
     this.#turns.run(key, log => {
       if (epoch < log.roleEpoch) return
       log.role = role
       log.roleEpoch = epoch
       log.settle()
-      if (role === 'leader' && !around.settings.bugs.epochNotNoted) log.note(epoch, log.end)
+      if (role === 'leader' && !this.#process.around.settings.bugs.epochNotNoted)
+        log.note(epoch, log.end)
       done(log.facts(this.#turns.isDurable(key)))
     })
   }
@@ -197,6 +199,13 @@ export class SimWorker implements Worker {
     this.#turns.run(key, log => log.trim(offset))
   }
 
+  compact(key: string, offset: number): void {
+    this.#turns.run(key, log => {
+      const isBound = !this.#process.around.settings.bugs.compactsAboveHw
+      log.compact(isBound ? Math.min(offset, log.flushed) : log.end)
+    })
+  }
+
   stop(key: string): void {
     const log = this.#logs.get(key)
     if (log !== undefined) log.role = null
@@ -204,7 +213,7 @@ export class SimWorker implements Worker {
   }
 
   refill(key: string): void {
-    this.#logs.set(key, new SimLog(key))
+    this.#logs.set(key, new SimLog(key, this.#process.around.settings.compacts))
   }
 
   saveHw(key: string, hw: number): void {

@@ -17,7 +17,7 @@ export class Network {
   }
 
   isCut(from: number | string, to: number | string): boolean {
-    return this.#cut.has(`${from}>${to}`)
+    return this.#cut.size > 0 && this.#cut.has(`${from}>${to}`)
   }
 
   cut(from: number | string, to: number | string): void {

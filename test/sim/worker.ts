@@ -1,5 +1,4 @@
 import type { LogFacts } from '../../src/replication/log-facts.ts'
-import { fromEntry } from '../../src/replication/partition-state.ts'
 import { SimLog } from './disk.ts'
 import type { Batch, LogContent } from './log-content.ts'
 import type { Process } from './process.ts'
@@ -79,8 +78,7 @@ export class Turns<L extends LogContent> {
   }
 
   isDurable(key: string): boolean {
-    const entry = this.#process.image.entry(key)
-    return entry === null || fromEntry(entry).durable
+    return this.#process.image.partitionAt(key)?.durable ?? true
   }
 }
 

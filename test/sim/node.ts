@@ -33,6 +33,7 @@ export interface Surroundings {
 /** A machine with a disk, on which a broker runs or does not. */
 export class SimNode implements CheckedNode {
   readonly id: number
+  /** There when it has joined. */
   disk!: Disk
   readonly damaged = new Set<string>()
   dir: string

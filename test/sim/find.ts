@@ -38,6 +38,7 @@ export async function bundled(edits: readonly Edit[]): Promise<Simulations> {
     format: 'esm',
     platform: 'node',
     write: false,
+    sourcemap: 'inline',
     logLevel: 'error',
     plugins: [edited(edits)],
   })

@@ -5,6 +5,7 @@ import { Controller, type ControllerEffect } from '../../src/controller/controll
 import type { FetchAnswer, FollowerEffect } from '../../src/replication/follower-effects.ts'
 import type { LeaderReplica } from '../../src/replication/leader.ts'
 import type { LeaderEffect } from '../../src/replication/leader-effects.ts'
+import type { LogFacts } from '../../src/replication/log-facts.ts'
 import {
   isRefusal,
   nextState,
@@ -436,32 +437,29 @@ export class Process {
 
   #follow(key: string, effect: FollowerEffect<Batch>): unknown {
     const follower = this.replicas.get(key)?.follower
+    // What comes back may come to another one.
+    const isIts = (): boolean => follower === this.replicas.get(key)?.follower
+    const reopened = (facts: LogFacts): void => {
+      if (isIts()) follower?.reopened(facts, this.now)
+    }
     switch (effect.kind) {
       case 'fetch':
         return this.#peers.fetch(key, effect)
-      case 'append':
-        return this.worker.replicate(
-          key,
-          effect.epoch,
-          effect.batches,
-          end => {
-            if (follower === this.replicas.get(key)?.follower) follower?.flushed(end, this.now)
-          },
-          facts => {
-            if (follower === this.replicas.get(key)?.follower)
-              follower?.appendFailed(facts, this.now)
-          },
-        )
+      case 'append': {
+        const flushed = (end: number): void => {
+          if (isIts()) follower?.flushed(end, this.now)
+        }
+        const refused = (facts: LogFacts): void => {
+          if (isIts()) follower?.appendFailed(facts, this.now)
+        }
+        return this.worker.replicate(key, effect.epoch, effect.batches, flushed, refused)
+      }
       case 'truncate':
         this.around.checks.cuts(this.node, key, effect.offset, this.replicas.get(key)!.hw)
         this.#checkedTo.set(key, 0)
-        return this.worker.cut(key, effect.epoch, effect.offset, facts => {
-          if (follower === this.replicas.get(key)?.follower) follower?.reopened(facts, this.now)
-        })
+        return this.worker.cut(key, effect.epoch, effect.offset, reopened)
       case 'startAt':
-        return this.worker.beginAt(key, effect.epoch, effect.offset, facts => {
-          if (follower === this.replicas.get(key)?.follower) follower?.reopened(facts, this.now)
-        })
+        return this.worker.beginAt(key, effect.epoch, effect.offset, reopened)
       case 'moveStart':
         return this.worker.trim(key, effect.offset)
       case 'fail':

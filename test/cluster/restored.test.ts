@@ -64,7 +64,18 @@ test('brokers go on by what they know, and one that is started is refused', asyn
     (error: Error) => error,
   )
   assert.match(String(refusal), /is at revision \d+, and .* has seen \d+: etcd was restored/)
-  await cluster.startBroker(3, ['odradek.accept.restored.metadata=true'])
+})
+
+test('all that are stopped and started with leave to do so go on from what there was then', async () => {
+  const ids = cluster.members.map(({ id }) => id)
+  for (const id of ids) await cluster.broker(id).kill()
+  const accepting = ['odradek.accept.restored.metadata=true']
+  await Promise.all(ids.map(id => cluster.startBroker(id, accepting)))
+  await cluster.untilWhole('before')
+  const ledger = await Ledger.start(cluster, 'before')
+  await ledger.more(20)
+  await ledger.stop()
+  assert.equal(ledger.errors, [])
 })
 
 test.run()

@@ -16,6 +16,7 @@ import {
 import { addressOn, ImageView } from './cluster-view.ts'
 import type { Dial } from './dial.ts'
 import { ImageFeed } from './feed.ts'
+import type { HostedReplica } from './hosted-replica.ts'
 import { ClusterImage, type ImageTopic } from './image.ts'
 import type { ImageDiff } from './image-diff.ts'
 import { Lane } from './lane.ts'
@@ -106,7 +107,7 @@ export class ClusterNode {
     const { image } = this
     const { store, log, me, sessionMs: ttlMs, preferredMs, dial } = options
     const onDiff = (diff: ImageDiff): void => this.#changed(diff)
-    this.feed = new ImageFeed({ store, image: this.image, onDiff, log })
+    this.feed = new ImageFeed({ store, image, onDiff, log })
     const isAway = (id: number): boolean => this.#probes.isAway(id)
     this.view = new ImageView({ image, feed: this.feed, isAway, changes: this.#changes })
     const incarnation = this.#incarnation
@@ -177,8 +178,8 @@ export class ClusterNode {
       },
       onFailed: failed => this.#tellSession(now => this.#session?.change({ failed }, now)),
     })
-    const onDamaged = (partition: Partition, reason: string): void =>
-      replicas.giveUp(partition, reason)
+    const onDamaged = (replica: HostedReplica, offset: number): void =>
+      this.host.damaged(replica, offset)
     const find = (key: string) => this.host.find(key)
     const throttle = this.#throttle('leader', configView)
     const incarnationOf = (id: number): string | null => this.#incarnations.get(id) ?? null

@@ -13,10 +13,9 @@ import type { FetchVerdict } from '../replication/leader-effects.ts'
 import { partitionKey } from '../replication/partition-state.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
 import type { ReadResult } from '../topics/log-reader.ts'
-import type { Partition } from '../topics/partition.ts'
-import { areIntact } from './batches.ts'
 import type { HostedReplica } from './hosted-replica.ts'
 import { type Asked, ReplicaSession } from './replica-session.ts'
+import { readSound } from './sound-read.ts'
 import type { Throttle } from './throttle.ts'
 
 type Answer = Encodable<typeof fetchResponse>
@@ -26,8 +25,6 @@ type PartitionAnswer = NonNullable<NonNullable<Answer['responses']>[number]['par
 const ANSWER_BYTES_MAX = 10 * 1024 * 1024
 /** The longest wait of a fetch without news, whatever is asked for, in ms. */
 const WAIT_MS_MAX = 5_000
-/** Of the same batches, before they are called damaged. */
-const READS_MAX = 2
 /** Until what could not be read is tried again. */
 const AGAIN_MS = 50
 const FIRST_EPOCH = 0
@@ -43,7 +40,7 @@ export interface ReplicaFetchesOptions {
   /** Of the process that registered last as this broker; null: nobody has. */
   readonly incarnationOf: (broker: number) => string | null
   /** What its disk gives back is not what was appended. */
-  readonly onDamaged: (partition: Partition, reason: string) => void
+  readonly onDamaged: (replica: HostedReplica, offset: number) => void
   readonly log: { error(fields: object, message: string): void }
 }
 
@@ -251,24 +248,17 @@ export class ReplicaFetches {
     isFirst: boolean,
   ): Promise<ReadResult | null | 'failed'> {
     const { partition } = replica
+    const { pool, log, onDamaged } = this.#o
+    const bytesMax = Math.min(left, maxBytes)
+    const read = () => partition.reader.read(offset, end, bytesMax, isFirst)
     try {
-      for (let tries = 1; ; tries++) {
-        const result = await partition.reader.read(offset, end, Math.min(left, maxBytes), isFirst)
-        if (isSound(partition, offset, result, isFirst)) return result
-        if (result !== null) this.#o.pool.release(result.buffer)
-        if (tries === READS_MAX) return this.#damaged(replica, offset)
-      }
+      const result = await readSound({ partition, pool, offset, atLeastOne: isFirst, read })
+      if (result !== 'damaged') return result
+      // The fault is this broker's, not that of the replica that would refuse it.
+      onDamaged(replica, offset)
     } catch (err) {
-      this.#o.log.error({ err }, 'a read for a replica failed')
-      return 'failed'
+      log.error({ err }, 'a read for a replica failed')
     }
-  }
-
-  /** The fault is this broker's, not that of the replica that would refuse it: others lead, if they have what is here. */
-  #damaged({ partition, machine }: HostedReplica, offset: number): 'failed' {
-    const reason = `what was read from its log behind offset ${offset} is damaged`
-    if (machine.isSpare) this.#o.onDamaged(partition, reason)
-    else this.#o.log.error({ partition: partition.name }, `${reason}, and nobody else has it`)
     return 'failed'
   }
 
@@ -281,17 +271,6 @@ export class ReplicaFetches {
 }
 
 const NOT_LEADER: FetchVerdict = { error: ErrorCode.NOT_LEADER_OR_FOLLOWER, logStart: -1 }
-
-/** Whether this can be what is in the log from the offset on: nothing can be only where nothing is flushed, or offsets are missing. */
-function isSound(
-  { logStartOffset, logEndOffset, hasGaps }: Partition,
-  offset: number,
-  result: ReadResult | null,
-  atLeastOne: boolean,
-): boolean {
-  if (result !== null) return !result.isFromFile || areIntact(result.records, offset, hasGaps)
-  return hasGaps || !atLeastOne || offset < logStartOffset || offset >= logEndOffset
-}
 
 const replicaOf = ({ replicaId, replicaState }: FetchRequest): number =>
   replicaState.replicaId >= 0 ? replicaState.replicaId : replicaId

@@ -66,6 +66,13 @@ export class ReplicaHost {
     return replica
   }
 
+  /** What was read from its files behind the offset is not what was appended: others have it, or nobody has. */
+  damaged({ partition, machine }: HostedReplica, offset: number): void {
+    const reason = `what was read from its log behind offset ${offset} is damaged`
+    if (machine.isSpare) this.#o.replicas.giveUp(partition, reason)
+    else this.#o.log.error({ partition: partition.name }, `${reason}, and nobody else has it`)
+  }
+
   /** The topic is gone, or the partition has moved away. */
   remove(key: string): void {
     const replica = this.#byKey.get(key)

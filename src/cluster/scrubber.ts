@@ -3,17 +3,14 @@
  * a bit that flips on a disk is found while other replicas have what it was.
  */
 import { setTimeout as rest } from 'node:timers/promises'
-import { guarded } from '../guarded.ts'
+import type { ErrorLog } from '../errors.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
-import type { Partition } from '../topics/partition.ts'
-import { areIntact, endOf } from './batches.ts'
+import { endOf } from './batches.ts'
 import type { HostedReplica } from './hosted-replica.ts'
+import { readSound } from './sound-read.ts'
 
 /** Read and looked at in one go, in bytes; a batch that is larger in one go of its own. */
 const PIECE_BYTES = 256 * 1024
-/** Of the same batches, before they are called damaged: what was appended and cut meanwhile is not where it was. */
-const READS_MAX = 3
-const AGAIN_MS = 100
 /** Until settings that have been changed are seen. */
 const LOOK_MS = 1_000
 
@@ -24,8 +21,8 @@ export interface ScrubberOptions {
   /** ms from the begin of one round to the next; 0: never. */
   readonly intervalMs: () => number
   readonly bytesPerSecond: () => number
-  readonly onDamaged: (partition: Partition, reason: string) => void
-  readonly log: Record<'info' | 'error', (fields: object, message: string) => void>
+  readonly onDamaged: (replica: HostedReplica, offset: number) => void
+  readonly log: ErrorLog
 }
 
 export class Scrubber {
@@ -34,7 +31,7 @@ export class Scrubber {
 
   constructor(options: ScrubberOptions) {
     this.#o = options
-    this.#run().catch(err => options.log.error({ err }, 'bug: logs are not looked at any more'))
+    void this.#run()
   }
 
   close(): void {
@@ -51,7 +48,11 @@ export class Scrubber {
       // Not in order: a broker that is started often would never come to the last.
       const all = [...this.#o.replicas()].sort(() => Math.random() - 0.5)
       for (const replica of all) {
-        if (!(await this.#scrub(replica))) return
+        const isOpen = await this.#scrub(replica).catch(err => {
+          this.#o.log.error({ err, partition: replica.partition.name }, 'bug: it is not looked at')
+          return true
+        })
+        if (!isOpen) return
       }
     }
   }
@@ -65,54 +66,20 @@ export class Scrubber {
   /** @returns false if it is closed meanwhile */
   async #scrub(replica: HostedReplica): Promise<boolean> {
     const { partition } = replica
+    const { pool, onDamaged } = this.#o
     let offset = partition.logStartOffset
     // What comes while it is looked at was right a moment ago.
     const end = partition.logEndOffset
-    while (offset < end && !replica.isGone && partition.offline === null) {
-      const read = await this.#look(partition, offset, end)
-      if (read === null) return this.#rest(0)
-      if (read === 'damaged') {
-        this.#damaged(replica, offset)
-        return this.#rest(0)
-      }
-      offset = Math.max(read.next, partition.logStartOffset)
-      if (!(await this.#rest((read.bytes * 1000) / this.#o.bytesPerSecond()))) return false
+    while (offset < end && !replica.isGone) {
+      const read = () => partition.reader.readFile(offset, end, PIECE_BYTES, true).catch(() => null)
+      const result = await readSound({ partition, pool, offset, atLeastOne: true, read })
+      if (result === 'damaged') onDamaged(replica, offset)
+      if (result === null || result === 'damaged') break
+      const bytes = result.records.length
+      offset = Math.max(endOf(result.records), partition.logStartOffset)
+      pool.release(result.buffer)
+      if (!(await this.#rest((bytes * 1000) / this.#o.bytesPerSecond()))) return false
     }
     return this.#rest(0)
   }
-
-  /** @returns null if there is nothing more */
-  async #look(partition: Partition, offset: number, end: number) {
-    for (let tries = 1; ; tries++) {
-      const result = await partition.reader
-        .readFile(offset, end, PIECE_BYTES, true)
-        .catch(() => null)
-      try {
-        if (isOver(partition, offset)) return null
-        if (result !== null && areIntact(result.records, offset, partition.hasGaps)) {
-          return { next: endOf(result.records), bytes: result.records.length }
-        }
-        if (result === null && partition.hasGaps) return null
-      } finally {
-        if (result !== null) this.#o.pool.release(result.buffer)
-      }
-      if (tries === READS_MAX) return 'damaged'
-      if (!(await this.#rest(AGAIN_MS))) return null
-    }
-  }
-
-  #damaged({ partition, machine }: HostedReplica, offset: number): void {
-    const { log, onDamaged } = this.#o
-    const reason = `what was read from its log behind offset ${offset} is damaged`
-    guarded(log, 'a damaged log could not be given up', { partition: partition.name }, () => {
-      if (machine.isSpare) onDamaged(partition, reason)
-      else log.error({ partition: partition.name }, `${reason}, and nobody else has it`)
-    })
-  }
 }
-
-/** It is not there any more: deleted, cut off or offline. */
-const isOver = (
-  { isDeleted, offline, logStartOffset, logEndOffset }: Partition,
-  offset: number,
-): boolean => isDeleted || offline !== null || offset < logStartOffset || offset >= logEndOffset

@@ -24,6 +24,13 @@ export const inCluster = {
     { min: 1000 },
     'Milliseconds without a sign of life after which a broker of a cluster is taken for dead; 6000 where nothing is set.',
   ),
+  'follower.replication.throttled.rate': throttle('followers of a broker fetch'),
+  'leader.imbalance.check.interval.seconds': long(
+    300,
+    { min: 1 },
+    'Seconds between two looks for partitions that are not led by their first replica.',
+  ),
+  'leader.replication.throttled.rate': throttle('leaders of a broker send'),
   'odradek.scrub.bytes.per.second': long(
     4_194_304,
     { min: 65_536 },
@@ -34,13 +41,6 @@ export const inCluster = {
     { min: 0 },
     'Milliseconds between two looks at all that replicas on this broker have in their files: what is damaged is filled anew by other replicas. 0: never.',
   ),
-  'follower.replication.throttled.rate': throttle('followers of a broker fetch'),
-  'leader.imbalance.check.interval.seconds': long(
-    300,
-    { min: 1 },
-    'Seconds between two looks for partitions that are not led by their first replica.',
-  ),
-  'leader.replication.throttled.rate': throttle('leaders of a broker send'),
   'replica.lag.time.max.ms': long(
     30_000,
     {},

@@ -4,12 +4,11 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Client } from '../../src/client/client.ts'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
-import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts'
 import { alterPartitionReassignmentsApi } from '../../src/protocol/messages/45-alter-partition-reassignments.ts'
 import { batchBytes } from '../../src/protocol/record-batch.ts'
 import { unequal } from '../crash/cluster-cut/check.ts'
 import { BrokerCluster } from '../lib/broker-cluster.ts'
-import { judge, kafkaOf, Ledger, readAll } from '../lib/cluster-ledger.ts'
+import { judge, kafkaOf, Ledger, makeTopicOn, readAll } from '../lib/cluster-ledger.ts'
 
 const test = suite('a damaged log on one of three brokers')
 /** What a segment holds at least, and what is written before anything is damaged. */
@@ -24,19 +23,10 @@ test.before(async () => {
 })
 test.after(() => cluster[Symbol.asyncDispose]())
 
-const send = async <T>(act: (client: Client) => Promise<T>): Promise<T> => {
-  await using client = await Client.connect({ host: '127.0.0.1', port: cluster.member(1).port })
-  return await act(client)
-}
-
 /** Led by the first of its replicas, with several segments. */
-async function makeTopic(name: string, brokerIds: readonly number[]): Promise<void> {
-  const assignments = [{ partitionIndex: 0, brokerIds }]
-  const configs = [{ name: 'segment.bytes', value: String(SEGMENT_BYTES) }]
-  const topic = { name, numPartitions: -1, replicationFactor: -1, assignments, configs }
-  const { topics } = await send(client => client.send(createTopicsApi, 5, { topics: [topic] }))
-  assert.is(topics[0]!.errorCode, ErrorCode.NONE)
-  await cluster.untilWhole(name)
+async function makeTopic(name: string, replicas: number[]): Promise<void> {
+  const segments = { name: 'segment.bytes', value: String(SEGMENT_BYTES) }
+  await makeTopicOn(cluster, name, replicas, [segments])
   const producer = kafkaOf(cluster).producer()
   await producer.connect()
   const value = Buffer.alloc(RECORD_BYTES, 'old')
@@ -87,9 +77,8 @@ for (const [what, at] of [
     damage(1, topic, at)
     const partitions = [{ partitionIndex: 0, replicas: [1, 2, 3] }]
     const request = { timeoutMs: 30_000, topics: [{ name: topic, partitions }] }
-    const { errorCode } = await send(client =>
-      client.send(alterPartitionReassignmentsApi, 0, request),
-    )
+    await using client = await Client.connect({ host: '127.0.0.1', port: cluster.member(1).port })
+    const { errorCode } = await client.send(alterPartitionReassignmentsApi, 0, request)
     assert.is(errorCode, ErrorCode.NONE)
     await cluster.until(topic, ([p]) => p!.leaderId === 2)
     await expectWhole(topic, ledger)

@@ -12,18 +12,11 @@ import { BrokerCluster } from '../lib/broker-cluster.ts'
 import { makeTopic } from '../lib/cluster-ledger.ts'
 import { freePort } from '../lib/free-port.ts'
 import type { PartitionNow } from '../lib/process-cluster.ts'
+import { until } from '../lib/until.ts'
 
 const WAIT_MS_MAX = 5_000
 
 const test = suite('leaders that have died')
-
-async function until(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + WAIT_MS_MAX
-  while (!isSo()) {
-    assert.ok(performance.now() < deadline, 'in time')
-    await new Promise(resolve => setTimeout(resolve, 5))
-  }
-}
 
 /** franz-go asks for metadata every five seconds at most: told of the dead one, or of nobody, it stood still for so long. */
 test('clients that ask when one has just died are told who leads in its place, for which they wait a second', async () => {
@@ -67,16 +60,16 @@ test('a broker is away from the moment that its connection ends until it listens
     onRefused: id => refused.push(id),
   })
   probes.watch(new Set([1]))
-  await until(() => sockets.size === 1)
+  await until(() => sockets.size === 1, WAIT_MS_MAX)
   assert.not(probes.isAway(1))
   server.close()
   for (const socket of sockets) socket.destroy()
-  await until(() => probes.isAway(1))
-  await until(() => refused.length > 0)
+  await until(() => probes.isAway(1), WAIT_MS_MAX)
+  await until(() => refused.length > 0, WAIT_MS_MAX)
   assert.ok(probes.isAway(1))
   assert.not(probes.isAway(2))
   const again = await listening(port)
-  await until(() => !probes.isAway(1))
+  await until(() => !probes.isAway(1), WAIT_MS_MAX)
   probes.close()
   again.close()
 })
@@ -95,8 +88,8 @@ test('a connection that is only closed, as idle ones are, makes nobody away for 
     onRefused: () => assert.unreachable(),
   })
   probes.watch(new Set([1]))
-  await until(() => connections === 2)
-  await until(() => !probes.isAway(1))
+  await until(() => connections === 2, WAIT_MS_MAX)
+  await until(() => !probes.isAway(1), WAIT_MS_MAX)
   probes.close()
   server.close()
 })

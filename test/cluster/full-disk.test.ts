@@ -1,11 +1,8 @@
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Client } from '../../src/client/client.ts'
-import { ErrorCode } from '../../src/protocol/error-codes.ts'
-import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts'
 import { BrokerCluster } from '../lib/broker-cluster.ts'
-import { judge, Ledger, readAll } from '../lib/cluster-ledger.ts'
+import { judge, Ledger, makeTopicOn, readAll } from '../lib/cluster-ledger.ts'
 import { SmallDisk } from '../lib/small-disk.ts'
 
 const test = suite('a disk without room in a cluster')
@@ -32,23 +29,13 @@ test.after(async () => {
   disk[Symbol.dispose]()
 })
 
-/** Led by the first of its replicas. */
-async function makeTopic(name: string, brokerIds: readonly number[]): Promise<void> {
-  await using client = await Client.connect({ host: '127.0.0.1', port: cluster.member(1).port })
-  const assignments = [{ partitionIndex: 0, brokerIds }]
-  const topic = { name, numPartitions: -1, replicationFactor: -1, assignments }
-  const { topics } = await client.send(createTopicsApi, 5, { topics: [topic] })
-  assert.is(topics[0]!.errorCode, ErrorCode.NONE)
-  await cluster.untilWhole(name)
-}
-
 /** While it has no room the disk is full; nothing is lost, and nobody sees an error. */
 async function fillUnderLoad(
   topic: string,
-  replicas: readonly number[],
+  replicas: number[],
   whileFull: () => Promise<unknown>,
 ): Promise<void> {
-  await makeTopic(topic, replicas)
+  await makeTopicOn(cluster, topic, replicas)
   const ledger = await Ledger.start(cluster, topic)
   disk.fill()
   await whileFull()

@@ -7,7 +7,7 @@ import { Client } from '../../src/client/client.ts'
 import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { BrokerCluster } from '../lib/broker-cluster.ts'
-import { kafkaOf } from '../lib/cluster-ledger.ts'
+import { makeTopicOn } from '../lib/cluster-ledger.ts'
 import { kafkaTool, lines } from '../live/tools.ts'
 
 const REASSIGN = 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand'
@@ -55,7 +55,7 @@ async function fill(topic: string, leader: number, mib: number): Promise<void> {
 }
 
 test('kafka-reassign-partitions moves one at the rate that it is given, says how it goes, and takes the throttle off', async () => {
-  await madeOn('m', [1])
+  await makeTopicOn(cluster, 'm', [1])
   await fill('m', 1, 6)
   const file = planFile('m', [2])
   const plan = ['--reassignment-json-file', file]
@@ -79,7 +79,7 @@ test('kafka-reassign-partitions moves one at the rate that it is given, says how
 })
 
 test('kafka-reassign-partitions --cancel leaves it where it was', async () => {
-  await madeOn('c', [1])
+  await makeTopicOn(cluster, 'c', [1])
   await fill('c', 1, 4)
   const plan = ['--reassignment-json-file', planFile('c', [3])]
   await kafkaTool(REASSIGN, [...at(), ...plan, '--execute', '--throttle', String(MIB / 2)])
@@ -91,7 +91,7 @@ test('kafka-reassign-partitions --cancel leaves it where it was', async () => {
 })
 
 test('kafka-topics tells what is under-replicated, at its minimum, and unavailable; kafka-leader-election gives it back', async () => {
-  await madeOn('u', [1, 2, 3])
+  await makeTopicOn(cluster, 'u', [1, 2, 3])
   assert.equal(await describe('--under-replicated-partitions', '--topic', 'u'), [])
   await cluster.broker(1).kill()
   await cluster.until('u', ([p]) => p!.isrNodes.length === 2 && p!.leaderId !== -1, 2)
@@ -109,16 +109,5 @@ test('kafka-topics tells what is under-replicated, at its minimum, and unavailab
   assert.match(again.stdout, 'Valid replica already elected for partitions u-0')
   assert.is((await cluster.partitions('u'))[0]!.leaderId, 1)
 })
-
-/** A topic of one partition with these replicas. */
-async function madeOn(topic: string, replicas: number[]): Promise<void> {
-  const admin = kafkaOf(cluster).admin()
-  await admin.connect()
-  const replicaAssignment = [{ partition: 0, replicas }]
-  await admin.createTopics({ topics: [{ topic, replicaAssignment }] })
-  await admin.disconnect()
-  await cluster.until(topic, ([p]) => p!.leaderId === replicas[0])
-  await cluster.untilWhole(topic)
-}
 
 test.run()

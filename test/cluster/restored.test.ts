@@ -5,10 +5,10 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerCluster } from '../lib/broker-cluster.ts'
 import { judge, Ledger, makeTopic, readAll } from '../lib/cluster-ledger.ts'
+import { until } from '../lib/until.ts'
 
 const test = suite('etcd that was restored from an old backup')
 const GONE_BACK = /the metadata has gone back/
-const LOOK_MS = 100
 const WAIT_MS_MAX = 30_000
 
 const etcd = mkdtempSync(join(tmpdir(), 'odradek-restored-'))
@@ -21,14 +21,6 @@ test.after(async () => {
   await cluster[Symbol.asyncDispose]()
   rmSync(etcd, { recursive: true })
 })
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const deadline = Date.now() + WAIT_MS_MAX
-  while (!isSo()) {
-    if (Date.now() > deadline) throw new Error(`not yet: ${what}`)
-    await new Promise(resolve => setTimeout(resolve, LOOK_MS))
-  }
-}
 
 /** Of etcd, which does not run meanwhile. */
 async function aside(act: () => void): Promise<void> {
@@ -51,7 +43,7 @@ test('brokers go on by what they know, and one that is started is refused', asyn
     cpSync(backup, data, { recursive: true })
   })
   for (const { id } of cluster.members) {
-    await until(`broker ${id} notices`, () => GONE_BACK.test(cluster.broker(id).output))
+    await until(() => GONE_BACK.test(cluster.broker(id).output), WAIT_MS_MAX)
   }
   await ledger.more(100)
   await ledger.stop()

@@ -11,6 +11,7 @@ import { deleteGroupsApi } from '../../src/protocol/messages/42-delete-groups.ts
 import { beat, join, joined } from '../apis/grouping.ts'
 import { Wire } from '../apis/wire.ts'
 import { GroupWorld } from '../lib/group-world.ts'
+import { until } from '../lib/until.ts'
 import { ClassicDriver, SESSION_MS } from './classic-driver.ts'
 
 const test = suite('what members of groups take in memory')
@@ -148,15 +149,6 @@ test('a join whose client is gone is not let go if it is back in time', () => {
   assert.is(driver.group.size, 2)
 })
 
-/** Waits for what sessions that end lead to. */
-async function until(isSo: () => boolean): Promise<void> {
-  const end = performance.now() + 10_000
-  while (!isSo()) {
-    assert.ok(performance.now() < end, 'it has happened within 10 s')
-    await new Promise(resolve => setTimeout(resolve, 20))
-  }
-}
-
 test('over the wire: joins are taken up to 128 MiB, and what they take comes back when their clients are gone', async () => {
   const wire = await Wire.start({
     groupInitialRebalanceDelayMs: 60_000,
@@ -170,12 +162,12 @@ test('over the wire: joins are taken up to 128 MiB, and what they take comes bac
   memory.set(others, room)
   const client = await wire.connect()
   const gone = Promise.allSettled([join(wire.over(client), 'parked', says1s, 1)])
-  await until(() => memory.usedBytes > room)
+  await until(() => memory.usedBytes > room, 10_000)
   const { errorCode } = await join(wire, 'one-more', says1s, 1)
   assert.is(errorName(errorCode), 'COORDINATOR_LOAD_IN_PROGRESS')
   await client.close()
   await gone
-  await until(() => memory.usedBytes === room)
+  await until(() => memory.usedBytes === room, 10_000)
   await wire.close()
 })
 

@@ -1,4 +1,9 @@
-import kafkajs, { type Kafka, type Producer } from 'kafkajs'
+import kafkajs, {
+  type IResourceConfigEntry,
+  type ITopicConfig,
+  type Kafka,
+  type Producer,
+} from 'kafkajs'
 import type { ProcessCluster } from './process-cluster.ts'
 
 const LOOK_MS = 20
@@ -15,16 +20,29 @@ export const kafkaOf = (cluster: ProcessCluster): Kafka =>
   })
 
 /** Makes a topic by KafkaJS, and waits until all replicas are in sync. */
-export async function makeTopic(
+async function make(cluster: ProcessCluster, config: ITopicConfig): Promise<void> {
+  const admin = kafkaOf(cluster).admin()
+  await admin.connect()
+  await admin.createTopics({ topics: [config] })
+  await admin.disconnect()
+  await cluster.untilWhole(config.topic)
+}
+
+export const makeTopic = (
   cluster: ProcessCluster,
   topic: string,
   numPartitions = 1,
+): Promise<void> => make(cluster, { topic, numPartitions, replicationFactor: 3 })
+
+/** One partition on these brokers, led by the first. */
+export async function makeTopicOn(
+  cluster: ProcessCluster,
+  topic: string,
+  replicas: number[],
+  configEntries: IResourceConfigEntry[] = [],
 ): Promise<void> {
-  const admin = kafkaOf(cluster).admin()
-  await admin.connect()
-  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 3 }] })
-  await admin.disconnect()
-  await cluster.untilWhole(topic)
+  await make(cluster, { topic, configEntries, replicaAssignment: [{ partition: 0, replicas }] })
+  await cluster.until(topic, ([p]) => p!.leaderId === replicas[0])
 }
 
 /** An idempotent producer of KafkaJS with acks=all that sends one record after the other, and what was acknowledged to it. */

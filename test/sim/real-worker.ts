@@ -1,4 +1,3 @@
-import type { LogFacts } from '../../src/replication/log-facts.ts'
 import type { LogView } from '../../src/storage/commands.ts'
 import { plainBatch } from '../lib/batches.ts'
 import type { Outcome } from '../lib/store-driver.ts'
@@ -13,6 +12,7 @@ import {
   OUT_OF_ORDER,
   ringOfReplication,
   STORAGE_ERROR,
+  type Told,
   Turns,
   type Worker,
 } from './worker.ts'
@@ -36,12 +36,7 @@ export class RealWorker implements Worker {
     this.#turns = new Turns(process, disk.logs)
   }
 
-  role(
-    key: string,
-    role: 'leader' | 'follower',
-    epoch: number,
-    done: (facts: LogFacts) => void,
-  ): void {
+  role(key: string, role: 'leader' | 'follower', epoch: number, done: Told): void {
     this.#disk.make(key)
     const hw = this.#process.replicas.get(key)!.hw
     this.#turns.run(key, log => {
@@ -94,7 +89,7 @@ export class RealWorker implements Worker {
     epoch: number,
     batches: readonly Batch[],
     done: (end: number) => void,
-    refused: (facts: LogFacts) => void,
+    refused: Told,
   ): void {
     this.#turns.run(
       key,
@@ -118,14 +113,14 @@ export class RealWorker implements Worker {
     )
   }
 
-  cut(key: string, epoch: number, offset: number, done: (facts: LogFacts) => void): void {
+  cut(key: string, epoch: number, offset: number, done: Told): void {
     this.#turns.run(key, log => {
       const items = [{ handle: log.partition.handle, epoch, offset }]
       this.#reopened('cut', log, offset, this.#disk.driver.command('truncate', { items }), done)
     })
   }
 
-  beginAt(key: string, epoch: number, offset: number, done: (facts: LogFacts) => void): void {
+  beginAt(key: string, epoch: number, offset: number, done: Told): void {
     this.#turns.run(key, log => {
       const item = { handle: log.partition.handle, epoch, offset }
       this.#reopened('begin at', log, offset, this.#disk.driver.command('startAnew', item), done)
@@ -172,7 +167,7 @@ export class RealWorker implements Worker {
     log: RealLog,
     offset: number,
     { views }: { readonly views: readonly LogView[] },
-    done: (facts: LogFacts) => void,
+    done: Told,
   ): void {
     // It has another role by now.
     if (views.length === 0) return
@@ -181,7 +176,7 @@ export class RealWorker implements Worker {
     this.#tell(log, views[0]!, done)
   }
 
-  #tell(log: RealLog, view: LogView, done: (facts: LogFacts) => void): void {
+  #tell(log: RealLog, view: LogView, done: Told): void {
     const facts = log.facts(view)
     this.#settled(log, () => done(facts))
   }

@@ -17,7 +17,8 @@ export type AppendDone = (
   isDuplicate: boolean,
 ) => void
 
-type Told = (facts: LogFacts) => void
+/** The log as it is then. */
+export type Told = (facts: LogFacts) => void
 
 /** The partition workers of one process: what is asked of a partition is done in its order, and told when it is on the disk. */
 export interface Worker {
@@ -96,12 +97,7 @@ export class SimWorker implements Worker {
     this.#turns = new Turns(process, logs)
   }
 
-  role(
-    key: string,
-    role: 'leader' | 'follower',
-    epoch: number,
-    done: (facts: LogFacts) => void,
-  ): void {
+  role(key: string, role: 'leader' | 'follower', epoch: number, done: Told): void {
     if (!this.#logs.has(key)) this.refill(key)
     this.#turns.run(key, log => {
       if (epoch < log.roleEpoch) return
@@ -151,7 +147,7 @@ export class SimWorker implements Worker {
     epoch: number,
     batches: readonly Batch[],
     done: (end: number) => void,
-    refused: (facts: LogFacts) => void,
+    refused: Told,
   ): void {
     const { node, around } = this.#process
     const { bugs } = around.settings
@@ -174,7 +170,7 @@ export class SimWorker implements Worker {
     )
   }
 
-  cut(key: string, epoch: number, offset: number, done: (facts: LogFacts) => void): void {
+  cut(key: string, epoch: number, offset: number, done: Told): void {
     this.#turns.run(key, log => {
       if (log.role !== 'follower' || log.roleEpoch !== epoch) return
       this.#process.around.world.note('cut', this.#process.node.id, key, offset)
@@ -184,7 +180,7 @@ export class SimWorker implements Worker {
     })
   }
 
-  beginAt(key: string, epoch: number, offset: number, done: (facts: LogFacts) => void): void {
+  beginAt(key: string, epoch: number, offset: number, done: Told): void {
     this.#turns.run(key, log => {
       if (log.role !== 'follower' || log.roleEpoch !== epoch) return
       this.#process.around.world.note('begin at', this.#process.node.id, key, offset)

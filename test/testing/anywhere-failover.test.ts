@@ -4,6 +4,7 @@ import type { BrokerError, ReadRecord, Subscription } from '../../src/index.ts'
 import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { Random, seeds } from '../lib/random.ts'
+import { until } from '../lib/until.ts'
 import { readOn, SOON, topicOn } from './placed.ts'
 
 /** What an application sees of a failover through the broker that it embeds: nothing but a pause. */
@@ -205,7 +206,7 @@ test('a reader follows its leader: none missing, none twice, in order', async ()
   await writer.end()
   assert.equal(writer.errors, [])
   const all = await readOn(cluster, 1, topic)
-  await until(() => seen.length >= all.length)
+  await until(() => seen.length >= all.length, SOON.timeout)
   stop.abort()
   await reading
   check(seen, [writer])
@@ -228,21 +229,13 @@ test('a reader goes on while the partition moves to its broker and away again', 
       const [appended] = await cluster.broker(3).append(topic, [{ value: `${id}` }])
       sent.push(`${appended!.offset} ${id}`)
     }
-    await until(() => seen.length === sent.length)
+    await until(() => seen.length === sent.length, SOON.timeout)
   }
   stop.abort()
   await reading
   assert.equal(seen, sent)
   assert.is(new Set(sent).size, 15)
 })
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + SOON.timeout
-  while (!holds()) {
-    assert.ok(performance.now() < deadline, `not within ${SOON.timeout} ms: ${holds}`)
-    await new Promise(resolve => setTimeout(resolve, 5))
-  }
-}
 
 /** A member on one broker that commits each record; what it was told is noted. */
 class Member {
@@ -283,8 +276,11 @@ for (const what of ['coordinator', 'leader', 'connection'] as const) {
     const group = `g-${what}`
     const members = IDS.map(id => new Member(id, topic, group))
     const writer = new Writer(1, topic)
-    await until(() => members.every(({ subscription }) => subscription.assignment.length === 1))
-    await until(() => members.every(({ seen }) => seen.length > 3))
+    await until(
+      () => members.every(({ subscription }) => subscription.assignment.length === 1),
+      SOON.timeout,
+    )
+    await until(() => members.every(({ seen }) => seen.length > 3), SOON.timeout)
     if ((await coordinator()) === 1) await cluster.moveLeader('__consumer_offsets', 0, 2)
     const victim = what === 'leader' ? 3 : await coordinator()
     const count = (): number => members.reduce((sum, { committed }) => sum + committed.length, 0)
@@ -295,17 +291,17 @@ for (const what of ['coordinator', 'leader', 'connection'] as const) {
       using commits = cluster.broker(victim).fault({
         ...{ api: 'OffsetCommit', drop: 'answer', times: 4 },
       })
-      await until(() => beats.hits === 4 && commits.hits === 4)
+      await until(() => beats.hits === 4 && commits.hits === 4, SOON.timeout)
     } else await cluster.kill(victim)
     const before = count()
     await writer.more(30)
-    await until(() => count() >= before + 30)
+    await until(() => count() >= before + 30, SOON.timeout)
     if (what !== 'connection') await cluster.restart(victim)
     await whole(topic)
     await writer.end()
     assert.equal(writer.errors, [])
     const seenBy = () => new Set(members.flatMap(m => m.seen.map(({ value }) => String(value))))
-    await until(() => writer.acknowledged.every(value => seenBy().has(value)))
+    await until(() => writer.acknowledged.every(value => seenBy().has(value)), SOON.timeout)
     await Promise.all(members.map(({ subscription }) => subscription.close()))
     const ends = await Promise.all(members.map(({ done }) => done))
     // The application of a broker that is killed sees whatever it sees.

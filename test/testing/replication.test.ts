@@ -1,4 +1,3 @@
-import { setTimeout as rest } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RequestContext } from '../../src/apis/handler.ts'
@@ -7,6 +6,7 @@ import { ErrorCode } from '../../src/protocol/error-codes.ts'
 import { fetchApi } from '../../src/protocol/messages/01-fetch.ts'
 import { startTestCluster, type TestCluster } from '../../src/testing/index.ts'
 import { Random, seeds } from '../lib/random.ts'
+import { until } from '../lib/until.ts'
 
 const PARTITIONS = 40
 const timeout = 20_000
@@ -39,7 +39,7 @@ const isEven = (index: number): boolean => {
   )
 }
 const untilEven = (): Promise<void> =>
-  until(() => Array.from({ length: PARTITIONS }, (_, i) => i).every(isEven))
+  until(() => Array.from({ length: PARTITIONS }, (_, i) => i).every(isEven), timeout)
 
 for (const seed of seeds(1, 5)) {
   test(`wherever records come: all replicas have them, and know that they are committed (seed ${seed})`, async () => {
@@ -59,7 +59,10 @@ test('what a leader has deleted its followers delete, also while nothing is writ
   await cluster
     .broker(leader)
     .node.registry.replicas.deleteRecords(partition, partition.logEndOffset)
-  await until(() => ids.every(id => partitionOn(id, 0).logStartOffset === partition.logEndOffset))
+  await until(
+    () => ids.every(id => partitionOn(id, 0).logStartOffset === partition.logEndOffset),
+    timeout,
+  )
 })
 
 test('connections that are cut are made anew, with all that is followed', async () => {
@@ -119,15 +122,6 @@ test('a fetch names what is new, not all that is followed', async () => {
 
 interface Named {
   readonly topics: readonly { readonly partitions: readonly unknown[] }[]
-}
-
-/** Looks often: nothing tells when a follower has heard. */
-async function until(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + timeout
-  while (!isSo()) {
-    assert.ok(performance.now() < deadline, 'it does not come about')
-    await rest(20)
-  }
 }
 
 test.run()

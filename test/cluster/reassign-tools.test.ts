@@ -3,11 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Client } from '../../src/client/client.ts'
-import { produceApi } from '../../src/protocol/messages/00-produce.ts'
-import { encodeBatch } from '../../src/protocol/records.ts'
 import { BrokerCluster } from '../lib/broker-cluster.ts'
-import { makeTopicOn } from '../lib/cluster-ledger.ts'
+import { makeTopicOn, writeLarge } from '../lib/cluster-ledger.ts'
 import { kafkaTool, lines } from '../live/tools.ts'
 
 const REASSIGN = 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand'
@@ -41,22 +38,9 @@ async function describe(...args: string[]): Promise<string[]> {
   return lines((await kafkaTool(TOPICS, [...at(), '--describe', ...args])).stdout)
 }
 
-/** Writes so many MiB to partition 0. */
-async function fill(topic: string, leader: number, mib: number): Promise<void> {
-  const { port } = cluster.member(leader)
-  await using client = await Client.connect({ host: '127.0.0.1', port })
-  const value = Buffer.alloc(MIB / 2, 'x')
-  const records = await encodeBatch([{ timestamp: Date.now(), value }])
-  for (let i = 0; i < 2 * mib; i++) {
-    const topicData = [{ name: topic, partitionData: [{ index: 0, records }] }]
-    const answer = await client.send(produceApi, 9, { acks: -1, timeoutMs: 30_000, topicData })
-    assert.is(answer.responses[0]!.partitionResponses[0]!.errorCode, 0)
-  }
-}
-
 test('kafka-reassign-partitions moves one at the rate that it is given, says how it goes, and takes the throttle off', async () => {
   await makeTopicOn(cluster, 'm', [1])
-  await fill('m', 1, 6)
+  await writeLarge(cluster, 'm', 12)
   const file = planFile('m', [2])
   const plan = ['--reassignment-json-file', file]
   // Nearly a minute and a half.
@@ -80,7 +64,7 @@ test('kafka-reassign-partitions moves one at the rate that it is given, says how
 
 test('kafka-reassign-partitions --cancel leaves it where it was', async () => {
   await makeTopicOn(cluster, 'c', [1])
-  await fill('c', 1, 4)
+  await writeLarge(cluster, 'c', 8)
   const plan = ['--reassignment-json-file', planFile('c', [3])]
   await kafkaTool(REASSIGN, [...at(), ...plan, '--execute', '--throttle', String(MIB / 2)])
   await kafkaTool(REASSIGN, [...at(), ...plan, '--cancel'])

@@ -4,6 +4,9 @@ import kafkajs, {
   type Kafka,
   type Producer,
 } from 'kafkajs'
+import { Client } from '../../src/client/client.ts'
+import { produceApi } from '../../src/protocol/messages/00-produce.ts'
+import { encodeBatch } from '../../src/protocol/records.ts'
 import type { ProcessCluster } from './process-cluster.ts'
 
 const LOOK_MS = 20
@@ -43,6 +46,26 @@ export async function makeTopicOn(
 ): Promise<void> {
   await make(cluster, { topic, configEntries, replicaAssignment: [{ partition: 0, replicas }] })
   await cluster.until(topic, ([p]) => p!.leaderId === replicas[0])
+}
+
+const LARGE = Buffer.alloc(512 * 1024, 'x')
+
+/** So many records of 512 KiB to partition 0, one after the other. */
+export async function writeLarge(
+  cluster: ProcessCluster,
+  topic: string,
+  count: number,
+): Promise<void> {
+  const [first] = await cluster.partitions(topic)
+  const { port } = cluster.member(first!.leaderId)
+  await using client = await Client.connect({ host: '127.0.0.1', port })
+  const records = await encodeBatch([{ timestamp: Date.now(), value: LARGE }])
+  for (let i = 0; i < count; i++) {
+    const topicData = [{ name: topic, partitionData: [{ index: 0, records }] }]
+    const answer = await client.send(produceApi, 9, { acks: -1, timeoutMs: WAIT_MS, topicData })
+    const { errorCode } = answer.responses[0]!.partitionResponses[0]!
+    if (errorCode !== 0) throw new Error(`produce answered error ${errorCode}`)
+  }
 }
 
 /** An idempotent producer of KafkaJS with acks=all that sends one record after the other, and what was acknowledged to it. */

@@ -28,6 +28,12 @@ export class Random {
   pick<T>(items: readonly T[]): T {
     return items[this.below(items.length)]!
   }
+
+  /** All of them, in another order. */
+  shuffled<T>(items: readonly T[]): T[] {
+    const keyed = items.map(item => ({ item, key: this.next() }))
+    return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item)
+  }
 }
 
 /**

@@ -4,9 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { Client } from '../../../src/client/client.ts'
-import { produceApi } from '../../../src/protocol/messages/00-produce.ts'
-import { encodeBatch } from '../../../src/protocol/records.ts'
+import { writeLarge } from '../../lib/cluster-ledger.ts'
 import type { PartitionNow, ProcessCluster } from '../../lib/process-cluster.ts'
 import { GroupTools } from '../../live/groups/transcript.ts'
 import { javaCommand } from '../../live/tools.ts'
@@ -14,7 +12,6 @@ import { comparable } from './comparable.ts'
 
 /** What `@` stands for in names of topics. */
 const PREFIX = 'steps-'
-const RECORD_BYTES = 512 * 1024
 const VERIFICATION = 'org.apache.kafka.tools.ReplicaVerificationTool'
 
 /** A plan of reassignment: `@m 0 2,3; @m 1 3`. */
@@ -63,7 +60,8 @@ export class Steps {
     const [what, ...words] = step.split(' ')
     if (what === 'broker') await this.#change(words[0]!, Number(words[1]))
     else if (what === 'until') await this.#until(this.#topic(words[0]!), words[1]!, words[2])
-    else if (what === 'write') await this.#write(this.#topic(words[0]!), Number(words[1]))
+    else if (what === 'write')
+      await writeLarge(this.#cluster, this.#topic(words[0]!), Number(words[1]))
     else if (what === 'file') this.#file(words[0]!, planOf(words.slice(1).join(' ')))
     else if (what === 'topics') this.#file(words[0]!, this.#topicsOf(words.slice(1)))
     else if (what === 'kafka-replica-verification') return this.#verifyReplicas(words)
@@ -98,20 +96,6 @@ export class Steps {
     }
     for (const { id, broker } of this.#cluster.members) {
       if (!broker!.hasEnded) await this.#cluster.until(topic, all => all.every(isSo), id)
-    }
-  }
-
-  async #write(topic: string, count: number): Promise<void> {
-    const [first] = await this.#cluster.partitions(topic)
-    const { port } = this.#cluster.member(first!.leaderId)
-    await using client = await Client.connect({ host: '127.0.0.1', port })
-    const value = Buffer.alloc(RECORD_BYTES, 'x')
-    const records = await encodeBatch([{ timestamp: Date.now(), value }])
-    for (let i = 0; i < count; i++) {
-      const topicData = [{ name: topic, partitionData: [{ index: 0, records }] }]
-      const answer = await client.send(produceApi, 9, { acks: -1, timeoutMs: 30_000, topicData })
-      const { errorCode } = answer.responses[0]!.partitionResponses[0]!
-      if (errorCode !== 0) throw new Error(`produce answered error ${errorCode}`)
     }
   }
 

@@ -92,7 +92,7 @@ export class CutRun {
     const { brokers } = this.#cluster
     const { etcd } = brokers
     const random = this.#random
-    const ids = this.#shuffled(brokers.members.map(({ id }) => id))
+    const ids = this.#random.shuffled(brokers.members.map(({ id }) => id))
     const first = kind === 'all' ? ids : ids.slice(0, kind === 'two' ? 2 : 1)
     const withEtcd = kind === 'all' || random.chance(0.3)
     await this.#cluster.cut(first, withEtcd)
@@ -102,7 +102,8 @@ export class CutRun {
       await this.#cluster.cut(ids.slice(1), true)
       await etcd.start()
     }
-    const [one, ...others] = kind === 'stale' ? this.#shuffled(ids) : this.#shuffled(first)
+    const [one, ...others] =
+      kind === 'stale' ? this.#random.shuffled(ids) : this.#random.shuffled(first)
     await brokers.startBroker(one!)
     if (others.length > 0) await this.#leaveAlone(one!)
     await Promise.all(others.map(id => brokers.startBroker(id)))
@@ -115,11 +116,6 @@ export class CutRun {
       const partitions = await brokers.partitions(this.topic, id)
       if (partitions.length > 0 && partitions.every(({ leaderId }) => leaderId === id)) return
     }
-  }
-
-  #shuffled(ids: readonly number[]): number[] {
-    const keyed = ids.map(id => ({ id, key: this.#random.next() }))
-    return keyed.sort((a, b) => a.key - b.key).map(({ id }) => id)
   }
 
   async #check(): Promise<string[]> {

@@ -3,7 +3,7 @@ import { Random } from '../../lib/random.ts'
 import { type JepsenCluster, nodeOf } from '../world/cluster.ts'
 import type { Network } from '../world/network.ts'
 import { cutFiles, flipBits } from './damage.ts'
-import { cutsOf, PARTITIONS, shuffled } from './partitions.ts'
+import { cutsOf, PARTITIONS } from './partitions.ts'
 import type { FaultName, Turn } from './schedule.ts'
 
 /** As often as each stands there; a minority of three is one. */
@@ -84,7 +84,7 @@ export class Nemesis {
   }
 
   async #targets(random: Random): Promise<readonly number[]> {
-    const ids = shuffled([1, 2, 3], random)
+    const ids = random.shuffled([1, 2, 3])
     switch (random.pick(TARGETS)) {
       case 'leader':
         return [await this.#world.leader()]

@@ -8,7 +8,7 @@ export type PartitionKind = (typeof PARTITIONS)[number]
 
 /** What is cut; each node is parted from the others that are on the other side, not from clients. */
 export function cutsOf(kind: PartitionKind, random: Random, leader: NodeName): readonly Cut[] {
-  const [a, b, c, d] = shuffled(NODES, random)
+  const [a, b, c, d] = random.shuffled(NODES)
   switch (kind) {
     case 'one':
       return between([random.pick(BROKERS)])
@@ -21,7 +21,7 @@ export function cutsOf(kind: PartitionKind, random: Random, leader: NodeName): r
       return [...both(a!, c!), ...both(b!, d!)]
     // One is heard by nobody, or hears nobody, or only one other does not hear it.
     case 'one-way': {
-      const [from, to] = shuffled(BROKERS, random)
+      const [from, to] = random.shuffled(BROKERS)
       const others = NODES.filter(node => node !== from)
       return random.pick([
         others.map(other => ({ from: from!, to: other })),
@@ -40,9 +40,4 @@ const both = (a: NodeName, b: NodeName): Cut[] => [
 function between(side: readonly NodeName[]): Cut[] {
   const others = NODES.filter(node => !side.includes(node))
   return side.flatMap(one => others.flatMap(other => both(one, other)))
-}
-
-export function shuffled<T>(all: readonly T[], random: Random): T[] {
-  const rest = [...all]
-  return all.map(() => rest.splice(random.below(rest.length), 1)[0]!)
 }

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { assert } from '../assert.ts'
+import { Receiver } from '../net/receiver.ts'
 import { ErrorCode, errorName } from '../protocol/error-codes.ts'
 import type { DecodedFields, EncodableFields, Fields, VersionRange } from '../protocol/fields.ts'
 import { FrameCutter } from '../protocol/frame-cutter.ts'
@@ -29,8 +30,8 @@ export interface ClientOptions {
   /** From writing a request to its answer. Passing it closes the connection. */
   readonly requestTimeoutMs?: number
   readonly responseBytesMax?: number
-  /** A response of at most so many bytes gets its memory at once: of a broker that is believed. Default 0. */
-  readonly atOnceBytesMax?: number
+  /** Gives a large response its memory at once, for so many bytes: of a broker that is believed. null: it grows step by step, as all do by default. */
+  readonly memoryFor?: (bytes: number) => Buffer | null
 }
 
 export type ClientErrorCode =
@@ -93,16 +94,16 @@ export class Client {
     this.#cutter = new FrameCutter({
       frameBytesMax: bytesMax,
       reusesBuffer: false,
-      atOnceBytesMax: options.atOnceBytesMax ?? 0,
+      memoryFor: options.memoryFor,
       onFrame: (buffer, start, end) => {
         this.#onFrame(buffer.subarray(start, end))
         return true
       },
       onProblem: problem => this.#fail('BAD_RESPONSE', problem),
     })
-    socket.on('data', chunk => this.#onData(chunk))
     socket.on('error', error => this.#fail('DISCONNECTED', error.message, error))
     socket.on('close', () => this.#fail('DISCONNECTED', this.#closedBy()))
+    new Receiver(socket, chunk => this.#onData(chunk)).start()
   }
 
   /** Rejects with CONNECT_FAILED or TIMED_OUT. */

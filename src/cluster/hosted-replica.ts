@@ -44,6 +44,8 @@ export class HostedReplica implements Replication {
   isGone = false
   /** What its worker was told last. */
   savedHw = -1
+  /** Batches of its leader have no room in the ring yet: they are still where they were received. */
+  waitsForRoom = false
 
   constructor(partition: Partition, key: string, options: HostOptions) {
     this.partition = partition

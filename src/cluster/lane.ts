@@ -4,6 +4,7 @@ import { fetchApi, type fetchResponse } from '../protocol/messages/01-fetch.ts'
 import type { Decoded } from '../protocol/schema.ts'
 import type { FetchAnswer } from '../replication/follower-effects.ts'
 import { partitionKey } from '../replication/partition-state.ts'
+import { AnswerMemory } from './answer-memory.ts'
 import type { FetchedBatch } from './batches.ts'
 import type { Dial } from './dial.ts'
 import {
@@ -19,8 +20,6 @@ import type { Throttle } from './throttle.ts'
 /** What may pass until an answer is there: past it the connection is taken for dead. */
 const ANSWER_MS_MAX = WAIT_MS + 10_000
 const CONNECT_MS_MAX = 2_000
-/** An answer as large as they get is put together without growing step by step. */
-const AT_ONCE_BYTES_MAX = 16 * 1024 * 1024
 const BACKOFF_MS = 100
 /** Until a rate that has been changed is seen. */
 const LOOK_MS_MAX = 1_000
@@ -51,6 +50,7 @@ class Connection {
   client: Client | null = null
   isBusy = false
   session = new FetcherSession(NO_EPOCH)
+  readonly memory = new AnswerMemory()
   /** Of its last answer, what is on its way to the disk: it is asked for together again. */
   readonly flushing = new Set<string>()
 
@@ -147,7 +147,7 @@ export class Lane {
     const session = this.#sessionOf(connection, asked)
     connection.isBusy = true
     try {
-      connection.client ??= await this.#connect()
+      connection.client ??= await this.#connect(connection)
       const { me, incarnation } = this.#o
       const request = session.request(me, incarnation)
       const answer = await connection.client.send(fetchApi, FETCH_VERSION, request)
@@ -180,7 +180,7 @@ export class Lane {
     return connection.session
   }
 
-  #connect(): Promise<Client> {
+  #connect({ memory }: Connection): Promise<Client> {
     const { address, dial, peer, clientId } = this.#o
     const at = address()
     if (at === null || this.#isClosed) throw new Error(`broker ${peer} cannot be reached now`)
@@ -189,12 +189,16 @@ export class Lane {
       dial: () => dial(peer, at),
       connectTimeoutMs: CONNECT_MS_MAX,
       requestTimeoutMs: ANSWER_MS_MAX,
-      atOnceBytesMax: AT_ONCE_BYTES_MAX,
+      memoryFor: bytes => memory.take(bytes),
     })
   }
 
-  #take({ session, flushing }: Connection, { responses }: Decoded<typeof fetchResponse>): void {
+  #take(
+    { session, flushing, memory }: Connection,
+    { responses }: Decoded<typeof fetchResponse>,
+  ): void {
     const { throttle, me } = this.#o
+    let isCopied = true
     for (const { topicId, partitions } of responses) {
       for (const one of partitions) {
         const wish = session.end(partitionKey(topicId, one.partitionIndex))
@@ -206,8 +210,10 @@ export class Lane {
           if (throttle.isFor(wish.replica, me)) throttle.passed(bytesIn(answer.batches))
         }
         this.#tell(wish, answer)
+        isCopied &&= !wish.replica.waitsForRoom
       }
     }
+    if (isCopied) memory.giveBack()
   }
 
   #tell({ replica, effect }: FetchWish, answer: FetchAnswer<FetchedBatch>): void {

@@ -215,9 +215,11 @@ export class ReplicaHost {
   #append(replica: HostedReplica, batches: readonly FetchedBatch[], epoch: number): void {
     const { partition } = replica
     const { worker } = partition
+    replica.waitsForRoom = false
     for (let i = 0; i < batches.length; i++) {
       if (partition.replicate(batches[i]!.bytes, epoch)) continue
       if (worker.isLost || replica.isGone) return
+      replica.waitsForRoom = true
       void worker.space().then(() => this.#append(replica, batches.slice(i), epoch))
       return
     }

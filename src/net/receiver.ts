@@ -28,7 +28,7 @@ function onReadOf(socket: Socket): OnRead | null {
 }
 
 /**
- * Reads a server's socket into one buffer of its own, over and over. Otherwise Node makes a new buffer of 64 KiB for each read, which
+ * Reads a socket into one buffer of its own, over and over. Otherwise Node makes a new buffer of 64 KiB for each read, which
  * V8 counts against the heap: under large batches a third of the main thread went into collecting them. Where Node has no such thing
  * inside, it is read in that way.
  */

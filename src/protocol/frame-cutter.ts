@@ -22,19 +22,19 @@ export interface FrameCutterOptions {
   /** The stream is not the protocol: nothing more is cut. */
   readonly onProblem: (problem: FrameProblem) => void
   /**
-   * Whether the buffer in which frames are put together is used again: then a frame is valid only until `onFrame` returns
-   * true, or until `resume`. Otherwise nobody writes to it any more.
+   * Whether a frame is handed on where it was received or put together, which is used again: it is valid only until `onFrame`
+   * returns true, or until `resume`. Otherwise each frame is in memory of its own, that nobody writes to any more.
    */
   readonly reusesBuffer: boolean
-  /** A frame of at most so many bytes gets them at once, as its length says: of a peer that is believed. By default none does. */
-  readonly atOnceBytesMax?: number
+  /** Gives a frame its memory at once, for so many bytes as it says: of a peer that is believed. null: it grows step by step, as all do by default. */
+  readonly memoryFor?: ((bytes: number) => Buffer | null) | undefined
   /** Asked before the buffer is kept for the next frame: false gives its memory back. */
   readonly mayKeepBuffer?: () => boolean
 }
 
 /**
- * Cuts a stream into frames: int32 length, then as many bytes. A frame that lies whole in one chunk is handed on where
- * it is; others are put together in a buffer.
+ * Cuts a stream into frames: int32 length, then as many bytes. A frame that lies whole in one chunk is handed on out of
+ * it; others are put together in a buffer.
  */
 export class FrameCutter {
   readonly #o: FrameCutterOptions
@@ -103,7 +103,7 @@ export class FrameCutter {
       }
       goOn = this.#isWanted(chunk, at + LENGTH_BYTES, end)
       if (!goOn) break
-      goOn = this.#o.onFrame(chunk, at + LENGTH_BYTES, end)
+      goOn = this.#handOn(chunk, at + LENGTH_BYTES, end)
       at = end
     }
     // Kept even if nothing is left: it says that cutting is stopped.
@@ -112,6 +112,12 @@ export class FrameCutter {
 
   #isWanted(buffer: Buffer, start: number, end: number): boolean {
     return this.#o.isWanted?.(buffer, start, end) ?? true
+  }
+
+  /** The frame is whole in a chunk, of which nobody knows how long it is valid. */
+  #handOn(chunk: Buffer, start: number, end: number): boolean {
+    if (this.#o.reusesBuffer) return this.#o.onFrame(chunk, start, end)
+    return this.#o.onFrame(Buffer.from(chunk.subarray(start, end)), 0, end - start)
   }
 
   /** The frame in the buffer is whole. @returns whether the next one may be cut */
@@ -142,10 +148,11 @@ export class FrameCutter {
 
   #start(chunk: Buffer, at: number): void {
     this.#filled = 0
-    const isKnown = chunk.length - at >= LENGTH_BYTES
-    const bytes = isKnown ? LENGTH_BYTES + chunk.readInt32BE(at) : 0
-    const isAtOnce = bytes <= (this.#o.atOnceBytesMax ?? 0)
-    this.#append(chunk, at, chunk.length, isAtOnce ? bytes : 0)
+    if (chunk.length - at >= LENGTH_BYTES) {
+      const memory = this.#o.memoryFor?.(LENGTH_BYTES + chunk.readInt32BE(at)) ?? null
+      if (memory !== null) this.#holdIn(memory)
+    }
+    this.#append(chunk, at, chunk.length)
   }
 
   /** Takes from the chunk what the partial frame lacks; returns where the rest starts. */
@@ -170,13 +177,12 @@ export class FrameCutter {
     return length === -1 ? -1 : LENGTH_BYTES + length
   }
 
-  /** @param atOnce what the buffer has room for from now on, if it has to grow */
-  #append(chunk: Buffer, from: number, to: number, atOnce = 0): void {
+  #append(chunk: Buffer, from: number, to: number): void {
     const had = this.#filled
     const needed = had + to - from
     // Before anybody is told of a larger buffer: it is not one that lies idle.
     this.#filled = needed
-    if (needed > this.#partial.length) this.#grow(had, Math.max(needed, atOnce))
+    if (needed > this.#partial.length) this.#grow(had, needed)
     chunk.copy(this.#partial, had, from, to)
   }
 
@@ -191,8 +197,12 @@ export class FrameCutter {
     }
     const grown = Buffer.allocUnsafeSlow(size)
     this.#partial.copy(grown, 0, 0, had)
-    this.#partial = grown
-    this.#o.onPartial?.(grown.length)
+    this.#holdIn(grown)
+  }
+
+  #holdIn(memory: Buffer): void {
+    this.#partial = memory
+    this.#o.onPartial?.(memory.length)
   }
 }
 

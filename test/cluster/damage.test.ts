@@ -2,13 +2,10 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Client } from '../../src/client/client.ts'
-import { ErrorCode } from '../../src/protocol/error-codes.ts'
-import { alterPartitionReassignmentsApi } from '../../src/protocol/messages/45-alter-partition-reassignments.ts'
 import { batchBytes } from '../../src/protocol/record-batch.ts'
 import { unequal } from '../crash/cluster-cut/check.ts'
 import { BrokerCluster } from '../lib/broker-cluster.ts'
-import { judge, kafkaOf, Ledger, makeTopicOn, readAll } from '../lib/cluster-ledger.ts'
+import { judge, kafkaOf, Ledger, makeTopicOn, move, readAll } from '../lib/cluster-ledger.ts'
 
 const test = suite('a damaged log on one of three brokers')
 /** What a segment holds at least, and what is written before anything is damaged. */
@@ -75,11 +72,7 @@ for (const [what, at] of [
     // The last 64 batches are read from memory.
     await ledger.more(70)
     damage(1, topic, at)
-    const partitions = [{ partitionIndex: 0, replicas: [1, 2, 3] }]
-    const request = { timeoutMs: 30_000, topics: [{ name: topic, partitions }] }
-    await using client = await Client.connect({ host: '127.0.0.1', port: cluster.member(1).port })
-    const { errorCode } = await client.send(alterPartitionReassignmentsApi, 0, request)
-    assert.is(errorCode, ErrorCode.NONE)
+    await move(cluster, topic, [1, 2, 3])
     await cluster.until(topic, ([p]) => p!.leaderId === 2)
     await expectWhole(topic, ledger)
   })

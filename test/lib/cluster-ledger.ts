@@ -6,6 +6,7 @@ import kafkajs, {
 } from 'kafkajs'
 import { Client } from '../../src/client/client.ts'
 import { produceApi } from '../../src/protocol/messages/00-produce.ts'
+import { alterPartitionReassignmentsApi } from '../../src/protocol/messages/45-alter-partition-reassignments.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import type { ProcessCluster } from './process-cluster.ts'
 
@@ -46,6 +47,20 @@ export async function makeTopicOn(
 ): Promise<void> {
   await make(cluster, { topic, configEntries, replicaAssignment: [{ partition: 0, replicas }] })
   await cluster.until(topic, ([p]) => p!.leaderId === replicas[0])
+}
+
+/** Has these brokers be the replicas of its partition, in this order; it is under way when this resolves. */
+export async function move(
+  cluster: ProcessCluster,
+  topic: string,
+  replicas: readonly number[],
+): Promise<void> {
+  const topics = [{ name: topic, partitions: [{ partitionIndex: 0, replicas }] }]
+  const { port } = cluster.members.find(({ broker }) => broker !== null)!
+  await using client = await Client.connect({ host: '127.0.0.1', port })
+  const request = { timeoutMs: WAIT_MS, topics }
+  const { errorCode } = await client.send(alterPartitionReassignmentsApi, 0, request)
+  if (errorCode !== 0) throw new Error(`a reassignment was answered error ${errorCode}`)
 }
 
 const LARGE = Buffer.alloc(512 * 1024, 'x')

@@ -19,11 +19,13 @@ for (const seed of seeds(1, 6)) {
       random.below(random.below(4) === 0 ? 6_000_000 : random.below(4) === 0 ? 200_000 : 300),
     )
     const stream = Buffer.concat(sizes.map((bytes, i) => frameOf(i + 1, bytes)))
+    const atOnceBytesMax = random.below(2) * 1_000_000
     let seen = 0
     let held = 0
     const cutter: FrameCutter = new FrameCutter({
       frameBytesMax: 10_000_000,
-      atOnceBytesMax: random.below(2) * 1_000_000,
+      memoryFor: bytes =>
+        bytes <= atOnceBytesMax ? Buffer.allocUnsafeSlow(bytes + random.below(9)) : null,
       reusesBuffer: true,
       isWanted: () => random.below(8) !== 0,
       onPartial: bytes => {

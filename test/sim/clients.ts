@@ -5,8 +5,14 @@ import { DUPLICATE } from './worker.ts'
 const TIMEOUT_MS = 2_000
 
 const newBatch = (pid: number, seq: number, lastOffset: number): Batch => ({
-  ...{ baseOffset: 0, lastOffset, epoch: -1, isWhole: true, bytes: null },
-  ...{ pid, seq, value: pid * 1_000_000 + seq },
+  baseOffset: 0,
+  lastOffset,
+  epoch: -1,
+  isWhole: true,
+  bytes: null,
+  pid,
+  seq,
+  value: pid * 1_000_000 + seq,
 })
 
 /** An idempotent producer with acks=all, one batch at a time, that tries again until it is told that it is there. */

@@ -84,10 +84,26 @@ export class LogReader {
     })
     for (const segment of this.#segments.slice(0, -1)) segment.seal()
     for (const segment of old.values()) {
-      segment.isReplaced = true
-      segment.close()
+      this.#leave(segment)
       if (segment.size > FREED_AT_ONCE_BYTES) this.#freeing.add(segment.path + DELETED)
     }
+    this.#forgetPlaces()
+  }
+
+  /** The log is about to be opened: whatever is known by the names of its files, other files may have them by now. */
+  forget(): void {
+    for (const segment of this.#segments) this.#leave(segment)
+    this.#segments = []
+    this.#forgetPlaces()
+  }
+
+  #leave(segment: SegmentView): void {
+    segment.isReplaced = true
+    segment.close()
+  }
+
+  /** Nothing that was learnt by reading holds any more. */
+  #forgetPlaces(): void {
     this.#cursors.clear()
     this.#dropTail()
     this.changes++
@@ -199,8 +215,8 @@ export class LogReader {
       let keep = false
       try {
         const filled = await segment.read(buffer, want, position)
-        // It is being freed, from its end on.
-        if (filled < want && segment.isReplaced) return 'next'
+        // It may be freed from its end on, or under its name there was another file already.
+        if (segment.isReplaced) return 'next'
         const skip = skipBelow(buffer, filled, offset)
         if (filled - skip < batch.BATCH_HEADER_BYTES) {
           if (skip === 0) return null

@@ -115,6 +115,7 @@ export class Replicas {
   ): Promise<void> {
     for (let i = 0; i < partitions.length; i += COMMAND_PARTITIONS) {
       const batch = partitions.slice(i, i + COMMAND_PARTITIONS)
+      for (const { reader } of batch) reader.forget()
       await eachWorker(batch, async (worker, handles) => {
         const toOpen = handles.map(handle => this.#toOpen(this.#byHandle[handle]!))
         const deleted = deletedOf(new Set(batch.map(({ topic }) => topic)))

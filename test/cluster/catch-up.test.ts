@@ -61,8 +61,16 @@ const USED_EARLY: Edit = {
   to: 'memory.giveBack()',
 }
 
+/** Batches wait for room for long: shares as large as these are flushed in their segments. */
+const SLOW_FLUSH: Edit = {
+  file: 'src/storage/segment.ts',
+  from: 'this.#files.fdatasync(this.fd)',
+  to: `this.#files.fdatasync(this.fd)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)`,
+}
+
 async function catchUpWith(edits: readonly Edit[]): Promise<string[]> {
-  const root = buildCopy(['build:esm'], edits)
+  const root = buildCopy(['build:esm'], [...edits, SLOW_FLUSH])
   try {
     return await catchUp(root).catch((error: Error) => [error.message])
   } finally {

@@ -7,6 +7,7 @@ import {
   type NewRecord,
   readRecords,
 } from '../../src/protocol/records.ts'
+import type { EpochStart } from '../../src/shared/epochs.ts'
 import {
   type CompactionPlan,
   Compactor,
@@ -67,17 +68,20 @@ export type CompactionMutant =
 /**
  * One log that is written, compacted and killed at random, against a list of what was written. After every step: what is there
  * is as it was written, at its offset; of every key the newest record is there, unless it is a tombstone that has had its
- * time; what was compacted holds nothing that is superseded or aborted; markers stay as long as their transactions, and of each
- * producer its last batch.
+ * time; what was compacted holds nothing that is superseded or aborted; markers stay as long as their transactions, of each
+ * producer its last batch, and of each leader epoch its first.
  */
 export class CompactionCase {
   readonly random: Random
+  readonly #epochRandom: Random
   files: MemoryFs
   readonly records: Written[] = []
   readonly #batches: WrittenBatch[] = []
   readonly #bases: number[] = []
   readonly #open = new Map<number, Written[]>()
   readonly #sequences = new Map<number, number>()
+  /** Where each leader epoch begins. */
+  readonly #epochs: EpochStart[] = []
   #nextOffset = 0
   #now = 1_000_000
   #cleanedOffset = 0
@@ -91,6 +95,7 @@ export class CompactionCase {
   constructor(seed: number, mutant: CompactionMutant | null = null) {
     this.#mutant = mutant
     this.random = new Random(seed)
+    this.#epochRandom = new Random(seed + 2)
     const more = this.random.chance(0.3) ? 60 : 0
     this.#keys = [...KEYS, ...Array.from({ length: more }, (_, i) => `key ${i}`)]
     this.files = new MemoryFs(new Random(seed + 1))
@@ -140,6 +145,7 @@ export class CompactionCase {
     const transactional = producerId >= 0 && (this.#open.has(producerId) || random.chance(0.4))
     if (transactional && !this.#open.has(producerId)) this.#open.set(producerId, [])
     const base = this.#nextOffset
+    const leaderEpoch = this.#epochOfNext()
     const records: NewRecord[] = []
     const count = 1 + random.below(4)
     for (let i = 0; i < count; i++) {
@@ -172,11 +178,21 @@ export class CompactionCase {
     this.#batches.push({ lastOffset: base + count - 1, producerId, isMarker: false })
     this.#nextOffset = base + count
     const producer = producerId < 0 ? {} : { producerId, producerEpoch: 0, baseSequence }
-    const options = { baseOffset: base, leaderEpoch: 3, codec: random.below(5), transactional }
+    const options = { baseOffset: base, leaderEpoch, codec: random.below(5), transactional }
     return encodeBatch(records, { ...options, ...producer })
   }
 
+  /** Another leads now and then. */
+  #epochOfNext(): number {
+    const last = this.#epochs.at(-1)
+    if (last !== undefined && !this.#epochRandom.chance(0.1)) return last.epoch
+    const epoch = (last?.epoch ?? 0) + 1 + this.#epochRandom.below(3)
+    this.#epochs.push({ epoch, startOffset: this.#nextOffset })
+    return epoch
+  }
+
   #marker(producerId: number): Promise<Buffer> {
+    const leaderEpoch = this.#epochOfNext()
     const offset = this.#nextOffset++
     const aborted = this.random.chance(0.5)
     for (const written of this.#open.get(producerId)!) {
@@ -188,7 +204,7 @@ export class CompactionCase {
     const key = Buffer.from([0, 0, 0, aborted ? ABORT : COMMIT])
     const options = {
       baseOffset: offset,
-      leaderEpoch: 3,
+      leaderEpoch,
       producerId,
       producerEpoch: 0,
       baseSequence: -1,
@@ -311,6 +327,7 @@ export class CompactionCase {
     this.#checkNewest(found.records, cleanedOffset)
     this.#checkMarkers(found)
     this.#checkProducers(found.batches)
+    this.#checkEpochs(found.batches)
   }
 
   /** Everything that is there, by offset; also that offsets rise and CRCs are right. */
@@ -406,6 +423,20 @@ export class CompactionCase {
       const last = batch.baseSequence(bytes) + batch.lastOffsetDelta(bytes)
       if (last !== this.#sequences.get(id)! - 1)
         throw new Error(`producer ${id} ends with sequence ${last}`)
+    }
+  }
+
+  /** Who copies what is there learns the same. */
+  #checkEpochs(batches: readonly Buffer[]): void {
+    const starts = new Map<number, number>()
+    for (const bytes of batches) {
+      const epoch = batch.leaderEpoch(bytes)
+      if (!starts.has(epoch)) starts.set(epoch, batch.baseOffset(bytes))
+    }
+    for (const { epoch, startOffset } of this.#epochs) {
+      const start = starts.get(epoch)
+      if (start !== startOffset)
+        throw new Error(`epoch ${epoch} began at ${startOffset}, and now at ${start}`)
     }
   }
 

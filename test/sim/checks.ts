@@ -86,7 +86,7 @@ export class Checks {
       else if (other.value !== batch.value || other.epoch !== batch.epoch) {
         this.fail(
           'I2',
-          `${node.id} has value ${batch.value} committed at ${at}, not ${other.value}`,
+          `${node.id} has value ${batch.value} of epoch ${batch.epoch} committed at ${at}, not ${other.value} of epoch ${other.epoch}`,
         )
       }
       at = batch.lastOffset + 1

@@ -97,14 +97,15 @@ export class SimLog extends LogContent {
     this.epochs = after
   }
 
-  /** Drops batches below whose key comes again below, but for each producer's last one. */
+  /** Drops batches below whose key comes again below, but for each producer's last one, and the first of each epoch. */
   compact(offset: number): void {
     const below = this.batches.filter(({ lastOffset }) => lastOffset < offset)
     const last = new Map(below.map(batch => [keyOf(batch), batch]))
     const newest = new Map(below.map(batch => [batch.pid, batch]))
     this.batches = this.batches.filter(
-      batch =>
+      (batch, i) =>
         batch.lastOffset >= offset ||
+        batch.epoch !== this.batches[i - 1]?.epoch ||
         batch === last.get(keyOf(batch)) ||
         batch === newest.get(batch.pid),
     )

@@ -67,6 +67,7 @@ export interface Pace {
 const CHUNK_BYTES = 128 * 1024
 /** Flushed at once, so that the disk never has much of it to do while others wait for theirs. */
 const FLUSH_BYTES = 1024 * 1024
+const NO_EPOCH = -1
 /** Segments that one cleaned segment may stand for. */
 const GROUP_SEGMENTS_MAX = 256
 
@@ -84,6 +85,8 @@ export class Compactor {
   /** The offset after the last batch whose keys are known. */
   #endOffset: number
   #aborted: TransactionFinder['aborted'] = []
+  /** Of the last batch that was written anew. */
+  #epoch = NO_EPOCH
   #bytesRead = 0
   #bytesWritten = 0
   #unreadable = 0
@@ -198,6 +201,7 @@ export class Compactor {
           const before = target.size
           for (const bytes of batches) {
             const kept = this.#filter(bytes, transactions)
+            this.#epoch = batch.leaderEpoch(bytes)
             if (kept !== null) target.append(kept)
           }
           // Before the next chunk, which comes in the same buffer.
@@ -252,8 +256,10 @@ export class Compactor {
     const mayGo = transactions.mayGo(bytes, this.#opener)
     const goes = mayGo && (!isControl || isPastHorizon)
     const isLastOfAll = batch.lastOffset(bytes) + 1 === this.#endOffset
+    // Who copies the log learns from it where the epoch begins, which is where logs part that have others there.
+    const isFirstOfEpoch = batch.leaderEpoch(bytes) !== this.#epoch
     return {
-      staysEmpty: isLastOfAll || this.#isLastOfProducer(bytes, isControl),
+      staysEmpty: isLastOfAll || isFirstOfEpoch || this.#isLastOfProducer(bytes, isControl),
       isMarkerOfNothing: isControl && mayGo,
       keeps: (record, offset) => {
         if (goes) return false

@@ -12,26 +12,14 @@ import {
   type Proposal,
   transactionOf,
 } from '../../src/replication/next-state.ts'
-import { PartitionReplica, type ReplicaEffect } from '../../src/replication/replica.ts'
+import { PartitionReplica } from '../../src/replication/replica.ts'
 import type { Change, Compare, Outcome } from '../../src/replication/types.ts'
+import type { Effect, Reply, Slot } from './effects.ts'
 import type { Batch } from './log-content.ts'
 import type { SimNode, Surroundings } from './node.ts'
 import { type FetchRequest, Peers } from './peers.ts'
 import { Store } from './store.ts'
 import { OUT_OF_ORDER, type Worker } from './worker.ts'
-
-/** Answers a produce request: an error code, and the batch that is there. */
-export type Reply = (error: number, batch: Batch | null) => void
-
-interface Slot {
-  readonly batch: Batch
-  readonly reply: Reply
-}
-
-type Effect =
-  | { readonly of: 'session'; readonly effect: SessionEffect }
-  | { readonly of: 'controller'; readonly effect: ControllerEffect }
-  | { readonly of: 'replica'; readonly key: string; readonly effect: ReplicaEffect<Slot, Batch> }
 
 export const TICK_MS = 100
 const NOT_LEADER = 6
@@ -262,14 +250,19 @@ export class Process {
   }
 
   #host(key: string): PartitionReplica<Slot, Batch> {
-    const replica = new PartitionReplica<Slot, Batch>({
+    const replica: PartitionReplica<Slot, Batch> = new PartitionReplica({
       me: this.node.id,
       incarnation: this.incarnation,
       key,
       brokers: this.image,
       lagTimeMs: this.around.settings.lagTimeMs,
       hasGaps: () => this.around.settings.compacts,
-      out: { push: effect => this.#effects.push({ of: 'replica', key, effect }) },
+      out: {
+        push: effect => {
+          const record = replica.leader?.record ?? replica.record
+          this.#effects.push({ of: 'replica', key, effect, record })
+        },
+      },
     })
     this.replicas.set(key, replica)
     replica.lease(!this.#isUncertain)
@@ -328,7 +321,7 @@ export class Process {
       const next = this.#effects.shift()!
       if (next.of === 'session') this.#session(next.effect)
       else if (next.of === 'controller') this.#controller(next.effect)
-      else this.#replica(next.key, next.effect)
+      else this.#replica(next)
     }
     this.#isDraining = false
   }
@@ -370,7 +363,7 @@ export class Process {
     )
   }
 
-  #replica(key: string, effect: ReplicaEffect<Slot, Batch>): unknown {
+  #replica({ key, effect, record }: Extract<Effect, { of: 'replica' }>): unknown {
     const replica = this.replicas.get(key)
     if (replica === undefined) return
     const { world, checks } = this.around
@@ -401,7 +394,7 @@ export class Process {
       case 'advance':
         this.#committed(key, effect.hw)
         this.#load(key)
-        return checks.advanced(key, replica.leader?.record ?? replica.record!, effect.hw)
+        return checks.advanced(key, record!, effect.hw)
       case 'hw':
         return this.#committed(key, effect.hw)
       case 'settle':

@@ -63,7 +63,7 @@ export class RoleChanges {
     const byHandle = new Map(views.map(view => [view.handle, view]))
     for (const { replica, epoch, handle } of asked) {
       const view = byHandle.get(handle)
-      if (view === undefined || replica.isGone) continue
+      if (view === undefined || view.offline !== null || replica.isGone) continue
       replica.tell((machine, now) => machine.opened(epoch, replica.factsOf(view), now))
       this.#onTaken(replica)
     }

@@ -18,6 +18,8 @@ export class LeaderEpochs {
   readonly #path: string
   #entries: EpochStart[] = []
   #isWritten = true
+  /** The offset of a batch that cannot be of the epoch that it names, in the order of those around it; null: none was seen. */
+  misplacedAt: number | null = null
 
   constructor(files: FileSystem, path: string) {
     this.#files = files
@@ -34,11 +36,20 @@ export class LeaderEpochs {
   /** A batch of this epoch is at `offset`; remembered if the epoch is new. */
   note(epoch: number, offset: number): void {
     const last = this.#entries[this.#entries.length - 1]
-    if (last !== undefined && epoch <= last.epoch) return
+    if (last !== undefined && epoch <= last.epoch) {
+      if (epoch < last.epoch || offset < last.startOffset) this.#checkPlace(epoch, offset)
+      return
+    }
     this.#replace([
       ...this.#entries.filter(e => e.startOffset < offset),
       { epoch, startOffset: offset },
     ])
+  }
+
+  /** No checksum covers the epoch of a batch. */
+  #checkPlace(epoch: number, offset: number): void {
+    const holding = this.#entries.findLast(e => e.startOffset <= offset)
+    if (holding !== undefined && holding.epoch !== epoch) this.misplacedAt ??= offset
   }
 
   /** The log now ends here: epochs that began at or after it are gone. */

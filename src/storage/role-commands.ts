@@ -1,7 +1,9 @@
 import type { CommandTable } from './command-runner.ts'
 import type { LogView, RoleChange } from './commands.ts'
+import { CorruptLog } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
 import type { OwnedLog } from './group-commit.ts'
+import type { Log } from './log.ts'
 import { viewOf } from './log-commands.ts'
 import { type Cut, findCut, startAnew, truncate } from './truncation.ts'
 
@@ -72,15 +74,36 @@ function setRoles(items: readonly RoleChange[], leads: boolean, access: RoleAcce
     const owned = access.findOnline(handle)
     if (owned === undefined) continue
     const { log } = owned
-    // Epochs in which nothing was appended here: of these the leader may know better.
-    log.epochs.truncateFromEnd(log.nextOffset)
-    log.role = { leads, epoch }
-    log.highWatermark = highWatermark
-    // Before the first append of it, so that who asks where it begins is told (UnifiedLog.assignEpochStartOffset).
-    if (leads) log.epochs.note(epoch, log.nextOffset)
+    access.guard(owned, () => {
+      // Epochs in which nothing was appended here: of these the leader may know better.
+      log.epochs.truncateFromEnd(log.nextOffset)
+      checkEpochs(log, epoch)
+      log.role = { leads, epoch }
+      log.highWatermark = highWatermark
+      // Before the first append of it, so that who asks where it begins is told (UnifiedLog.assignEpochStartOffset).
+      if (leads) log.epochs.note(epoch, log.nextOffset)
+    })
     views.push(viewOf(handle, log))
   }
   return views
+}
+
+/**
+ * By the epochs of batches logs are compared, and cut, and no checksum covers them: one that cannot be would have others drop what
+ * is committed, or keep this one from following.
+ * @throws CorruptLog
+ */
+function checkEpochs({ name, epochs }: Log, epoch: number): void {
+  const last = epochs.entries.at(-1)
+  if (last !== undefined && last.epoch > epoch) {
+    const why = `leader epoch ${last.epoch}, and the partition is in ${epoch}`
+    throw new CorruptLog(`${name}: the batch at offset ${last.startOffset} is of ${why}`)
+  }
+  if (epochs.misplacedAt !== null) {
+    throw new CorruptLog(
+      `${name}: the batch at offset ${epochs.misplacedAt} is of another leader epoch than those around it`,
+    )
+  }
 }
 
 /** The partition, if it still follows in that epoch. */

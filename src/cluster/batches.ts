@@ -34,12 +34,22 @@ export function cutBatches(records: Buffer): FetchedBatch[] {
   return batches
 }
 
-/** Whether these are batches as they were appended, from the one that holds the offset on. */
-export function areIntact(records: Buffer, offset: number, hasGaps: boolean): boolean {
+/** What is known of a log without its files. */
+interface KnownLog {
+  readonly hasGaps: boolean
+  /** -1 if unknown. */
+  epochAt(offset: number): number
+}
+
+/** Whether these are batches as they were appended, from the one that holds the offset on. No checksum covers offset and epoch. */
+export function areIntact(records: Buffer, offset: number, log: KnownLog): boolean {
   let next = offset
-  for (const [i, { isWhole, bytes, baseOffset, lastOffset }] of cutBatches(records).entries()) {
-    const isNext = baseOffset === next || (i === 0 && baseOffset < next) || hasGaps
+  for (const [i, one] of cutBatches(records).entries()) {
+    const { isWhole, bytes, baseOffset, lastOffset } = one
+    const isNext = baseOffset === next || (i === 0 && baseOffset < next) || log.hasGaps
     if (!isWhole || !isNext || lastOffset < next) return false
+    const epoch = log.epochAt(baseOffset)
+    if (epoch !== -1 && epoch !== one.epoch) return false
     if (batch.computeCrc(bytes) !== batch.storedCrc(bytes)) return false
     next = lastOffset + 1
   }

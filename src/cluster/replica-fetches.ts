@@ -27,6 +27,8 @@ const ANSWER_BYTES_MAX = 10 * 1024 * 1024
 const WAIT_MS_MAX = 5_000
 /** Until what could not be read is tried again. */
 const AGAIN_MS = 50
+/** Looked at before a replica is told to cut its log there; more if the batch is larger. */
+const LOOKED_AT_BYTES = 256 * 1024
 const FIRST_EPOCH = 0
 const SESSION_ID_MAX = 0x7fffffff
 const NOTHING = Buffer.alloc(0)
@@ -212,7 +214,11 @@ export class ReplicaFetches {
       asked.verdict = verdict
       const { key, replica, offset, isThrottled } = asked
       let records: Buffer = NOTHING
-      if ('end' in verdict && replica !== undefined && offset < verdict.end) {
+      if ('diverging' in verdict && replica !== undefined) {
+        const { endOffset } = verdict.diverging
+        const isSound = await this.#isSound(replica, endOffset)
+        if (!isSound) asked.verdict = { error: ErrorCode.KAFKA_STORAGE_ERROR, logStart: -1 }
+      } else if ('end' in verdict && replica !== undefined && offset < verdict.end) {
         // They keep their place, before those that come to have news later.
         if (left <= 0 || (isThrottled && this.#o.throttle.waitMs > 0)) continue
         const isFirst = buffers.length === 0
@@ -238,6 +244,23 @@ export class ReplicaFetches {
     // It has records that the leader has no more, or that it does not know to be committed.
     const isBelow = Math.min(verdict.logStart, offset) > logStart
     return isBelow || (this.#o.tellsCommitted && Math.min(verdict.hw, offset) > known)
+  }
+
+  /** Before another drops what it has from there on: whether what this broker has instead is what was appended. */
+  async #isSound(replica: HostedReplica, offset: number): Promise<boolean> {
+    const { partition } = replica
+    const { pool, onDamaged, log } = this.#o
+    const { logEndOffset: end, reader } = partition
+    const read = () => reader.readFile(offset, end, LOOKED_AT_BYTES, true)
+    try {
+      const result = await readSound({ partition, pool, offset, atLeastOne: true, read })
+      if (result === 'damaged') onDamaged(replica, offset)
+      else if (result !== null) pool.release(result.buffer)
+      return result !== 'damaged'
+    } catch (err) {
+      log.error({ err }, 'a read for a replica failed')
+      return false
+    }
   }
 
   async #tryRead(

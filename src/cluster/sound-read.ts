@@ -27,7 +27,7 @@ export async function readSound(what: SoundRead): Promise<ReadResult | null | 'd
   for (let tries = 1; ; tries++) {
     const result = await what.read()
     if (result !== null) {
-      if (!result.isFromFile || areIntact(result.records, offset, partition.hasGaps)) return result
+      if (!result.isFromFile || areIntact(result.records, offset, partition)) return result
       pool.release(result.buffer)
     }
     if (mayBeNothing(what, result)) return null

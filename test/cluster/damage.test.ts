@@ -64,6 +64,7 @@ for (const [what, at] of [
   ['a record', 5_000],
   ['an offset', 3],
   ['a size', 9],
+  ['a leader epoch', 13],
 ] as const) {
   test(`a leader that finds ${what} damaged as a new replica wants it gives way to another, and is filled anew`, async () => {
     const topic = `rotten-${at}`

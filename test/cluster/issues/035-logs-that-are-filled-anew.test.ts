@@ -2,9 +2,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { BrokerCluster } from '../lib/broker-cluster.ts'
-import { kafkaOf, makeTopicOn, readAll } from '../lib/cluster-ledger.ts'
-import { until } from '../lib/until.ts'
+import { BrokerCluster } from '../../lib/broker-cluster.ts'
+import { kafkaOf, makeTopicOn, readAll } from '../../lib/cluster-ledger.ts'
+import { until } from '../../lib/until.ts'
 
 const test = suite('a log that was damaged and is filled anew')
 const TOPIC = 'rotten'

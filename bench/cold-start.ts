@@ -11,8 +11,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { encodeBatch } from '../src/protocol/records.ts'
 import { BrokerProcess } from '../test/lib/broker-process.ts'
+import { produceOne } from '../test/lib/produce-one.ts'
 import { median } from './harness.ts'
-import { createTopic, produceOne } from './macro/load.ts'
+import { createTopic } from './macro/load.ts'
 
 const RUNS = 15
 

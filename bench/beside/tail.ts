@@ -4,7 +4,7 @@ import type { Client } from '../../src/client/client.ts'
 import { fetchApi } from '../../src/protocol/messages/01-fetch.ts'
 import * as batch from '../../src/protocol/record-batch.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
-import { produceOne } from '../macro/load.ts'
+import { produceOne } from '../../test/lib/produce-one.ts'
 import { connect, cpuSeconds, makeTopic, type Target } from './target.ts'
 
 const PARTITIONS = 6

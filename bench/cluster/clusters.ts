@@ -4,8 +4,9 @@ import { BrokerCluster } from '../../test/lib/broker-cluster.ts'
 import { cpuSecondsOf } from '../../test/lib/child.ts'
 import { KafkaCluster } from '../../test/lib/kafka-cluster.ts'
 import type { ProcessCluster } from '../../test/lib/process-cluster.ts'
+import { produceOne } from '../../test/lib/produce-one.ts'
 import { residentMb as residentMbOf } from '../beside/target.ts'
-import { createTopic, produceOne } from '../macro/load.ts'
+import { createTopic } from '../macro/load.ts'
 
 const LEADERS_MS_MAX = 60_000
 

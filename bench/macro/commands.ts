@@ -4,8 +4,9 @@ import { deleteTopicsApi } from '../../src/protocol/messages/20-delete-topics.ts
 import { deleteRecordsApi } from '../../src/protocol/messages/21-delete-records.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { BrokerProcess } from '../../test/lib/broker-process.ts'
+import { produceOne } from '../../test/lib/produce-one.ts'
 import { type Bench, percentiles, type Row } from '../harness.ts'
-import { createTopic, produceOne } from './load.ts'
+import { createTopic } from './load.ts'
 
 const LARGE = { partitions: 1_000, aloneMs: 5_000 }
 const TINY = { partitions: 10, aloneMs: 50 }

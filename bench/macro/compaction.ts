@@ -8,8 +8,9 @@ import { encodeBatch } from '../../src/protocol/records.ts'
 import { readCompactionCheckpoint } from '../../src/storage/compaction/swap.ts'
 import { realFileSystem } from '../../src/storage/fs.ts'
 import { BrokerProcess } from '../../test/lib/broker-process.ts'
+import { produceOne } from '../../test/lib/produce-one.ts'
 import { type Bench, percentiles } from '../harness.ts'
-import { createTopic, produceOne } from './load.ts'
+import { createTopic } from './load.ts'
 
 const KEYS = 1_000_000
 const VALUE_BYTES = 200

@@ -1,8 +1,8 @@
 import type { Client } from '../../src/client/client.ts'
-import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { createTopicsApi } from '../../src/protocol/messages/19-create-topics.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import type { BrokerProcess } from '../../test/lib/broker-process.ts'
+import { produceOne } from '../../test/lib/produce-one.ts'
 
 export interface Load {
   readonly topic: string
@@ -42,20 +42,6 @@ export async function createTopic(
   })
   const error = topics[0]?.errorMessage
   if (topics[0]?.errorCode !== 0) throw new Error(`create ${name}: ${error}`)
-}
-
-/** Appends a batch. */
-export async function produceOne(
-  client: Client,
-  name: string,
-  index: number,
-  records: Buffer,
-  acks: 1 | -1 = -1,
-): Promise<void> {
-  const topicData = [{ name, partitionData: [{ index, records }] }]
-  const answer = await client.send(produceApi, 9, { acks, timeoutMs: 30_000, topicData })
-  const code = answer.responses[0]?.partitionResponses[0]?.errorCode
-  if (code !== 0) throw new Error(`produce answered error code ${code}`)
 }
 
 /** Produces pre-encoded batches over several connections, each keeping so many requests in flight. */

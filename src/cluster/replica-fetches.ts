@@ -210,33 +210,45 @@ export class ReplicaFetches {
     const news: News[] = []
     let left = Math.min(bytesMax, ANSWER_BYTES_MAX)
     for (const asked of session.look(performance.now())) {
-      const verdict = this.#now(asked)
-      asked.verdict = verdict
-      const { key, replica, offset, isThrottled } = asked
-      let records: Buffer = NOTHING
-      if ('diverging' in verdict && replica !== undefined) {
-        const { endOffset } = verdict.diverging
-        const isSound = await this.#isSound(replica, endOffset)
-        if (!isSound) asked.verdict = { error: ErrorCode.KAFKA_STORAGE_ERROR, logStart: -1 }
-      } else if ('end' in verdict && replica !== undefined && offset < verdict.end) {
-        // They keep their place, before those that come to have news later.
-        if (left <= 0 || (isThrottled && this.#o.throttle.waitMs > 0)) continue
-        const isFirst = buffers.length === 0
-        const result = await this.#tryRead(replica, asked, verdict.end, left, isFirst)
-        if (result === 'failed') {
-          asked.verdict = { error: ErrorCode.KAFKA_STORAGE_ERROR, logStart: verdict.logStart }
-        } else if (result !== null) {
-          buffers.push(result.buffer)
-          records = result.records
-          left -= records.length
-          if (isThrottled) this.#o.throttle.passed(records.length)
-        } else continue
+      asked.verdict = this.#now(asked)
+      const found = await this.#readFor(asked, left, buffers.length === 0)
+      // They keep their place, before those that come to have news later.
+      if (found === 'later') continue
+      const { key, isThrottled } = asked
+      const records = found?.records ?? NOTHING
+      if (found !== null) {
+        buffers.push(found.buffer)
+        left -= records.length
+        if (isThrottled) this.#o.throttle.passed(records.length)
       }
       if (records.length > 0 || session.isDue(key) || this.#isNews(asked)) {
         news.push({ asked, records })
       } else session.settle(key)
     }
     return news
+  }
+
+  /** Its records, if it is to have some; what cannot be read is told. */
+  async #readFor(
+    asked: Asked,
+    left: number,
+    isFirst: boolean,
+  ): Promise<ReadResult | null | 'later'> {
+    const { replica, verdict, offset, maxBytes, isThrottled } = asked
+    if (replica === undefined || 'error' in verdict) return null
+    if ('diverging' in verdict) {
+      const isSound = await this.#isSound(replica, verdict.diverging.endOffset)
+      if (!isSound) asked.verdict = { error: ErrorCode.KAFKA_STORAGE_ERROR, logStart: -1 }
+      return null
+    }
+    if (offset >= verdict.end) return null
+    if (left <= 0 || (isThrottled && this.#o.throttle.waitMs > 0)) return 'later'
+    const { reader } = replica.partition
+    const read = () => reader.read(offset, verdict.end, Math.min(left, maxBytes), isFirst)
+    const result = await this.#tryRead(replica, offset, isFirst, read)
+    if (result !== 'failed') return result ?? 'later'
+    asked.verdict = { error: ErrorCode.KAFKA_STORAGE_ERROR, logStart: verdict.logStart }
+    return null
   }
 
   #isNews({ verdict, hw: known, offset, logStart }: Asked): boolean {
@@ -248,34 +260,23 @@ export class ReplicaFetches {
 
   /** Before another drops what it has from there on: whether what this broker has instead is what was appended. */
   async #isSound(replica: HostedReplica, offset: number): Promise<boolean> {
-    const { partition } = replica
-    const { pool, onDamaged, log } = this.#o
-    const { logEndOffset: end, reader } = partition
+    const { logEndOffset: end, reader } = replica.partition
     const read = () => reader.readFile(offset, end, LOOKED_AT_BYTES, true)
-    try {
-      const result = await readSound({ partition, pool, offset, atLeastOne: true, read })
-      if (result === 'damaged') onDamaged(replica, offset)
-      else if (result !== null) pool.release(result.buffer)
-      return result !== 'damaged'
-    } catch (err) {
-      log.error({ err }, 'a read for a replica failed')
-      return false
-    }
+    const result = await this.#tryRead(replica, offset, true, read)
+    if (result !== null && result !== 'failed') this.#o.pool.release(result.buffer)
+    return result !== 'failed'
   }
 
   async #tryRead(
     replica: HostedReplica,
-    { offset, maxBytes }: Asked,
-    end: number,
-    left: number,
-    isFirst: boolean,
+    offset: number,
+    atLeastOne: boolean,
+    read: () => Promise<ReadResult | null>,
   ): Promise<ReadResult | null | 'failed'> {
     const { partition } = replica
     const { pool, log, onDamaged } = this.#o
-    const bytesMax = Math.min(left, maxBytes)
-    const read = () => partition.reader.read(offset, end, bytesMax, isFirst)
     try {
-      const result = await readSound({ partition, pool, offset, atLeastOne: isFirst, read })
+      const result = await readSound({ partition, pool, offset, atLeastOne, read })
       if (result !== 'damaged') return result
       // The fault is this broker's, not that of the replica that would refuse it.
       onDamaged(replica, offset)

@@ -3,12 +3,12 @@ import { rmSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Client } from '../../src/client/client.ts'
-import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import { unequal } from '../crash/cluster-cut/check.ts'
 import { BrokerCluster } from '../lib/broker-cluster.ts'
 import { buildCopy, type Edit } from '../lib/build-copy.ts'
 import { makeTopicOn, move } from '../lib/cluster-ledger.ts'
+import { produceOne } from '../lib/produce-one.ts'
 
 const test = suite('a new replica that has much to catch up with')
 
@@ -18,7 +18,6 @@ const RING = ['message.max.bytes=400000', 'odradek.ring.bytes=1048576']
 const BATCHES = 60
 const BATCH_BYTES = 100_000
 const [LEADER, NEW] = [1, 2]
-const TIMEOUT_MS = 30_000
 
 /** That are all different: what takes the place of another is seen. */
 async function fill(cluster: BrokerCluster, name: string): Promise<void> {
@@ -27,9 +26,7 @@ async function fill(cluster: BrokerCluster, name: string): Promise<void> {
   await using client = await Client.connect({ host: '127.0.0.1', port })
   const produce = async (): Promise<void> => {
     const records = await encodeBatch([{ timestamp: 0, value: randomBytes(BATCH_BYTES) }])
-    const topicData = [{ name, partitionData: [{ index: 0, records }] }]
-    const answer = await client.send(produceApi, 9, { acks: -1, timeoutMs: TIMEOUT_MS, topicData })
-    assert.is(answer.responses[0]!.partitionResponses[0]!.errorCode, 0)
+    await produceOne(client, name, 0, records)
   }
   await Promise.all(Array.from({ length: BATCHES }, produce))
 }

@@ -6,6 +6,7 @@ import { batchBytes } from '../../src/protocol/record-batch.ts'
 import { unequal } from '../crash/cluster-cut/check.ts'
 import { BrokerCluster } from '../lib/broker-cluster.ts'
 import { judge, kafkaOf, Ledger, makeTopicOn, move, readAll } from '../lib/cluster-ledger.ts'
+import { flip } from '../lib/flip.ts'
 
 const test = suite('a damaged log on one of three brokers')
 /** What a segment holds at least, and what is written before anything is damaged. */
@@ -43,9 +44,7 @@ const segmentsOf = (id: number, topic: string): string[] => {
 function damage(id: number, topic: string, at: number): void {
   const [first, ...later] = segmentsOf(id, topic)
   assert.ok(later.length > 1)
-  const bytes = readFileSync(first!)
-  bytes[batchBytes(bytes) + at]! ^= 1
-  writeFileSync(first!, bytes)
+  flip(first!, batchBytes(readFileSync(first!)) + at)
 }
 
 async function expectWhole(topic: string, ledger: Ledger): Promise<void> {

@@ -5,10 +5,10 @@ import kafkajs, {
   type Producer,
 } from 'kafkajs'
 import { Client } from '../../src/client/client.ts'
-import { produceApi } from '../../src/protocol/messages/00-produce.ts'
 import { alterPartitionReassignmentsApi } from '../../src/protocol/messages/45-alter-partition-reassignments.ts'
 import { encodeBatch } from '../../src/protocol/records.ts'
 import type { ProcessCluster } from './process-cluster.ts'
+import { produceOne } from './produce-one.ts'
 
 const LOOK_MS = 20
 const WAIT_MS = 30_000
@@ -75,12 +75,7 @@ export async function writeLarge(
   const { port } = cluster.member(first!.leaderId)
   await using client = await Client.connect({ host: '127.0.0.1', port })
   const records = await encodeBatch([{ timestamp: Date.now(), value: LARGE }])
-  for (let i = 0; i < count; i++) {
-    const topicData = [{ name: topic, partitionData: [{ index: 0, records }] }]
-    const answer = await client.send(produceApi, 9, { acks: -1, timeoutMs: WAIT_MS, topicData })
-    const { errorCode } = answer.responses[0]!.partitionResponses[0]!
-    if (errorCode !== 0) throw new Error(`produce answered error ${errorCode}`)
-  }
+  for (let i = 0; i < count; i++) await produceOne(client, topic, 0, records)
 }
 
 /** An idempotent producer of KafkaJS with acks=all that sends one record after the other, and what was acknowledged to it. */

@@ -85,7 +85,7 @@ export class Compactor {
   /** The offset after the last batch whose keys are known. */
   #endOffset: number
   #aborted: TransactionFinder['aborted'] = []
-  /** Of the last batch that was written anew. */
+  /** Leader epoch of the batch before the one that is looked at. */
   #epoch = NO_EPOCH
   #bytesRead = 0
   #bytesWritten = 0

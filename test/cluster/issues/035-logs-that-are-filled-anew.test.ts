@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BrokerCluster } from '../../lib/broker-cluster.ts'
 import { kafkaOf, makeTopicOn, readAll } from '../../lib/cluster-ledger.ts'
+import { flip } from '../../lib/flip.ts'
 import { until } from '../../lib/until.ts'
 
 const test = suite('a log that was damaged and is filled anew')
@@ -29,10 +30,7 @@ test('it is what is read from then on', async () => {
 
   const { dir } = cluster.member(FIRST)
   const aside = () => readdirSync(dir).filter(name => name.endsWith('-stray')).length
-  const path = join(dir, `${TOPIC}-0`, '00000000000000000000.log')
-  const bytes = readFileSync(path)
-  bytes[IN_THE_FIRST_RECORD]! ^= 1
-  writeFileSync(path, bytes)
+  flip(join(dir, `${TOPIC}-0`, '00000000000000000000.log'), IN_THE_FIRST_RECORD)
   await until(() => aside() > 0, 20_000)
   await cluster.until(TOPIC, ([p]) => p!.leaderId === FIRST && p!.isrNodes.length === 2)
   assert.equal(await readAll(cluster, TOPIC, values.length, 'later'), values)

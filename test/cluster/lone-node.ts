@@ -1,7 +1,8 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import kafkajs, { type Kafka } from 'kafkajs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import kafkajs, { type Admin, type Kafka } from 'kafkajs'
 import type { Test } from 'uvu'
 import { BrokerNode } from '../../src/broker.ts'
 import { Client } from '../../src/client/client.ts'
@@ -179,11 +180,25 @@ export async function seenOf(node: BrokerNode) {
       }),
     }))
   const offsets = await Promise.all(names.map(name => admin.fetchTopicOffsets(name)))
-  const committed = await admin.fetchOffsets({ groupId: GROUP, topics: ['orders'] })
+  const committed = await committedOf(admin)
   await admin.disconnect()
   const group = node.groupConfigs.current(GROUP)
   const records = await Promise.all(names.map(name => recordsOf(node, name)))
   return { topics, configs, group, offsets, committed, records, producers: await producersOf(node) }
+}
+
+/** KafkaJS' admin does not ask again while the coordinator reads its log. */
+async function committedOf(admin: Admin) {
+  const until = performance.now() + WAIT_MS
+  for (;;) {
+    try {
+      return await admin.fetchOffsets({ groupId: GROUP, topics: ['orders'] })
+    } catch (error) {
+      const { type } = error as { type?: string }
+      if (type !== 'COORDINATOR_LOAD_IN_PROGRESS' || performance.now() > until) throw error
+      await sleep(20)
+    }
+  }
 }
 
 async function producersOf(node: BrokerNode) {

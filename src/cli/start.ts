@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import { BrokerNode } from '../broker.ts'
 import { addressOf } from '../endpoint.ts'
 import { InvalidOption, ListenError } from '../errors.ts'
@@ -15,11 +16,18 @@ const NPM_RUNS = ['start', 'npx']
 const PARENT = process.ppid
 const PARENT_CHECK_MS = 250
 
+/**
+ * By how much of what is alive V8 lets the heap grow before all of it is collected again. By itself V8 waits for up to four times
+ * as much: with 60,000 groups, 400 MB of garbage, which nobody collects either once the clients are gone.
+ */
+const HEAP_GROWING_PERCENT = 100
+
 /** Names of errors that say what is wrong with the metadata of a cluster: their code is not loaded without one. */
 const OF_A_CLUSTER = ['InvalidMetadataUrl', 'ClusterError', 'BrokerError']
 
 /** Runs a broker until SIGTERM, SIGINT or SIGHUP. Ends the process with code 1 and one line if it cannot start. */
 export async function start(flags: BrokerFlags, version: string): Promise<void> {
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`)
   // Loaded while the broker's threads start.
   const logger = makeLogger()
   try {

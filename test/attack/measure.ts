@@ -14,8 +14,11 @@ export const PROMISED = {
   pingMaxMs: 250,
   /** Above what the broker takes when nobody does anything. */
   extraMb: 512,
-  /** It has come back to this above idle when the attack has been over for a while. */
-  leftMb: 256,
+  /**
+   * It has come back to this above idle when the attack has been over for a while: what groups may keep (limits.ts), as much
+   * garbage (cli/start.ts), and some.
+   */
+  leftMb: 384,
 } as const
 
 /** The topic of honest work: one partition. */

@@ -52,23 +52,26 @@ export interface Answer {
 }
 
 interface Waiting {
-  resolve(answer: Answer): void
-  reject(error: Error): void
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: Error) => void
 }
 
 /**
- * Processes of one client library, each with a producer and a consumer of its own, as threads of a program: it takes
+ * A program of one client library whose threads are processes, each with a producer and a consumer of its own: it takes
  * what one is asked as a line of JSON, with the number of the process, and answers with one. See Workers.java.
  */
-export class Workers {
+class Program {
   readonly #child: ChildProcess
   readonly #waiting = new Map<number, Waiting>()
   #stderr = ''
+  #isEnded = false
 
   constructor(name: ClientName) {
-    const [program, ...args] = COMMANDS[name]()
-    this.#child = spawn(program!, args, { stdio: 'pipe' })
+    const [file, ...args] = COMMANDS[name]()
+    this.#child = spawn(file!, args, { stdio: 'pipe' })
     endAtExit(this.#child)
+    // What became of it is told when it closes.
+    this.#child.stdin!.on('error', () => undefined)
     createInterface({ input: this.#child.stdout! }).on('line', line => this.#take(line))
     this.#child.stderr!.on('data', (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString()).slice(-4_000)
@@ -83,37 +86,78 @@ export class Workers {
   #take(line: string): void {
     const { process, ...answer } = JSON.parse(line) as Answer & { readonly process: number }
     this.#waiting.get(process)?.resolve(answer)
-    this.#waiting.delete(process)
+  }
+
+  async ask(process: number, asked: Asked): Promise<Answer> {
+    if (this.#isEnded) return noAnswer('its program was stuck')
+    let timer: NodeJS.Timeout | undefined
+    try {
+      return await new Promise<Answer>((resolve, reject) => {
+        timer = setTimeout(() => resolve(noAnswer(`in ${ANSWER_MS_MAX} ms`)), ANSWER_MS_MAX)
+        this.#waiting.set(process, { resolve, reject })
+        this.#send({ process, ...asked })
+      })
+    } finally {
+      clearTimeout(timer)
+      this.#waiting.delete(process)
+    }
+  }
+
+  close(process: number): void {
+    if (!this.#isEnded) this.#send({ process, f: 'close' })
+  }
+
+  #send(line: { readonly process: number; readonly f: string }): void {
+    this.#child.stdin!.write(`${JSON.stringify(line)}\n`)
+  }
+
+  /** Nobody learns what came of what is under way. */
+  end(): void {
+    this.#isEnded = true
+    for (const { resolve } of this.#waiting.values()) resolve(noAnswer('its program was stuck'))
+    this.#child.kill('SIGKILL')
+  }
+}
+
+const noAnswer = (text: string): Answer => ({ error: NO_ANSWER, text, rebalanced: [] })
+
+/** Processes of one client library. */
+export class Workers {
+  readonly #name: ClientName
+  readonly #programs = new Map<number, Program>()
+  #program: Program
+
+  constructor(name: ClientName) {
+    this.#name = name
+    this.#program = new Program(name)
   }
 
   /** One thing at a time. Without an answer for long, what came of it is not known, and the process is of no use any more. */
-  ask(process: number, asked: Asked): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#waiting.delete(process)
-        resolve({ error: NO_ANSWER, text: `in ${ANSWER_MS_MAX} ms`, rebalanced: [] })
-      }, ANSWER_MS_MAX)
-      const waiting: Waiting = {
-        resolve: answer => {
-          clearTimeout(timer)
-          resolve(answer)
-        },
-        reject: error => {
-          clearTimeout(timer)
-          reject(error)
-        },
-      }
-      this.#waiting.set(process, waiting)
-      this.#child.stdin!.write(`${JSON.stringify({ process, ...asked })}\n`)
-    })
+  async ask(process: number, asked: Asked): Promise<Answer> {
+    if (asked.f === 'open') this.#programs.set(process, this.#program)
+    const program = this.#programs.get(process)!
+    const answer = await program.ask(process, asked)
+    if (asked.f === 'open' && answer.error === NO_ANSWER) this.#replace(program)
+    return answer
+  }
+
+  /**
+   * To open asks nothing of a broker: a program that does not is stuck, with all of its processes (closing a consumer
+   * of librdkafka can take Python's lock with it). It is ended, as somebody would do by hand.
+   */
+  #replace(stuck: Program): void {
+    if (stuck !== this.#program) return
+    stuck.end()
+    this.#program = new Program(this.#name)
   }
 
   /** Without waiting for it: some clients take their time. */
   close(process: number): void {
-    this.#child.stdin!.write(`${JSON.stringify({ process, f: 'close' })}\n`)
+    this.#programs.get(process)?.close(process)
+    this.#programs.delete(process)
   }
 
   end(): void {
-    this.#child.kill('SIGKILL')
+    this.#program.end()
   }
 }

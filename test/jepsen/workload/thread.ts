@@ -10,9 +10,9 @@ const UNSEEN = 1 / 3
 /** A client is crashed after so long, more or less. */
 const CRASH_MS = 30_000
 const POLL = 0.5
-/** The final reader begins anew after so long, and gives up after so many of that. */
+/** The final reader begins anew after so long without anything new, and gives up after so long in all. */
 const READ_MS = 10_000
-const READS_MAX = 20
+const READS_MS_MAX = 240_000
 
 export type Mode = 'assign' | 'subscribe' | 'both'
 
@@ -92,13 +92,15 @@ export class Thread {
   /** When all is healed: reads everything that is known to be there. @returns whether it was */
   async readAll(ends: ReadonlyMap<number, number>): Promise<boolean> {
     const { workers, bootstrap } = this.#settings
-    for (let attempt = 0; attempt < READS_MAX; attempt++) {
+    const until = performance.now() + READS_MS_MAX
+    while (performance.now() < until) {
       const left = new Map(ends)
       const process = await Process.open(this.#shared, workers, bootstrap, 'assign')
-      const until = performance.now() + READ_MS
       let type = await process.choose([...ends.keys()], true)
-      while (type !== 'info' && left.size > 0 && performance.now() < until) {
+      let newAt = performance.now()
+      while (type !== 'info' && left.size > 0 && performance.now() < newAt + READ_MS) {
         type = await process.poll((key, offset) => {
+          newAt = performance.now()
           if (offset >= (left.get(key) ?? Number.POSITIVE_INFINITY)) left.delete(key)
         })
       }

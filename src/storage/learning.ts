@@ -6,6 +6,7 @@ import { damaged } from './corrupt-log.ts'
 import { type FileSystem, readFile } from './fs.ts'
 import { IndexFile } from './index-file.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
+import type { LogConfig } from './log.ts'
 import { ProducerState } from './producer-state.ts'
 import { fileName, parseFileName, type Segment } from './segment.ts'
 
@@ -34,10 +35,16 @@ export function loadSnapshot(files: FileSystem, dir: string): Snapshot {
   return { offset: 0, state: new ProducerState() }
 }
 
+/** A log, and where offsets may be missing in it: everywhere, or in and behind what compaction has written. */
+interface LearntLog extends LogFolder {
+  readonly config: Pick<LogConfig, 'hasGaps'>
+  readonly cleaned: Readonly<Record<number, number>>
+}
+
 /** Learns producers and epochs from the batches of a closed segment, from a batch's position on. */
 export function learn(
   files: FileSystem,
-  input: LogFolder,
+  input: LearntLog,
   segment: Segment,
   position: number,
   snapshot: Snapshot,
@@ -47,7 +54,8 @@ export function learn(
   const fd = files.open(segment.path, 'read')
   try {
     const visit = (buffer: Buffer, at: number): void => learnBatch(buffer, at, snapshot, epochs)
-    const scan = scanBatches(files, fd, position, baseOffset, () => false, visit)
+    const isGapless = !input.config.hasGaps && input.cleaned[baseOffset] === undefined
+    const scan = scanBatches(files, fd, position, baseOffset, () => false, visit, isGapless)
     if (scan.damage !== null) throw damaged(input.name, baseOffset, scan.end, scan.damage)
   } finally {
     files.close(fd)
@@ -57,7 +65,7 @@ export function learn(
 /** The segments behind it may have too few batches for the producers' last 5: the end of this one is walked too. */
 export function recallFrom(
   files: FileSystem,
-  input: LogFolder,
+  input: LearntLog,
   segment: Segment,
   snapshot: Snapshot,
   epochs: LeaderEpochs,

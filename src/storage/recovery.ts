@@ -233,6 +233,7 @@ function openActiveSegment(
     const isRelaxed = !input.clean && input.config.flushMessages > 1
     const safeOffset = isRelaxed ? Math.max(flushed, durable.endOffset) : flushed
     let safePosition = start.position
+    let last = start.position
     const scan = scanBatches(
       files,
       fd,
@@ -243,15 +244,18 @@ function openActiveSegment(
         segment.note(buffer, position, at)
         learnBatch(buffer, at, snapshot, epochs)
         nextOffset = batch.lastOffset(buffer, at) + 1
+        last = position
         if (nextOffset <= safeOffset) safePosition = position + batch.batchBytes(buffer, at)
       },
+      !input.config.hasGaps,
     )
-    if (nextOffset < durable.endOffset) {
+    if (nextOffset < durable.endOffset || scan.isMisplaced) {
       const damage = scan.damage ?? `it ends before offset ${durable.endOffset}`
       throw damaged(input.name, base, scan.end, damage)
     }
     if (scan.damage !== null) {
       if (input.clean) throw damaged(input.name, base, scan.end, scan.damage)
+      refuseWrongEnd(files, fd, input.name, base, last, scan.end)
       cutTail(files, input, { fd, base, size, position: scan.end }, scan.damage, notes)
       segment.size = scan.end
     }
@@ -264,4 +268,20 @@ function openActiveSegment(
   } finally {
     files.close(fd)
   }
+}
+
+/** Before a tail is cut off: whether the batch in front of it ends there, which only its checksum tells, that may not have been looked at. */
+function refuseWrongEnd(
+  files: FileSystem,
+  fd: number,
+  name: string,
+  base: number,
+  from: number,
+  to: number,
+): void {
+  if (from === to) return
+  const last = Buffer.alloc(to - from)
+  files.read(fd, last, 0, last.length, from)
+  if (batch.computeCrc(last) === batch.storedCrc(last)) return
+  throw damaged(name, base, from, 'a batch does not match its CRC')
 }

@@ -37,7 +37,8 @@ export function findCut(files: FileSystem, log: Log, offset: number): Cut | null
   }
   const fd = files.open(segment.path, 'read')
   try {
-    const scan = scanBatches(files, fd, from, baseOffset, () => false, visit)
+    const isGapless = !log.config.hasGaps
+    const scan = scanBatches(files, fd, from, baseOffset, () => false, visit, isGapless)
     if (scan.damage !== null) throw damaged(log.name, baseOffset, scan.end, scan.damage)
   } finally {
     files.close(fd)

@@ -61,7 +61,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
       },
       {
         file: recovery,
-        from: 'if (nextOffset < durable.endOffset) {',
+        from: 'if (nextOffset < durable.endOffset || scan.isMisplaced) {',
         to: 'if (nextOffset < 0) {',
       },
     ],

@@ -102,12 +102,20 @@ export class LogContent {
     if (last !== undefined && batch.epoch < last.epoch) {
       throw new Violation(`I6: epoch ${batch.epoch} after ${last.epoch} in ${this.key}`)
     }
-    if (batch.seq <= this.lastSeq(batch.pid)) {
+    if (batch.seq <= this.lastSeq(batch.pid) && this.#has(batch)) {
       throw new Violation(`I9: producer ${batch.pid} sequence ${batch.seq} twice in ${this.key}`)
     }
     this.note(batch.epoch, batch.baseOffset)
     this.batches.push(batch)
     this.seqs.set(batch.pid, lastSeqOf(batch))
+  }
+
+  /**
+   * Who has begun anew behind what was deleted knows nothing of who sent it, and takes a retry of that (as Kafka does): then it is once in
+   * the log, though not for the first time.
+   */
+  #has({ pid, seq }: Batch): boolean {
+    return this.batches.some(batch => batch.pid === pid && lastSeqOf(batch) >= seq)
   }
 
   /** Its worker says that all up to there is on the disk, if it was not cut meanwhile. */

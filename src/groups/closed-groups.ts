@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { StoredRecord } from './records.ts'
+import type { StoredRecord } from '../coordination/coordinator-log.ts'
 
 /** A closed group is loaded again after this time, in ms; after twice as long each time that it fails again. */
 const REST_MS_MIN = 100

@@ -1,5 +1,7 @@
+import type { CoordinatorLog } from '../coordination/coordinator-log.ts'
+import { Shards, unavailable } from '../coordination/shards.ts'
 import { BrokerError } from '../errors.ts'
-import { every, guarded } from '../guarded.ts'
+import { every } from '../guarded.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import type { ConsumerGroupHeartbeatRequest } from '../protocol/messages/68-consumer-group-heartbeat.ts'
 import type { Partition } from '../topics/partition.ts'
@@ -11,17 +13,10 @@ import { ConsumerGroup, type HeartbeatResponse } from './consumer/consumer-group
 import { checkHeartbeat } from './consumer/heartbeat-request.ts'
 import type { GroupEntry, ShardOptions } from './entry.ts'
 import type { ClientInfo, GroupSettings, TopicsView } from './group.ts'
-import { GroupLog } from './group-log.ts'
 import { GroupMemory } from './memory.ts'
 import { Shard } from './shard.ts'
 
 export const OFFSETS_TOPIC = '__consumer_offsets'
-
-/** Groups of a partition whose log has failed are loaded again after this time, in ms; after twice as long each time that it fails. */
-const REOPEN_MS_MIN = 1_000
-const REOPEN_MS_MAX = 60_000
-/** What a partition has is waited for by so many ms at a time. */
-const COMMIT_MS = 5_000
 
 export interface CoordinatorOptions {
   readonly registry: Registry
@@ -48,10 +43,8 @@ export interface CoordinatorOptions {
 }
 
 /**
- * Coordinates the groups of those partitions of __consumer_offsets that are led here; on a broker alone that is all of them. It
- * makes that topic when the first group needs it, loads a partition when it comes to lead it (alone: before the
- * listeners open), and finds the shard of a group. What happens to groups is in classic/ and consumer/, what is kept of them in
- * shard.ts and group-log.ts.
+ * Coordinates the groups of those partitions of __consumer_offsets that are led here (coordination/shards.ts). What happens to groups
+ * is in classic/ and consumer/, what is kept of them in shard.ts.
  */
 export class GroupCoordinator {
   readonly #o: CoordinatorOptions
@@ -60,15 +53,8 @@ export class GroupCoordinator {
   readonly #topics: TopicsView
   readonly memory: GroupMemory
   readonly offsetMemory: GroupMemory
-  #topic: Topic | null = null
-  /** By partition; none where another broker coordinates, or where groups are being loaded. */
-  #shards: (Shard | undefined)[] = []
-  /** Partitions that are being loaded, and for which leader epoch. */
-  readonly #loading = new Map<number, number>()
-  #creating: Promise<void> | null = null
+  readonly #shards: Shards<Shard>
   #expiry: NodeJS.Timeout | null = null
-  /** Why there is no topic of offsets, as the log says it: clients ask again and again. */
-  #told = ''
   #isClosed = false
 
   constructor(options: CoordinatorOptions) {
@@ -90,84 +76,35 @@ export class GroupCoordinator {
         'all groups with their offsets take as much memory as they may: commits of new ones are told to come again',
       ),
     )
-    options.registry.onDeleted = topic => this.#onDeleted(topic)
+    const { offsetsTopic: newTopic } = options
+    this.#shards = new Shards({
+      ...{ ...options, newTopic, topic: OFFSETS_TOPIC, what: 'groups', one: 'group' },
+      newShard: log => this.#newShard(log),
+    })
+    options.registry.whenDeleted(topic => this.#onDeleted(topic))
   }
 
   /** Loads what the log has, before anybody can ask for it. */
   async load(): Promise<void> {
-    const topic = this.#o.registry.topic(OFFSETS_TOPIC)
-    if (topic !== undefined) {
-      this.#topic = topic
-      const own = topic.partitions.filter(({ replication }) => replication === null)
-      await Promise.all(own.map(partition => this.led(partition)))
-    }
+    await this.#shards.load()
     const { checkIntervalMs } = this.#o.retention()
     const expire = (): void => this.expire()
     this.#expiry = every(checkIntervalMs, this.#o.log, 'offsets were not expired', expire)
   }
 
-  /**
-   * Without its log nothing is known of a shard's groups: better no answer than one that sends consumers to the beginning.
-   * It is tried again after so many ms.
-   */
-  async #load(shard: Shard, retryMs = REOPEN_MS_MIN): Promise<void> {
-    try {
-      await shard.load()
-    } catch (err) {
-      const fields = { err, partition: shard.log.partition.name }
-      this.#o.log.error(fields, 'the groups of this partition cannot be loaded')
-      shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-      this.#reopenLater(shard, retryMs)
-    }
-  }
-
   /** The shards there are; none before the first group. */
   get shards(): readonly Shard[] {
-    return this.#shards.filter(shard => shard !== undefined)
+    return this.#shards.all
   }
 
   /** Whether the partition is led here has changed: its groups are loaded, or left to whoever leads them. */
-  async led(partition: Partition): Promise<void> {
-    if (partition.topic !== OFFSETS_TOPIC || this.#isClosed) return
-    const { index, leaderEpoch } = partition
-    this.#loading.delete(index)
-    this.#shards[index]?.close(ErrorCode.NOT_COORDINATOR)
-    this.#shards[index] = undefined
-    if (!partition.leads) return
-    this.#loading.set(index, leaderEpoch)
-    const isWanted = (): boolean => this.#loading.get(index) === leaderEpoch && !this.#isClosed
-    // All that was there at the election: some of it may be known to be committed only now.
-    await committed(partition)
-    if (!isWanted()) return
-    const shard = this.#newShard(partition)
-    await this.#load(shard)
-    if (!isWanted()) return shard.close(ErrorCode.NOT_COORDINATOR)
-    this.#loading.delete(index)
-    this.#shards[index] = shard
+  led(partition: Partition): Promise<void> {
+    return this.#shards.led(partition)
   }
 
   /** The shard of a group, for reading; undefined if there has never been a group. @throws BrokerError */
   find(groupId: string): Shard | undefined {
-    if (this.#isClosed) throw unavailable('The broker is stopping.')
-    if (this.#topic === null && !this.#isElsewhere()) return undefined
-    const shard = this.#shards[this.partitionFor(groupId)]
-    if (shard === undefined) throw this.#notHere(groupId)
-    if (shard.log.failure !== ErrorCode.NONE) shard.log.throwIfClosed()
-    shard.throwIfClosed(groupId)
-    return shard
-  }
-
-  /** Whether there are groups, of which this broker has had none so far. */
-  #isElsewhere(): boolean {
-    if (this.#creating !== null) return false
-    this.#topic = this.#o.registry.topic(OFFSETS_TOPIC) ?? null
-    return this.#topic !== null
-  }
-
-  #notHere(groupId: string): BrokerError {
-    return this.#loading.has(this.partitionFor(groupId))
-      ? new BrokerError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, 'The groups are being loaded.')
-      : new BrokerError(ErrorCode.NOT_COORDINATOR, 'Another broker coordinates this group.')
+    return this.#shards.find(groupId)
   }
 
   /** The group, if there is one. @throws BrokerError COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR */
@@ -178,104 +115,37 @@ export class GroupCoordinator {
   }
 
   /** The shard of a group, for changing it; the offsets topic is made if it is missing. @throws BrokerError */
-  async shardFor(groupId: string): Promise<Shard> {
-    if (this.#topic === null) await this.prepare()
-    const shard = this.find(groupId)
-    if (shard === undefined) throw unavailable(`${OFFSETS_TOPIC} is not there.`)
-    shard.log.throwIfClosed()
-    return shard
-  }
-
-  /** The broker that coordinates groups of this id; the offsets topic is made if it is missing. @throws BrokerError */
-  async coordinatorOf(groupId: string): Promise<number> {
-    if (this.#isClosed) throw unavailable('The broker is stopping.')
-    if (this.#topic === null) await this.prepare()
-    const index = this.partitionFor(groupId)
-    this.#shards[index]?.log.throwIfClosed()
-    const broker = this.#o.leaderOf(this.#topic!, index)
-    if (broker === -1) throw unavailable('Nobody leads the partition of this group now.')
-    return broker
+  shardFor(groupId: string): Promise<Shard> {
+    return this.#shards.shardFor(groupId)
   }
 
   /** The same without a promise where none is needed, as always but for the very first group. */
   shardNow(groupId: string): Shard | Promise<Shard> {
-    if (this.#topic === null) return this.shardFor(groupId)
-    const shard = this.find(groupId)!
-    shard.log.throwIfClosed()
-    return shard
+    return this.#shards.shardNow(groupId)
+  }
+
+  /** The broker that coordinates groups of this id; the offsets topic is made if it is missing. @throws BrokerError */
+  coordinatorOf(groupId: string): Promise<number> {
+    return this.#shards.coordinatorOf(groupId)
   }
 
   /** Resolves when what this broker knows of the group is not older than the question. @throws BrokerError NOT_COORDINATOR */
-  async confirm(shard: Shard): Promise<void> {
-    const { partition } = shard.log
-    if (partition.replication === null) return
-    if (await partition.replication.confirm()) return
-    throw new BrokerError(ErrorCode.NOT_COORDINATOR, 'Another broker may coordinate this group.')
+  confirm(shard: Shard): Promise<void> {
+    return this.#shards.confirm(shard)
   }
 
-  /** Of __consumer_offsets, as in Kafka: the hash of a Java string. */
+  /** Of __consumer_offsets. */
   partitionFor(groupId: string): number {
-    const count = this.#topic?.partitionCount ?? 0
-    return count === 0 ? 0 : (javaHash(groupId) & 0x7fffffff) % count
+    return this.#shards.partitionFor(groupId)
   }
 
   /** Makes the offsets topic if it is missing. @throws BrokerError */
   prepare(): Promise<void> {
-    if (this.#topic !== null) return Promise.resolve()
-    this.#creating ??= this.#create().finally(() => {
-      this.#creating = null
-    })
-    return this.#creating
+    return this.#shards.prepare()
   }
 
-  async #create(): Promise<void> {
-    const topic = this.#o.registry.topic(OFFSETS_TOPIC) ?? (await this.#make())
-    if (this.#isClosed || this.#topic !== null) return
-    this.#topic = topic
-    // In a cluster that has been told before, and may take as long as others are away.
-    const own = topic.partitions.filter(({ replication }) => replication === null)
-    await Promise.all(own.map(partition => this.led(partition)))
-  }
-
-  async #make(): Promise<Topic> {
-    const { registry } = this.#o
-    const { partitions, configs, replicationFactor } = this.#o.offsetsTopic()
-    const to = { replicationFactor, assignments: null }
-    try {
-      return await registry.create(OFFSETS_TOPIC, partitions, configs, '', undefined, to)
-    } catch (error) {
-      // Another broker was faster.
-      const made = registry.topic(OFFSETS_TOPIC)
-      if (made !== undefined) return made
-      if (!(error instanceof BrokerError)) throw error
-      const why = `${OFFSETS_TOPIC} cannot be made: ${error.message}`
-      if (why !== this.#told) this.#o.log.error({}, `no group has a coordinator: ${why}`)
-      this.#told = why
-      throw unavailable(why)
-    }
-  }
-
-  #newShard(partition: Partition): Shard {
-    const { registry } = this.#o
-    const log: GroupLog = new GroupLog({
-      partition,
-      pool: registry.replicas.pool,
-      appendBytesMax: this.#o.batchBytesMax,
-      refusal: this.#o.refusesAppends,
-      onFailure: err => {
-        const message =
-          'an append has failed: the groups of this partition are offline until they can be loaded again'
-        this.#o.log.error({ err, partition: partition.name }, message)
-        this.#closeForNow(shard)
-      },
-      onUnreadable: (offset, reason) =>
-        this.#o.log.error(
-          { partition: partition.name, offset, reason },
-          'a batch that no coordinator has written cannot be read and is passed over',
-        ),
-      truncate: offset => registry.replicas.deleteRecords(partition, offset),
-    })
-    const shard: Shard = new Shard({
+  #newShard(log: CoordinatorLog): Shard {
+    return new Shard({
       log,
       deadlines: this.#deadlines,
       memory: this.memory,
@@ -288,36 +158,6 @@ export class GroupCoordinator {
       resolvePattern: (pattern, done) => this.#resolve(pattern, done),
       logger: this.#o.log,
     })
-    return shard
-  }
-
-  #closeForNow(shard: Shard): void {
-    shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    this.#reopenLater(shard, REOPEN_MS_MIN)
-  }
-
-  #reopenLater(closed: Shard, ms: number): void {
-    const timer = setTimeout(() => {
-      this.#reopen(closed, ms).catch(err => {
-        const { name } = closed.log.partition
-        this.#o.log.error({ err, partition: name }, 'bug: groups could not be loaded again')
-      })
-    }, ms)
-    timer.unref()
-  }
-
-  /** Loads the groups of a partition whose log had failed, once it can be written again. */
-  async #reopen(closed: Shard, ms: number): Promise<void> {
-    const { partition } = closed.log
-    const isWanted = (): boolean => !this.#isClosed && this.#shards.includes(closed)
-    if (!isWanted()) return
-    if (!closed.log.isReady) return this.#reopenLater(closed, REOPEN_MS_MIN)
-    const shard = this.#newShard(partition)
-    await this.#load(shard, Math.min(2 * ms, REOPEN_MS_MAX))
-    if (!isWanted()) return shard.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    this.#shards[this.#shards.indexOf(closed)] = shard
-    if (shard.log.failure !== ErrorCode.NONE) return
-    this.#o.log.info({ partition: partition.name }, 'the groups of this partition are loaded again')
   }
 
   /**
@@ -373,59 +213,28 @@ export class GroupCoordinator {
   /** Drops offsets past offsets.retention.minutes, and groups that nothing is known of any more. */
   expire(): void {
     const { retentionMs } = this.#o.retention()
-    this.#eachShard(
+    this.#shards.each(
       shard => shard.expire(retentionMs),
       'the offsets of this partition could not be expired',
     )
   }
 
   #onDeleted(topic: Topic): void {
-    if (topic === this.#topic) {
-      // With its log go all groups; the next one makes a new topic.
-      const shards = this.#shards
-      this.#topic = null
-      this.#shards = []
-      for (const shard of shards) shard?.close(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-      return
-    }
-    this.#eachShard(
+    if (this.#shards.forget(topic)) return
+    this.#shards.each(
       shard => shard.forgetTopic(topic.name, topic.id),
       'offsets of a deleted topic could not be removed from this partition',
     )
-  }
-
-  /** What nobody expected in one of them keeps it from none of the others, nor from whoever asks. */
-  #eachShard(action: (shard: Shard) => void, failed: string): void {
-    for (const shard of this.shards) {
-      const { name: partition } = shard.log.partition
-      guarded(this.#o.log, failed, { partition }, () => action(shard))
-    }
   }
 
   /** Answers what is parked; nothing is coordinated any more. */
   close(): void {
     this.#isClosed = true
     if (this.#expiry !== null) clearInterval(this.#expiry)
-    for (const shard of this.shards) shard.stop(ErrorCode.NOT_COORDINATOR)
+    this.#shards.close()
     this.#deadlines.close()
   }
 }
-
-/** Until all that the partition has is committed, or it is led elsewhere. */
-async function committed(partition: Partition): Promise<void> {
-  const { replication, logEndOffset, leaderEpoch } = partition
-  const isItsTurn = (): boolean => partition.leads && partition.leaderEpoch === leaderEpoch
-  while (replication !== null && isItsTurn()) {
-    const error = await new Promise<ErrorCode>(resolve => {
-      const onCommitted = (_slot: number, errorCode: ErrorCode): void => resolve(errorCode)
-      replication.whenCommitted(logEndOffset, { onCommitted }, 0, COMMIT_MS)
-    })
-    if (error === ErrorCode.NONE) return
-  }
-}
-
-const unavailable = (message: string) =>
-  new BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
 
 function viewOf(registry: Registry): TopicsView {
   const info = (topic: Topic | undefined) =>
@@ -440,11 +249,4 @@ function viewOf(registry: Registry): TopicsView {
       for (const { name } of registry.topics) yield name
     },
   }
-}
-
-/** java.lang.String.hashCode. */
-function javaHash(text: string): number {
-  let hash = 0
-  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
-  return hash
 }

@@ -1,16 +1,16 @@
+import type { CoordinatorLog } from '../coordination/coordinator-log.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import { ClassicGroup } from './classic/classic-group.ts'
 import type { Deadlines, Timed } from './clock.ts'
 import { ConsumerGroup } from './consumer/consumer-group.ts'
 import type { Group, GroupContext, GroupSettings, TopicsView } from './group.ts'
-import type { GroupLog } from './group-log.ts'
 import type { GroupMemory } from './memory.ts'
 import { GroupOffsets } from './offsets.ts'
-import type { GroupRecord } from './records.ts'
+import { encodeRecord, type GroupRecord } from './records.ts'
 import type { Shard } from './shard.ts'
 
 export interface ShardOptions {
-  readonly log: GroupLog
+  readonly log: CoordinatorLog
   readonly deadlines: Deadlines
   /** Of members, and of groups with what they have committed. */
   readonly memory: GroupMemory
@@ -123,7 +123,7 @@ export class EntryContext implements GroupContext {
   }
 
   fits(record: GroupRecord): boolean {
-    return this.#shard.log.fits(record)
+    return this.#shard.log.fits(encodeRecord(record))
   }
 
   get recordBytesMax(): number {

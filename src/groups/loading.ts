@@ -1,8 +1,8 @@
+import type { CoordinatorLog, StoredRecord } from '../coordination/coordinator-log.ts'
 import { ClassicGroup } from './classic/classic-group.ts'
 import { ConsumerGroup } from './consumer/consumer-group.ts'
 import type { GroupEntry } from './entry.ts'
-import type { GroupLog } from './group-log.ts'
-import { decodeKey, decodeValue, type GroupRecord, groupOf, type StoredRecord } from './records.ts'
+import { decodeKey, decodeValue, type GroupRecord, groupOf } from './records.ts'
 
 type Groups = Map<string, GroupEntry>
 
@@ -21,7 +21,7 @@ export interface Found {
  * @throws Error if the log is offline or cannot be read, MalformedFrame for a key that is none: it may be any group's
  */
 export async function readGroups(
-  log: GroupLog,
+  log: CoordinatorLog,
   make: (groupId: string) => GroupEntry,
   isWanted: (groupId: string) => boolean = () => true,
 ): Promise<Found> {
@@ -46,7 +46,7 @@ export async function readGroups(
 
 /** The newest records of some groups, as they are stored. @throws Error, MalformedFrame */
 export async function readStored(
-  log: GroupLog,
+  log: CoordinatorLog,
   groupIds: ReadonlySet<string>,
 ): Promise<Map<string, StoredRecord[]>> {
   const newest = new Map<string, Map<string, StoredRecord>>()

@@ -58,7 +58,7 @@ export class GroupLogCompaction {
     const from = log.endOffset
     const before = log.bytes
     const ids = [...this.#shard.entries].map(({ id }) => id)
-    log.writeStored(closed.records, this.#o.wallClock())
+    log.write(closed.records, this.#o.wallClock())
     for (let i = 0; i < ids.length; i += COMPACT_GROUPS) {
       for (const id of ids.slice(i, i + COMPACT_GROUPS)) {
         const entry = this.#shard.find(id)

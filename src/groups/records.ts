@@ -2,6 +2,7 @@
  * The records of __consumer_offsets as the groups see them: typed, with the codec between them and the bytes of keys and
  * values. Versions are those that Kafka 4.3 writes.
  */
+import type { StoredRecord } from '../coordination/coordinator-log.ts'
 import * as schema from '../protocol/group-records.ts'
 import { MalformedFrame, Reader } from '../protocol/reader.ts'
 import type { Decoded, Message } from '../protocol/schema.ts'
@@ -80,7 +81,7 @@ function versionOf(record: GroupRecord): number {
   return hasExpiry ? 1 : kinds[record.kind].version
 }
 
-export function encodeRecord(record: GroupRecord): { key: Buffer; value: Buffer | null } {
+export function encodeRecord(record: GroupRecord): StoredRecord {
   const { key, value } = kinds[record.kind]
   const version = versionOf(record)
   return {
@@ -90,12 +91,6 @@ export function encodeRecord(record: GroupRecord): { key: Buffer; value: Buffer 
         ? null
         : encode(value as unknown as Message, version, version, record.value),
   }
-}
-
-/** A record as it is stored. */
-export interface StoredRecord {
-  readonly key: Buffer
-  readonly value: Buffer | null
 }
 
 /** What a record is about. */

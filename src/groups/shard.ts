@@ -1,3 +1,4 @@
+import type { CoordinatorLog } from '../coordination/coordinator-log.ts'
 import { BrokerError } from '../errors.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { ClassicGroup } from './classic/classic-group.ts'
@@ -5,19 +6,18 @@ import { ClosedGroups, type DeletedTopic } from './closed-groups.ts'
 import { upgradeFrom } from './consumer/classic-bridge.ts'
 import { ConsumerGroup } from './consumer/consumer-group.ts'
 import { EntryContext, type EntryOwner, GroupEntry, type ShardOptions } from './entry.ts'
-import type { GroupLog } from './group-log.ts'
 import { readGroups, readStored } from './loading.ts'
 import { GroupLogCompaction } from './log-compaction.ts'
 import { GROUP_BYTES } from './memory.ts'
 import { isExpired, isSameTopic } from './offsets.ts'
-import type { GroupRecord, RecordOf } from './records.ts'
+import { encodeRecord, type GroupRecord, type RecordOf } from './records.ts'
 
 /**
  * The groups of one partition of __consumer_offsets. Everything that happens to a group passes through `run`, which comes
  * back for its deadlines, and everything that is told about it through `answer`, which waits for the log.
  */
 export class Shard {
-  readonly log: GroupLog
+  readonly log: CoordinatorLog
   readonly compaction: GroupLogCompaction
   readonly #o: ShardOptions
   readonly #groups = new Map<string, GroupEntry>()
@@ -163,7 +163,7 @@ export class Shard {
 
   write(entry: GroupEntry, records: readonly GroupRecord[]): void {
     if (records.length === 0 || entry.isLoading || entry.isClosed) return
-    entry.ticket = this.log.write(records, this.#o.wallClock())
+    entry.ticket = this.log.write(records.map(encodeRecord), this.#o.wallClock())
     entry.isStored = true
     this.compaction.runIfDue()
   }
@@ -225,7 +225,8 @@ export class Shard {
   rewrite(entry: GroupEntry): void {
     this.#quietly(entry, () => {
       const records = [...entry.group.snapshot(), ...entry.offsets.snapshot()]
-      if (records.length > 0) entry.ticket = this.log.write(records, this.#o.wallClock())
+      if (records.length > 0)
+        entry.ticket = this.log.write(records.map(encodeRecord), this.#o.wallClock())
     })
   }
 

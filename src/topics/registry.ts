@@ -69,9 +69,9 @@ export class Registry {
     return this.#table.opener
   }
 
-  /** Called when a topic is gone, before its deletion resolves. */
-  set onDeleted(listener: (topic: Topic) => void) {
-    this.#table.onDeleted = listener
+  /** Calls back when a topic is gone, before its deletion resolves. */
+  whenDeleted(listener: (topic: Topic) => void): void {
+    this.#table.deletionListeners.push(listener)
   }
 
   /** The partition, if its log is on this broker, whoever leads it. */

@@ -55,7 +55,7 @@ export class TopicTable {
   /** Opens batches without waiting; there as soon as a topic is compacted to which clients write. */
   opener: BatchOpener | null = null
   /** Called when a topic is gone, before its deletion resolves. */
-  onDeleted: (topic: Topic) => void = () => {}
+  readonly deletionListeners: ((topic: Topic) => void)[] = []
   readonly #o: TopicTableOptions
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
@@ -115,9 +115,10 @@ export class TopicTable {
     this.#collisions.delete(collisionKey(topic.name))
     this.replicas.forget(topic.partitions)
     this.revision++
-    guarded(this.#o.log, 'a listener of deletions failed', { topic: topic.name }, () =>
-      this.onDeleted(topic),
-    )
+    for (const listener of this.deletionListeners) {
+      const fields = { topic: topic.name }
+      guarded(this.#o.log, 'a listener of deletions failed', fields, () => listener(topic))
+    }
   }
 
   /** @returns whether all of them are gone; what is not the next start removes */

@@ -35,12 +35,12 @@ export const commitMutants: Readonly<Record<string, readonly Edit[]>> = {
   /** Commits are acknowledged before they are written. */
   'ack-before-write': [
     {
-      file: 'src/groups/group-log.ts',
+      file: 'src/coordination/coordinator-log.ts',
       from: 'if (ticket <= this.#durable || this.#failure !== ErrorCode.NONE) run(this.#failure)\n    else ',
       to: 'run(this.#failure)\n    if (ticket < 0) ',
     },
     {
-      file: 'src/groups/group-log.ts',
+      file: 'src/coordination/coordinator-log.ts',
       from: 'this.#isScheduled = false\n        this.#submit()',
       to: 'setTimeout(() => { this.#isScheduled = false; this.#submit() }, 20)',
     },

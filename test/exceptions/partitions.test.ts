@@ -99,7 +99,7 @@ test('whoever listens to a partition costs itself', async () => {
 
 test('whoever is told of deleted topics: the topic is deleted', async () => {
   const { registry } = wire.node
-  registry.onDeleted = planted
+  registry.whenDeleted(planted)
   await registry.delete(registry.topic('broken')!)
   log.expectOne(/^bug: a listener of deletions failed/)
   await wire.createTopic('broken')

@@ -12,7 +12,6 @@ import { ENTRY_ERROR } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { BufferPool } from '../topics/buffer-pool.ts'
 import type { Partition } from '../topics/partition.ts'
-import { encodeRecord, type GroupRecord, type StoredRecord } from './records.ts'
 
 /** Bytes read from the log at a time when it is loaded. */
 const LOAD_BYTES = 4 * 1024 * 1024
@@ -24,17 +23,23 @@ const RECORD_OVERHEAD_BYTES = 32
 /** offsets.commit.timeout.ms: what is not on all in-sync replicas by then has the groups loaded anew, when it is. */
 const COMMIT_MS_MAX = 5_000
 
+/** A record as it is stored; without a value it says that its key is gone. */
+export interface StoredRecord {
+  readonly key: Buffer
+  readonly value: Buffer | null
+}
+
 interface Waiting {
   readonly ticket: number
   readonly run: (failure: ErrorCode) => void
 }
 
 /**
- * One partition of __consumer_offsets as its coordinator writes it: what is written in one turn of the event loop goes into
+ * One partition of a coordinator's topic as it writes it: what is written in one turn of the event loop goes into
  * one batch, and whoever answers a client waits here until what the answer rests on is flushed. When an
  * append fails the log is over: memory is ahead of the disk then, and only a new load can be trusted.
  */
-export class GroupLog {
+export class CoordinatorLog {
   readonly partition: Partition
   readonly #pool: BufferPool
   readonly #appendBytesMax: number
@@ -90,18 +95,17 @@ export class GroupLog {
     const elsewhere = unfit === ErrorCode.NONE ? null : 'too few replicas are in sync'
     const reason = this.partition.offline ?? this.#refusal() ?? elsewhere
     if (this.#failure === ErrorCode.NONE && reason === null) return
-    const message = `The log of this group cannot be written: ${reason ?? 'an append failed'}.`
+    const message = `The coordinator's log cannot be written: ${reason ?? 'an append failed'}.`
     throw new BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, message)
   }
 
-  /** Whether no other broker can coordinate these groups now. */
+  /** Whether no other broker can coordinate what is in it now. */
   get isOurs(): boolean {
     return this.partition.refusal(false) === ErrorCode.NONE
   }
 
   /** Whether the record may be written. Asked before the change that it is about. */
-  fits(record: GroupRecord): boolean {
-    const { key, value } = encodeRecord(record)
+  fits({ key, value }: StoredRecord): boolean {
     return key.length + (value?.length ?? 0) <= this.recordBytesMax
   }
 
@@ -123,12 +127,7 @@ export class GroupLog {
    * @returns the ticket with which `after` waits until the records are flushed
    * @throws Error if one of them is larger than the log takes at all: then none is written
    */
-  write(records: readonly GroupRecord[], now: number): number {
-    return this.writeStored(records.map(encodeRecord), now)
-  }
-
-  /** The same with records as they were read. */
-  writeStored(records: readonly StoredRecord[], now: number): number {
+  write(records: readonly StoredRecord[], now: number): number {
     for (const record of records) {
       const bytes = sizeOf(record) + batch.BATCH_HEADER_BYTES
       if (bytes <= this.#storedBytesMax) continue

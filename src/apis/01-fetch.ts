@@ -1,6 +1,6 @@
 /**
- * Fetch (1), versions 4-18: reads whole batches as they are stored, up to the high watermark (read_committed: the last
- * stable offset, which is the same while there are no transactions).
+ * Fetch (1), versions 4-18: reads whole batches as they are stored, up to the high watermark; read_committed: up to the last
+ * stable offset, with the aborted transactions of which something is in what was read.
  *
  * The first partition with records ignores the byte limits if its first batch is larger (KIP-74). Waits up to max_wait_ms
  * for min_bytes. Sessions (KIP-227), topic ids (v13), diverging epochs (v12). Consumers that know of it (v11) may read from
@@ -14,6 +14,7 @@ import { type FetchRequest, fetchApi, type fetchResponse } from '../protocol/mes
 import type { Encodable } from '../protocol/schema.ts'
 import type { FetchPlan, FetchTarget } from '../topics/fetch-sessions.ts'
 import type { Listening } from '../topics/listeners.ts'
+import type { LogReader } from '../topics/log-reader.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { Topic } from '../topics/registry.ts'
 import { errorAnswer } from './error-answers.ts'
@@ -303,12 +304,7 @@ class FetchRead {
     if (target.fetchOffset >= end || (left <= 0 && !isFirst)) return
     const maxBytes = Math.max(Math.min(target.maxBytes, left), 0)
     try {
-      const result = await partition.reader.read(target.fetchOffset, end, maxBytes, isFirst)
-      if (result === null) return
-      this.#buffers.push(result.buffer)
-      answer.records = result.records
-      read.bytes = result.records.length
-      this.#bytes += read.bytes
+      await this.#readRecords(read, partition.reader, { end, maxBytes, isFirst })
     } catch (error) {
       // Retention may have removed the segment under our feet; anything else is the disk's fault.
       const isGone = target.fetchOffset < partition.logStartOffset
@@ -317,6 +313,31 @@ class FetchRead {
       if (!isGone && !partition.isDeleted) {
         this.#broker.log.error({ err: error, partition: partition.name }, 'a read failed')
       }
+    }
+  }
+
+  async #readRecords(
+    read: PartitionRead,
+    reader: LogReader,
+    { end, maxBytes, isFirst }: { end: number; maxBytes: number; isFirst: boolean },
+  ): Promise<void> {
+    const { answer, target } = read
+    const { fetchOffset } = target
+    for (;;) {
+      const { changes } = reader
+      const result = await reader.read(fetchOffset, end, maxBytes, isFirst)
+      if (result === null) return
+      const { buffer, records } = result
+      this.#buffers.push(buffer)
+      if (this.#terms.isolationLevel === READ_COMMITTED) {
+        answer.abortedTransactions = await reader.abortedIn(fetchOffset, records)
+        // Both have to be as compaction has left them, or as they were before it.
+        if (reader.changes !== changes) continue
+      }
+      answer.records = records
+      read.bytes = records.length
+      this.#bytes += read.bytes
+      return
     }
   }
 

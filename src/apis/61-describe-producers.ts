@@ -1,6 +1,5 @@
 /**
- * DescribeProducers (61), version 0: the idempotent producers that a partition remembers. There are no transactions yet,
- * so that none of them has one open and no coordinator has written a marker.
+ * DescribeProducers (61), version 0: the idempotent producers that a partition remembers, and where their open transactions began.
  */
 import { toKafkaError } from '../errors.ts'
 import { describeProducersApi } from '../protocol/messages/61-describe-producers.ts'
@@ -9,8 +8,6 @@ import { eachPaced, oncePerPartition } from './pace.ts'
 import { checkTopicName, NO_ERROR, onlinePartition, onWorker } from './topic-checks.ts'
 
 type Broker = RequestContext['broker']
-
-const NO_TRANSACTION = { coordinatorEpoch: -1, currentTxnStartOffset: -1 }
 
 export const describeProducers = defineApi(
   describeProducersApi,
@@ -43,5 +40,5 @@ async function producersOf(topic: string, index: number, broker: Broker) {
   const partition = onlinePartition(broker, topic, index)
   const { handle, worker } = partition
   const { producers } = await onWorker(partition, () => worker.command('producers', { handle }))
-  return producers.map(producer => ({ ...producer, ...NO_TRANSACTION }))
+  return producers
 }

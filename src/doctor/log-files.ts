@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { ABORTED_CHECKPOINT } from '../storage/aborted-checkpoint.ts'
 import {
   COMPACTION_CHECKPOINT,
   type CompactionCheckpoint,
@@ -10,7 +11,7 @@ import { type FileSystem, readFile } from '../storage/fs.ts'
 import { entriesIn } from '../storage/journal-groups.ts'
 import { type EpochStart, LEADER_EPOCHS, LeaderEpochs } from '../storage/leader-epochs.ts'
 import { PARTITION_METADATA } from '../storage/partition-metadata.ts'
-import { ProducerState } from '../storage/producer-state.ts'
+import { decodeProducers } from '../storage/producer-snapshot.ts'
 import { salvage } from '../storage/salvage.ts'
 import { parseFileName } from '../storage/segment.ts'
 import { copiesOf, readCopies } from '../storage/two-copies.ts'
@@ -19,8 +20,8 @@ import { segmentsIn } from './log-survey.ts'
 
 /** What belongs into a partition's folder. */
 const KNOWN = [
-  /^\d{20}\.(log|index|timeindex|snapshot)$/,
-  /^\d{20}\.(log|index|timeindex)\.(cleaned|deleted)$/,
+  /^\d{20}\.(log|index|timeindex|txnindex|snapshot)$/,
+  /^\d{20}\.(log|index|timeindex|txnindex)\.(cleaned|deleted)$/,
   /^\d{20}\.log\.\d+\.torn$/,
   /\.tmp$/,
 ]
@@ -28,6 +29,7 @@ const KNOWN = [
 const KNOWN_NAMES = new Set([
   ...[PARTITION_METADATA, LEADER_EPOCHS, UNREPLAYED],
   ...copiesOf(COMPACTION_CHECKPOINT),
+  ...copiesOf(ABORTED_CHECKPOINT),
 ])
 
 export const unknownIn = (files: FileSystem, dir: string): string[] =>
@@ -100,5 +102,5 @@ export function badSnapshotsIn(files: FileSystem, dir: string): string[] {
   return files
     .readdir(dir)
     .filter(name => parseFileName(name, 'snapshot') !== null)
-    .filter(name => ProducerState.decode(readFile(files, join(dir, name))) === null)
+    .filter(name => decodeProducers(readFile(files, join(dir, name))) === null)
 }

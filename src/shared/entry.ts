@@ -16,7 +16,7 @@
  *   14-15 56-63   ENTRY_SEGMENT     worker: base offset of the segment it went to (float64)
  *   16-17 64-71   ENTRY_APPEND_TIME worker: LogAppendTime in ms, or -1 (float64)
  *   18    72-75   ENTRY_EPOCH       producer: leader epoch under which it was sent; of KIND_APPEND, to be written into the batch
- *   19    76-79   ENTRY_LAST_DELTA  worker: last offset delta of the batch
+ *   19    76-79   ENTRY_LAST_DELTA  main: version of the batch's transaction, 0 if it is of none; worker: last offset delta of the batch
  */
 export const ENTRY_HEADER_BYTES = 80
 export const ENTRY_ALIGN = 8
@@ -36,6 +36,7 @@ export const ENTRY_MORE = 5
 /** In a completion this word is the size of the batch instead. */
 export const ENTRY_BATCH_BYTES = 18
 export const ENTRY_LAST_DELTA = 19
+export const ENTRY_TRANSACTION_VERSION = 19
 /** Indexes of 8-byte words, for the Float64Array over the same memory. */
 export const ENTRY_BASE_OFFSET_F64 = 6
 export const ENTRY_SEGMENT_F64 = 7
@@ -68,6 +69,13 @@ export const KIND_REPLICATE = 6
 export const KIND_APPEND_SHARED = 7
 /** Worker to main: an append has its offset, and will be flushed; with the fields of a completion. */
 export const KIND_PLACED = 8
+
+/**
+ * Worker to main: what readers of what is committed need to know of a partition: where its first open transaction begins
+ * (ENTRY_BASE_OFFSET, Infinity if there is none), and how many bytes (ENTRY_POSITION) the index of aborted transactions of a segment (ENTRY_SEGMENT) has.
+ * It comes before the completions of what it is about.
+ */
+export const KIND_STABILITY = 9
 
 /** Bytes that an entry with this payload takes in a ring. */
 export function entryBytes(payloadBytes: number): number {

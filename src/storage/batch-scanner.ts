@@ -20,7 +20,7 @@ export interface Scan {
  * Walks the batches of a segment file from `position` to its end, and stops at the first that is not whole: a header that
  * cannot be, offsets that go back or are too far from `segmentBase`, or, where `checks(lastOffset)` asks for it, a CRC that does not match.
  * No checksum covers offsets: where none may be missing (`isGapless`) each batch begins where the one before it ends.
- * `visit` gets a buffer that holds the whole batch if its CRC was checked, else at least its header.
+ * `visit` gets a buffer that holds the whole batch if its CRC was checked or it is a control batch, else at least its header.
  */
 export function scanBatches(
   files: FileSystem,
@@ -58,6 +58,7 @@ export function scanBatches(
       return { end: at, damage: place, isMisplaced }
     }
     const lastOffset = batch.lastOffset(buffer, at - start)
+    if (batch.isControl(batch.attributes(buffer, at - start))) need(bytes)
     if (checks(lastOffset)) {
       need(bytes)
       if (!isWhole(buffer.subarray(at - start, at - start + bytes), bytes)) {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
+import { abortedBytesBelow } from './aborted-checkpoint.ts'
 import { scanBatches } from './batch-scanner.ts'
 import { damaged } from './corrupt-log.ts'
 import type { FileSystem } from './fs.ts'
@@ -25,6 +26,8 @@ export function openClosedSegment(
   input: ClosedLog,
   base: number,
   next: number,
+  /** What is behind it of aborted transactions is learnt anew. */
+  learntFrom: number,
   notes: string[],
 ): Segment {
   const fd = files.open(join(input.dir, fileName(base, 'log')), 'read')
@@ -35,12 +38,13 @@ export function openClosedSegment(
     const end = index === null || times === null ? null : endByIndex(files, fd, base, index, times)
     if (index !== null && times !== null && end !== null) {
       refuseHole(input, base, size, end, next)
-      const state = { size, offsetIndexBytes: index.size, timeIndexBytes: times.size }
-      const segment = new Segment(files, input.dir, base, state)
+      const abortedBytes = abortedBytesBelow(files, input.dir, base, learntFrom)
+      const indexes = { offsetIndexBytes: index.size, timeIndexBytes: times.size, abortedBytes }
+      const segment = new Segment(files, input.dir, base, { size, ...indexes })
       resumeTimes(segment, times.tail)
       return segment
     }
-    const segment = rebuildIndexes(files, input, base)
+    const segment = rebuildIndexes(files, input, base, learntFrom)
     notes.push(`${input.name}: rebuilt the indexes of segment ${base}`)
     refuseHole(input, base, size, endOfBatches(files, fd, base, 0)!, next)
     return segment
@@ -99,11 +103,17 @@ function refuseHole(input: ClosedLog, base: number, size: number, end: number, n
   }
 }
 
-/** Makes both indexes of a closed segment again from its batches. */
-export function rebuildIndexes(files: FileSystem, log: LogFolder, base: number): Segment {
+/** Makes both indexes of a closed segment again from its batches; the one of aborted transactions, below an offset, stays as it is. */
+export function rebuildIndexes(
+  files: FileSystem,
+  log: LogFolder,
+  base: number,
+  learntFrom = Number.POSITIVE_INFINITY,
+): Segment {
   const fd = files.open(join(log.dir, fileName(base, 'log')), 'read')
   try {
-    const state = { size: files.size(fd), offsetIndexBytes: 0, timeIndexBytes: 0 }
+    const abortedBytes = abortedBytesBelow(files, log.dir, base, learntFrom)
+    const state = { size: files.size(fd), offsetIndexBytes: 0, timeIndexBytes: 0, abortedBytes }
     const segment = new Segment(files, log.dir, base, state)
     const visit = (buffer: Buffer, at: number, position: number): void =>
       segment.note(buffer, position, at)

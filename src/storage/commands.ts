@@ -29,6 +29,8 @@ export interface SegmentExtent {
   readonly size: number
   /** Counts up when compaction has put other bytes under the same name. */
   readonly version: number
+  /** Bytes of its index of aborted transactions. */
+  readonly abortedBytes: number
 }
 
 /** What the main thread knows of a log in order to read it. */
@@ -38,6 +40,8 @@ export interface LogView {
   readonly nextOffset: number
   readonly segments: readonly SegmentExtent[]
   readonly epochs: readonly EpochStart[]
+  /** Where its first open transaction begins; null: there is none. */
+  readonly undecided: number | null
   /** A lower bound of what is committed; null: what is there is. */
   readonly highWatermark: number | null
   /** Why it is offline, or null. */
@@ -49,6 +53,10 @@ export interface ProducerView {
   readonly producerEpoch: number
   readonly lastSequence: number
   readonly lastTimestamp: number
+  /** Of the last marker; -1: there was none. */
+  readonly coordinatorEpoch: number
+  /** Where its open transaction began; -1: it has none. */
+  readonly currentTxnStartOffset: number
 }
 
 /** Commands to a partition worker, run in their place among the appends, and what each answers. */

@@ -16,9 +16,11 @@ import {
   ENTRY_TOKEN,
   KIND_APPEND,
   KIND_PLACED,
+  KIND_STABILITY,
 } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { CommandAnswer, OfflineEvent } from './commands.ts'
+import type { Stability } from './log.ts'
 
 /** Messages to the main thread are cut into parts of this size. */
 const MESSAGE_PART_BYTES = 256 * 1024
@@ -52,6 +54,15 @@ export class CompletionWriter {
     const completion = this.#reserve(kind, 0)
     copyCompletion(requests, at, this.#ring, completion)
     this.#ring.doubles[(completion >> 3) + ENTRY_COUNT_F64] = isMains ? requests.countAt(at) : -1
+  }
+
+  stability(handle: number, { undecided, segmentBase, abortedBytes }: Stability): void {
+    const ring = this.#ring
+    const at = this.#reserve(KIND_STABILITY, 0)
+    ring.words[(at >> 2) + ENTRY_HANDLE] = handle
+    ring.words[(at >> 2) + ENTRY_POSITION] = abortedBytes
+    ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64] = undecided
+    ring.doubles[(at >> 3) + ENTRY_SEGMENT_F64] = segmentBase
   }
 
   /** Sends a message in as many entries as it takes; all but the last say that more follows. */

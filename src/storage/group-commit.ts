@@ -16,6 +16,7 @@ import {
   ENTRY_POSITION,
   ENTRY_SEGMENT_F64,
   ENTRY_TOPIC_ID,
+  ENTRY_TRANSACTION_VERSION,
   KIND_APPEND,
   KIND_APPEND_SHARED,
   KIND_COMMAND,
@@ -24,7 +25,7 @@ import {
 } from '../shared/entry.ts'
 import type { Ring } from '../shared/ring.ts'
 import type { Journal } from './journal.ts'
-import type { Log } from './log.ts'
+import type { Log, Stability } from './log.ts'
 
 /** A group closes when it holds this much: it bounds what one flush covers, and so how long the first batch waits. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024
@@ -64,6 +65,8 @@ export interface GroupCommitOptions {
   readonly beforeTurn: () => void
   /** These appends of the first ring, which others wait for, have their offsets: told before anything of them is written. */
   readonly onPlaced: (entries: readonly number[]) => void
+  /** What became of its transactions is told before the appends that did it. */
+  readonly onStability: (owned: OwnedLog, stability: Stability) => void
   readonly onJournalled: (owned: OwnedLog) => void
   /** It has been written to: its file is open. */
   readonly onWritten: (owned: OwnedLog) => void
@@ -161,12 +164,13 @@ export class GroupCommit {
       return
     }
     const size = words[word + ENTRY_PAYLOAD]!
+    const version = words[word + ENTRY_TRANSACTION_VERSION]!
     const start = at + ENTRY_HEADER_BYTES
     const payload = bytes.subarray(start, start + size)
     try {
       const result = replicates
         ? owned.log.appendAsFollower(payload, now, monotonic)
-        : owned.log.append(payload, epoch, now, monotonic)
+        : owned.log.append(payload, epoch, now, monotonic, version)
       words[word + ENTRY_KIND] = KIND_APPEND
       words[word + ENTRY_ERROR] = result.errorCode
       words[word + ENTRY_LAST_DELTA] = batch.lastOffsetDelta(payload)
@@ -205,7 +209,12 @@ export class GroupCommit {
       if (!this.#goesToJournal(owned)) this.#writeDirectly(owned)
     }
     this.#writeJournal()
-    for (const owned of this.#touched) this.#guard(owned, () => owned.log.write())
+    for (const owned of this.#touched) {
+      this.#guard(owned, () => {
+        owned.log.write()
+        for (const stability of owned.log.takeStability()) this.#o.onStability(owned, stability)
+      })
+    }
     this.#report(post)
     for (const owned of this.#touched) {
       owned.groupBytes = 0

@@ -4,6 +4,7 @@ import { type FileSystem, readFile } from './fs.ts'
  * A sparse index beside a segment, in Kafka's format (OffsetIndex.java, TimeIndex.java), big-endian:
  *   .index      {int32 offset - base, int32 position}: the batch at `position` ends with that offset
  *   .timeindex  {int64 timestamp, int32 offset - base}: no batch up to that offset is newer than that time
+ *   .txnindex   aborted-transactions.ts
  * It is derived from the segment: entries wait in memory until `write`, a crash loses the waiting ones, and recovery
  * makes them again. It never bounds the log.
  */
@@ -11,16 +12,25 @@ export class IndexFile {
   readonly path: string
   readonly #files: FileSystem
   readonly #entryBytes: number
+  /** Without entries there is no file. */
+  #isOptional: boolean
   #written: number
   #waiting: Buffer
   #waitingBytes = 0
 
   /** `bytes`: the valid length of the file now; what lies behind it is overwritten. */
-  constructor(files: FileSystem, path: string, entryBytes: 8 | 12, bytes = 0) {
+  constructor(
+    files: FileSystem,
+    path: string,
+    entryBytes: 8 | 12 | 34,
+    bytes = 0,
+    isOptional = false,
+  ) {
     this.#files = files
     this.path = path
     this.#entryBytes = entryBytes
     this.#written = bytes
+    this.#isOptional = isOptional
     this.#waiting = Buffer.alloc(0)
   }
 
@@ -28,7 +38,7 @@ export class IndexFile {
     return this.#written + this.#waitingBytes
   }
 
-  /** Room for one more entry; the caller fills the 8 or 12 bytes returned. */
+  /** Room for one more entry; the caller fills the bytes returned. */
   append(): Buffer {
     if (this.#waitingBytes + this.#entryBytes > this.#waiting.length) {
       const grown = Buffer.alloc(Math.max(this.#entryBytes * 16, this.#waiting.length * 2))
@@ -40,12 +50,18 @@ export class IndexFile {
     return entry
   }
 
+  /** From now on there is a file, also without entries. */
+  require(): void {
+    this.#isOptional = false
+  }
+
   get waitingBytes(): number {
     return this.#waitingBytes
   }
 
   /** Writes what waits, and cuts whatever an older file had behind it; flushes if asked. */
   write(flush: boolean): void {
+    if (this.#isOptional && this.bytes === 0 && !this.#files.exists(this.path)) return
     const fd = this.#files.open(this.path, 'create')
     try {
       if (this.#waitingBytes > 0) {

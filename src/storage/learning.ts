@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
+import { lackAborted } from './aborted-checkpoint.ts'
 import { scanBatches } from './batch-scanner.ts'
 import type { LogFolder } from './closed-segment.ts'
 import { damaged } from './corrupt-log.ts'
@@ -7,7 +8,8 @@ import { type FileSystem, readFile } from './fs.ts'
 import { IndexFile } from './index-file.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log.ts'
-import { ProducerState } from './producer-state.ts'
+import { decodeProducers } from './producer-snapshot.ts'
+import { type EndedTransaction, ProducerState } from './producer-state.ts'
 import { fileName, parseFileName, type Segment } from './segment.ts'
 
 /**
@@ -21,6 +23,21 @@ export interface Snapshot {
   readonly state: ProducerState
 }
 
+/**
+ * From where on producers and aborted transactions are learnt from the batches: behind the newest snapshot, or, if an index of aborted
+ * transactions is lost, from the beginning.
+ */
+export function learntSoFar(
+  files: FileSystem,
+  { dir, name }: LogFolder,
+  bases: readonly number[],
+  notes: string[],
+): Snapshot {
+  if (!lackAborted(files, dir, bases)) return loadSnapshot(files, dir)
+  notes.push(`${name}: learnt which transactions were aborted from the batches again`)
+  return { offset: 0, state: new ProducerState() }
+}
+
 /** The newest whole snapshot of the producers; an empty one as of the beginning if there is none. */
 export function loadSnapshot(files: FileSystem, dir: string): Snapshot {
   const offsets = files
@@ -29,7 +46,7 @@ export function loadSnapshot(files: FileSystem, dir: string): Snapshot {
     .filter(offset => offset !== null)
     .sort((a, b) => b - a)
   for (const offset of offsets) {
-    const state = ProducerState.decode(readFile(files, join(dir, fileName(offset, 'snapshot'))))
+    const state = decodeProducers(readFile(files, join(dir, fileName(offset, 'snapshot'))))
     if (state !== null) return { offset, state }
   }
   return { offset: 0, state: new ProducerState() }
@@ -53,7 +70,8 @@ export function learn(
   const { baseOffset } = segment
   const fd = files.open(segment.path, 'read')
   try {
-    const visit = (buffer: Buffer, at: number): void => learnBatch(buffer, at, snapshot, epochs)
+    const visit = (buffer: Buffer, at: number): void =>
+      learnBatch(buffer, at, segment, snapshot, epochs)
     const isGapless = !input.config.hasGaps && input.cleaned[baseOffset] === undefined
     const scan = scanBatches(files, fd, position, baseOffset, () => false, visit, isGapless)
     if (scan.damage !== null) throw damaged(input.name, baseOffset, scan.end, scan.damage)
@@ -79,13 +97,28 @@ export function recallFrom(
 export function learnBatch(
   buffer: Buffer,
   at: number,
-  snapshot: Snapshot,
+  segment: Segment,
+  { offset, state }: Snapshot,
   epochs: LeaderEpochs,
 ): void {
   const baseOffset = batch.baseOffset(buffer, at)
-  if (baseOffset >= snapshot.offset) snapshot.state.update(buffer, at)
-  else snapshot.state.recall(buffer, at)
+  if (baseOffset >= offset) {
+    const ended = state.update(buffer, at)
+    if (ended !== null) noteEnded(segment, ended, state)
+  } else state.recall(buffer, at)
   epochs.note(batch.leaderEpoch(buffer, at), baseOffset)
+}
+
+/** A marker in the segment has ended a transaction. @returns whether it was aborted */
+export function noteEnded(
+  segment: Segment,
+  { isCommit, producerId, firstOffset, lastOffset }: EndedTransaction,
+  { firstUndecided }: ProducerState,
+): boolean {
+  if (isCommit) return false
+  const lastStableOffset = Math.min(firstUndecided, lastOffset + 1)
+  segment.noteAborted({ producerId, firstOffset, lastOffset, lastStableOffset })
+  return true
 }
 
 /**

@@ -43,6 +43,8 @@ export function logCommands(
     producers: ({ handle }) => ({
       producers: [...access.log(handle).producers.producers].map(([producerId, p]) => ({
         producerId,
+        coordinatorEpoch: p.coordinatorEpoch,
+        currentTxnStartOffset: access.log(handle).producers.openedAt(producerId),
         producerEpoch: p.epoch,
         lastSequence: p.batches.at(-1)?.lastSequence ?? -1,
         lastTimestamp: p.lastTimestamp,
@@ -103,9 +105,15 @@ export function viewOf(handle: number, log: Log): LogView {
     handle,
     logStartOffset: log.logStartOffset,
     nextOffset: log.nextOffset,
-    segments: log.segments.map(s => ({ base: s.baseOffset, size: s.size, version: s.version })),
+    segments: log.segments.map(s => {
+      const abortedBytes = s.aborted.bytes - s.aborted.waitingBytes
+      return { base: s.baseOffset, size: s.size, version: s.version, abortedBytes }
+    }),
     epochs: log.epochs.entries,
-    highWatermark: Number.isFinite(log.highWatermark) ? log.highWatermark : null,
+    undecided: finiteOrNull(log.producers.firstUndecided),
+    highWatermark: finiteOrNull(log.highWatermark),
     offline: log.offline,
   }
 }
+
+const finiteOrNull = (offset: number): number | null => (Number.isFinite(offset) ? offset : null)

@@ -1,11 +1,14 @@
 import { join } from 'node:path'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import * as batch from '../protocol/record-batch.ts'
+import { noteAborted } from './aborted-checkpoint.ts'
 import { RELATIVE_OFFSET_MAX } from './batch-scanner.ts'
 import type { CompactionConfig } from './compaction/cleanable.ts'
 import type { CleanedSegment } from './compaction/compactor.ts'
 import { type FileSystem, replaceFile } from './fs.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
+import { noteEnded } from './learning.ts'
+import { encodeProducers } from './producer-snapshot.ts'
 import type { ProducerState } from './producer-state.ts'
 import { fileName, Segment } from './segment.ts'
 
@@ -33,6 +36,17 @@ export interface Role {
   readonly leads: boolean
   readonly epoch: number
 }
+
+/** What readers of what is committed need to know of a log. */
+export interface Stability {
+  /** Where the first transaction begins that is open at the log's end; Infinity: none is. */
+  readonly undecided: number
+  /** Bytes of the index of aborted transactions of a segment. */
+  readonly segmentBase: number
+  readonly abortedBytes: number
+}
+
+const NOTHING: readonly Stability[] = []
 
 /** After a kill at most about this much of a flushed log is walked again to rebuild its indexes and producers. */
 const SCAN_BYTES_MAX = 64 * 1024 * 1024
@@ -82,6 +96,9 @@ export class Log {
   /** Records appended since the last flush, and when the first of them came, by the monotonic clock: for flush.messages and flush.ms. */
   unflushedRecords = 0
   unflushedSince = -1
+  /** What of its transactions is not told yet. */
+  #toldUndecided = Number.POSITIVE_INFINITY
+  readonly #untoldAborted = new Set<Segment>()
   /** Everything below is handed to the system; what is above waits for `write`. */
   #writtenOffset: number
   /** Where the log is about to be cut off. */
@@ -131,6 +148,7 @@ export class Log {
     this.#writtenOffset = state.nextOffset
     this.scanFrom = state.scanFrom
     this.#scanPosition = state.scanPosition
+    this.#toldUndecided = this.producers.firstUndecided
   }
 
   get active(): Segment {
@@ -151,12 +169,13 @@ export class Log {
   /**
    * Takes one batch, whose header the caller has checked: CRC, producer sequence, then offsets, epoch and timestamp type
    * are written into it. The result object is used again by the next call.
+   * @param version of its transaction; 0: it is of none
    */
-  append(bytes: Buffer, epoch: number, now: number, monotonic = now): Appended {
+  append(bytes: Buffer, epoch: number, now: number, monotonic = now, version = 0): Appended {
     const result = this.#result
     result.duplicate = false
     result.appendTime = batch.NO_TIMESTAMP
-    result.errorCode = this.#judge(bytes, result)
+    result.errorCode = this.#judge(bytes, result, version)
     if (result.errorCode !== ErrorCode.NONE || result.duplicate) return result
     if (this.config.logAppendTime) result.appendTime = now
     batch.setTimestampType(bytes, result.appendTime)
@@ -205,19 +224,20 @@ export class Log {
     result.position = active.size
     active.openedMs = Math.min(active.openedMs, now)
     active.append(bytes)
-    this.producers.update(bytes, 0, monotonic)
+    const ended = this.producers.update(bytes, 0, monotonic)
+    if (ended !== null && noteEnded(active, ended, this.producers)) this.#untoldAborted.add(active)
     if (this.unflushedRecords === 0) this.unflushedSince = monotonic
     this.unflushedRecords += lastOffset + 1 - this.nextOffset
     this.nextOffset = lastOffset + 1
   }
 
-  #judge(bytes: Buffer, result: Appended): number {
+  #judge(bytes: Buffer, result: Appended, version: number): number {
     if (this.offline !== null) return ErrorCode.KAFKA_STORAGE_ERROR
     if (batch.batchBytes(bytes) !== bytes.length) return ErrorCode.CORRUPT_MESSAGE
     if (batch.computeCrc(bytes) !== batch.storedCrc(bytes)) return ErrorCode.CORRUPT_MESSAGE
     if (bytes.length > this.config.segmentBytes) return ErrorCode.RECORD_LIST_TOO_LARGE
     if (batch.producerId(bytes) === batch.NO_PRODUCER_ID) return ErrorCode.NONE
-    const verdict = this.producers.check(bytes)
+    const verdict = this.producers.check(bytes, version)
     if (verdict.kind === 'error') return verdict.code
     if (verdict.kind === 'duplicate') {
       result.duplicate = true
@@ -257,10 +277,12 @@ export class Log {
 
   /** Writes the producers' state as of the log's end, and removes snapshots that no recovery needs. */
   snapshotProducers(): void {
+    // No marker in front of it is looked at again.
+    noteAborted(this.#files, this.dir, this.segments)
     replaceFile(
       this.#files,
       join(this.dir, fileName(this.nextOffset, 'snapshot')),
-      this.producers.encode(),
+      encodeProducers(this.producers),
     )
     const names = this.#files.readdir(this.dir).filter(name => name.endsWith('.snapshot'))
     names.sort()
@@ -348,9 +370,11 @@ export class Log {
       config.retentionMs >= 0 && s.size > 0 && now - s.newestMs() > config.retentionMs
     const isCommitted = this.nextOffset <= this.highWatermark
     if (mayGrow && isCommitted && this.active.size > 0 && this.segments.every(isOld)) this.roll()
+    // Transactions stay whole.
+    const kept = Math.min(this.highWatermark, this.producers.firstUndecided)
     let excess = config.retentionBytes >= 0 ? this.size - config.retentionBytes : -1
     const removed = this.#dropWhile((segment, next) => {
-      if (next === undefined || next.baseOffset > this.highWatermark) return false
+      if (next === undefined || next.baseOffset > kept) return false
       if (isOld(segment)) {
         excess -= segment.size
         return true
@@ -379,6 +403,7 @@ export class Log {
     segment.version = old[0]!.version + 1
     for (const one of old) one.close()
     this.segments.splice(first, old.length, segment)
+    noteAborted(this.#files, this.dir, this.segments)
     return true
   }
 
@@ -395,6 +420,18 @@ export class Log {
     if (segments.length === 0) return
     for (const segment of segments) segment.remove()
     this.#files.fsyncDir(this.dir)
+  }
+
+  /** What readers have to be told of its transactions: what there is in its files. */
+  takeStability(): readonly Stability[] {
+    const { firstUndecided: undecided } = this.producers
+    if (undecided === this.#toldUndecided && this.#untoldAborted.size === 0) return NOTHING
+    this.#toldUndecided = undecided
+    const segments = this.#untoldAborted.size === 0 ? [this.active] : [...this.#untoldAborted]
+    this.#untoldAborted.clear()
+    return segments.map(({ baseOffset: segmentBase, aborted }) => {
+      return { undecided, segmentBase, abortedBytes: aborted.bytes - aborted.waitingBytes }
+    })
   }
 
   /** Flushes everything and leaves the folder so that the next start has nothing to verify. */

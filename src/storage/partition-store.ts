@@ -144,6 +144,7 @@ export class PartitionStore {
         for (const at of entries) this.#out.place(options.requests, at)
         this.#tell()
       },
+      onStability: ({ handle }, stability) => this.#out.stability(handle, stability),
       onWritten: owned => this.#openLogs.touch(owned),
       onJournalled: owned => this.#protected.note(owned),
       journalFailure: () => this.#journalFailure,
@@ -457,7 +458,7 @@ export class PartitionStore {
       })
       this.#unopened.set(handle, { key, dir, safe })
       const nothing = { logStartOffset: 0, nextOffset: 0, segments: [], epochs: [] }
-      return { handle, ...nothing, highWatermark: null, offline }
+      return { handle, ...nothing, undecided: null, highWatermark: null, offline }
     }
   }
 

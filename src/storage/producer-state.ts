@@ -1,15 +1,12 @@
-import { crc32c } from '../protocol/crc32c.ts'
+import { decodeMarker, type TransactionMarker } from '../protocol/control-records.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { isExact } from '../protocol/int64.ts'
 import * as batch from '../protocol/record-batch.ts'
 
 /** How many batches of a producer are remembered to recognise a retry (KIP-98: at most 5 in flight). */
 const BATCHES_MAX = 5
-const SNAPSHOT_VERSION = 1
-const SNAPSHOT_ENTRY_BYTES = 8 + 2 + 4 + 8 + 4 + 8 + 4 + 8
-const SNAPSHOT_HEADER_BYTES = 2 + 4 + 4
 
-interface Batch {
+export interface ProducedBatch {
   firstSequence: number
   lastSequence: number
   lastOffset: number
@@ -19,9 +16,11 @@ interface Batch {
 export interface Producer {
   epoch: number
   /** Oldest first, at most 5. */
-  batches: Batch[]
+  batches: ProducedBatch[]
   /** Of its last batch, as the client said it. */
   lastTimestamp: number
+  /** Of the newest marker: older coordinators are refused. */
+  coordinatorEpoch: number
   /** When it last appended, in ms of the worker's monotonic clock; 0, when that began, if it was before. */
   seenAt: number
 }
@@ -43,21 +42,83 @@ const OUT_OF_ORDER: SequenceVerdict = {
   code: ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
 }
 const FENCED: SequenceVerdict = { kind: 'error', code: ErrorCode.INVALID_PRODUCER_EPOCH }
+const BAD_TRANSACTION: SequenceVerdict = { kind: 'error', code: ErrorCode.INVALID_TXN_STATE }
+const OLD_COORDINATOR: SequenceVerdict = {
+  kind: 'error',
+  code: ErrorCode.TRANSACTION_COORDINATOR_FENCED,
+}
+
+/** From this version of transactions on a producer's epoch rises at every end of one (KIP-890). */
+const BUMPING_VERSION = 2
+const NONE = -1
+
+/** A transaction that a marker has ended in this partition. */
+export interface EndedTransaction {
+  readonly producerId: number
+  readonly firstOffset: number
+  /** Of the marker. */
+  readonly lastOffset: number
+  readonly isCommit: boolean
+}
 
 /**
- * The idempotent producers of one partition (KIP-98, KIP-360; ProducerStateManager.java, ProducerAppendInfo.java):
- * rebuilt from the log after a crash, starting at a snapshot in Kafka's format.
+ * The idempotent producers of one partition and their open transactions (KIP-98, KIP-360, KIP-890; ProducerStateManager.java,
+ * ProducerAppendInfo.java): rebuilt from the log after a crash, starting at a snapshot (producer-snapshot.ts).
  */
 export class ProducerState {
   /** In the order in which they were last heard of, about: the one that has been silent the longest comes first. */
   readonly producers = new Map<number, Producer>()
 
-  /** Judges the batch; does not remember it (`update` does, once it is appended). */
-  check(header: Buffer): SequenceVerdict {
-    const producer = this.producers.get(batch.producerId(header))
+  /** Where the open transactions of producers began, the oldest first. */
+  readonly #open = new Map<number, number>()
+
+  /** Everything below it is of no transaction, or of one that is over; Infinity: all is. */
+  get firstUndecided(): number {
+    return this.#open.values().next().value ?? Number.POSITIVE_INFINITY
+  }
+
+  /** -1: there is none. */
+  openedAt(producerId: number): number {
+    return this.#open.get(producerId) ?? NONE
+  }
+
+  /**
+   * Judges the batch; does not remember it (`update` does, once it is appended).
+   * @param version of its transaction; 0: it is of none
+   */
+  check(bytes: Buffer, version = 0): SequenceVerdict {
+    const attributes = batch.attributes(bytes)
+    const producer = this.producers.get(batch.producerId(bytes))
+    if (batch.isControl(attributes)) return this.#checkMarker(bytes, version, producer)
+    const first = batch.baseSequence(bytes)
+    if (producer === undefined) {
+      // Whoever has bumped its epoch begins at 0: what comes later has lost what was before it.
+      return version >= BUMPING_VERSION && first !== 0 ? OUT_OF_ORDER : APPEND
+    }
+    const isOpen = this.#open.has(batch.producerId(bytes))
+    if (isOpen && !batch.isTransactional(attributes)) return BAD_TRANSACTION
+    return this.#checkSequence(bytes, first, producer)
+  }
+
+  /**
+   * One that says what is known already is a duplicate: its coordinator asks until it knows that the marker is there. From version 2 on it
+   * has the epoch after that of what it ends, so that a late one cannot end what came later.
+   */
+  #checkMarker(bytes: Buffer, version: number, producer: Producer | undefined): SequenceVerdict {
+    const marker = decodeMarker(bytes)
+    if (marker === null) return BAD_TRANSACTION
     if (producer === undefined) return APPEND
+    if (marker.coordinatorEpoch < producer.coordinatorEpoch) return OLD_COORDINATOR
+    if (marker.producerEpoch < producer.epoch) return FENCED
+    if (marker.producerEpoch > producer.epoch) return APPEND
+    if (!this.#open.has(marker.producerId)) {
+      return { kind: 'duplicate', baseOffset: NONE, timestamp: batch.NO_TIMESTAMP }
+    }
+    return version >= BUMPING_VERSION ? FENCED : APPEND
+  }
+
+  #checkSequence(header: Buffer, first: number, producer: Producer): SequenceVerdict {
     const epoch = batch.producerEpoch(header)
-    const first = batch.baseSequence(header)
     if (epoch < producer.epoch) return FENCED
     if (epoch > producer.epoch) return first === 0 ? APPEND : OUT_OF_ORDER
     const last = batch.addSequence(first, batch.lastOffsetDelta(header))
@@ -73,26 +134,53 @@ export class ProducerState {
   }
 
   /**
-   * Remembers an appended batch, its offsets assigned. Batches without a producer id are passed over, and those with one that is
-   * not exact: the broker has given out none, takes none, and one for many would call the batch of one a retry of another's.
+   * Remembers an appended batch, its offsets assigned: its header, or the whole of a control batch. Batches without a producer id are
+   * passed over, and those with one that is not exact: the broker has given out none, takes none, and one for many would call the
+   * batch of one a retry of another's.
+   * @returns the transaction that it has ended
    */
-  update(header: Buffer, at = 0, seenAt = 0): void {
-    const id = batch.producerId(header, at)
-    if (!isProducerId(id) || batch.isControl(batch.attributes(header, at))) return
-    const epoch = batch.producerEpoch(header, at)
-    const timestamp = batch.maxTimestamp(header, at)
-    let producer = this.producers.get(id)
-    if (producer === undefined || producer.epoch !== epoch) {
-      producer = { epoch, batches: [], lastTimestamp: timestamp, seenAt }
-      this.#setLast(id, producer)
-      if (this.producers.size > PRODUCERS_MAX) this.forgetOldest(1)
-    } else if (seenAt - producer.seenAt >= SEEN_MS) {
-      producer.seenAt = seenAt
-      this.#setLast(id, producer)
-    }
-    producer.batches.push(batchOf(header, at))
+  update(bytes: Buffer, at = 0, seenAt = 0): EndedTransaction | null {
+    const id = batch.producerId(bytes, at)
+    if (!isProducerId(id)) return null
+    const attributes = batch.attributes(bytes, at)
+    if (batch.isControl(attributes)) return this.#end(bytes, at, seenAt)
+    const producer = this.#seen(id, batch.producerEpoch(bytes, at), seenAt)
+    producer.batches.push(batchOf(bytes, at))
     if (producer.batches.length > BATCHES_MAX) producer.batches.shift()
-    producer.lastTimestamp = timestamp
+    producer.lastTimestamp = batch.maxTimestamp(bytes, at)
+    if (batch.isTransactional(attributes) && !this.#open.has(id)) {
+      this.#open.set(id, batch.baseOffset(bytes, at))
+    }
+    return null
+  }
+
+  #end(bytes: Buffer, at: number, seenAt: number): EndedTransaction | null {
+    const marker = decodeMarker(bytes.subarray(at, at + batch.batchBytes(bytes, at)))
+    if (marker === null) return null
+    const { producerId, producerEpoch, coordinatorEpoch, isCommit }: TransactionMarker = marker
+    const producer = this.#seen(producerId, producerEpoch, seenAt)
+    producer.coordinatorEpoch = coordinatorEpoch
+    producer.lastTimestamp = batch.maxTimestamp(bytes, at)
+    const firstOffset = this.#open.get(producerId)
+    if (firstOffset === undefined) return null
+    this.#open.delete(producerId)
+    return { producerId, firstOffset, lastOffset: batch.lastOffset(bytes, at), isCommit }
+  }
+
+  /** A producer of which something was appended; what is known of it under another epoch counts no more. */
+  #seen(id: number, epoch: number, seenAt: number): Producer {
+    const known = this.producers.get(id)
+    if (known !== undefined && known.epoch === epoch) {
+      if (seenAt - known.seenAt < SEEN_MS) return known
+      known.seenAt = seenAt
+      this.#setLast(id, known)
+      return known
+    }
+    const coordinatorEpoch = known?.coordinatorEpoch ?? NONE
+    const producer = { epoch, batches: [], lastTimestamp: NONE, coordinatorEpoch, seenAt }
+    this.#setLast(id, producer)
+    if (this.producers.size > PRODUCERS_MAX) this.forgetOldest(1)
+    return producer
   }
 
   /**
@@ -121,76 +209,34 @@ export class ProducerState {
    */
   expire(before: number): void {
     for (const [id, producer] of this.producers) {
-      if (producer.seenAt < before) this.producers.delete(id)
+      if (producer.seenAt < before && !this.#open.has(id)) this.producers.delete(id)
     }
   }
 
-  /** Forgets so many of those that have been silent the longest. */
+  /** Forgets so many of those that have been silent the longest, but none with an open transaction: what its marker ends must be known. */
   forgetOldest(count: number): void {
     let left = count
     for (const id of this.producers.keys()) {
-      if (left-- <= 0) return
+      if (left <= 0) return
+      if (this.#open.has(id)) continue
       this.producers.delete(id)
+      left--
     }
   }
 
-  /** Kafka's producer snapshot: version, CRC of what follows it, one entry a producer with its last batch. */
-  encode(): Buffer {
-    const out = Buffer.alloc(SNAPSHOT_HEADER_BYTES + this.producers.size * SNAPSHOT_ENTRY_BYTES)
-    out.writeInt16BE(SNAPSHOT_VERSION, 0)
-    out.writeInt32BE(this.producers.size, 6)
-    let at = SNAPSHOT_HEADER_BYTES
-    for (const [id, producer] of this.producers) {
-      const last = producer.batches.at(-1)
-      const delta = last === undefined ? 0 : sequenceDistance(last)
-      batch.writeInt64(out, at, id)
-      out.writeInt16BE(producer.epoch, at + 8)
-      out.writeInt32BE(last?.lastSequence ?? -1, at + 10)
-      batch.writeInt64(out, at + 14, last?.lastOffset ?? -1)
-      out.writeInt32BE(delta, at + 22)
-      batch.writeInt64(out, at + 26, producer.lastTimestamp)
-      out.writeInt32BE(-1, at + 34) // coordinator epoch
-      batch.writeInt64(out, at + 38, -1) // first offset of an open transaction
-      at += SNAPSHOT_ENTRY_BYTES
-    }
-    out.writeUInt32BE(crc32c(out.subarray(6)), 2)
-    return out
+  /** As a snapshot has it; open transactions come in the order in which they began. */
+  restore(id: number, producer: Producer): void {
+    if (isProducerId(id)) this.producers.set(id, producer)
   }
 
-  /** Reads a snapshot; null if it is not whole, so that the caller takes an older one. */
-  static decode(file: Buffer): ProducerState | null {
-    if (file.length < SNAPSHOT_HEADER_BYTES || file.readInt16BE(0) !== SNAPSHOT_VERSION) return null
-    if (crc32c(file.subarray(6)) !== file.readUInt32BE(2)) return null
-    const count = file.readInt32BE(6)
-    if (file.length !== SNAPSHOT_HEADER_BYTES + count * SNAPSHOT_ENTRY_BYTES) return null
-    const state = new ProducerState()
-    for (let at = SNAPSHOT_HEADER_BYTES; at < file.length; at += SNAPSHOT_ENTRY_BYTES) {
-      const lastSequence = file.readInt32BE(at + 10)
-      const delta = file.readInt32BE(at + 22)
-      const timestamp = batch.readInt64(file, at + 26)
-      const batches =
-        lastSequence < 0
-          ? []
-          : [
-              {
-                firstSequence: subtractSequence(lastSequence, delta),
-                lastSequence,
-                lastOffset: batch.readInt64(file, at + 14),
-                timestamp,
-              },
-            ]
-      const epoch = file.readInt16BE(at + 8)
-      const id = batch.readInt64(file, at)
-      if (isProducerId(id))
-        state.producers.set(id, { epoch, batches, lastTimestamp: timestamp, seenAt: 0 })
-    }
-    return state
+  restoreOpen(id: number, firstOffset: number): void {
+    if (this.producers.has(id)) this.#open.set(id, firstOffset)
   }
 }
 
 const isProducerId = (id: number): boolean => id >= 0 && isExact(id)
 
-function batchOf(header: Buffer, at: number): Batch {
+function batchOf(header: Buffer, at: number): ProducedBatch {
   const firstSequence = batch.baseSequence(header, at)
   return {
     firstSequence,
@@ -198,14 +244,4 @@ function batchOf(header: Buffer, at: number): Batch {
     lastOffset: batch.lastOffset(header, at),
     timestamp: batch.maxTimestamp(header, at),
   }
-}
-
-/** The sequence number `decrement` before `sequence`: it wraps from 0 to 2^31 - 1. */
-function subtractSequence(sequence: number, decrement: number): number {
-  const difference = sequence - decrement
-  return difference < 0 ? difference + 0x80000000 : difference
-}
-
-function sequenceDistance(b: Batch): number {
-  return subtractSequence(b.lastSequence, b.firstSequence)
 }

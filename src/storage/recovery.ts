@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
+import { abortedBytesBelow } from './aborted-checkpoint.ts'
 import { scanBatches } from './batch-scanner.ts'
 import { openClosedSegment, resumeTimes } from './closed-segment.ts'
 import { CLEANED, finishSwap, forgetCleaned, mendCompactionCheckpoint } from './compaction/swap.ts'
@@ -10,7 +11,7 @@ import { LEADER_EPOCHS, LeaderEpochs } from './leader-epochs.ts'
 import {
   learn,
   learnBatch,
-  loadSnapshot,
+  learntSoFar,
   RECALL_ENTRIES,
   recallFrom,
   type Snapshot,
@@ -112,7 +113,7 @@ function listSegments(files: FileSystem, input: RecoveryInput, notes: string[]):
   const doomed = new Set(bases.slice(0, first).map(base => fileName(base, '')))
   if (doomed.size > 0) notes.push(`${input.name}: removed ${doomed.size} segments below its start`)
   for (const name of names) {
-    const isDoomed = doomed.has(name.slice(0, 21)) && /\.(log|index|timeindex)$/.test(name)
+    const isDoomed = doomed.has(name.slice(0, 21)) && /\.(log|index|timeindex|txnindex)$/.test(name)
     const isUnfinished = [CLEANED, DELETED, '.tmp'].some(ending => name.endsWith(ending))
     if (isDoomed || isUnfinished) files.unlink(join(input.dir, name))
   }
@@ -180,20 +181,22 @@ function openSegments(
       recoveryPoint: input.logStartOffset,
     }
   }
-  const snapshot = loadSnapshot(files, input.dir)
+  const snapshot = learntSoFar(files, input, bases, notes)
   const wasWritten = bases.length > 1 || input.scanFrom > last
   const isRelearning = epochs.file === 'damaged' || (epochs.file === 'missing' && wasWritten)
   if (isRelearning) notes.push(`${input.name}: learnt the leader epochs from the batches again`)
   const segments = bases
     .slice(0, -1)
-    .map((base, i) => openClosedSegment(files, input, base, bases[i + 1]!, notes))
+    .map((base, i) => openClosedSegment(files, input, base, bases[i + 1]!, snapshot.offset, notes))
   // Index entries, and one for each segment's first batch, in this segment and all behind it.
   const behind = segments.map(s => s.offsetIndex.bytes / 8 + 1)
   for (let i = behind.length - 2; i >= 0; i--) behind[i]! += behind[i + 1]!
   for (const [i, segment] of segments.entries()) {
     const isNews = bases[i + 1]! > snapshot.offset || isRelearning
-    if (isNews) learn(files, input, segment, 0, snapshot, epochs)
-    else if ((behind[i + 1] ?? 0) < RECALL_ENTRIES) {
+    if (isNews) {
+      learn(files, input, segment, 0, snapshot, epochs)
+      if (segment.aborted.waitingBytes > 0) segment.aborted.write(true)
+    } else if ((behind[i + 1] ?? 0) < RECALL_ENTRIES) {
       recallFrom(files, input, segment, snapshot, epochs)
     }
   }
@@ -226,7 +229,8 @@ function openActiveSegment(
     const size = files.size(fd)
     const flushed = input.clean ? Number.MAX_SAFE_INTEGER : durable.flushedOffset
     const start = startOfScan(files, input.dir, base, size, from)
-    const segment = new Segment(files, input.dir, base, { size, ...start })
+    const abortedBytes = abortedBytesBelow(files, input.dir, base, snapshot.offset)
+    const segment = new Segment(files, input.dir, base, { size, abortedBytes, ...start })
     resumeTimes(segment, start.times)
     let nextOffset = base
     // A relaxed topic's records were acknowledged unflushed and may stay so: only a durable topic's tail is flushed now.
@@ -242,7 +246,7 @@ function openActiveSegment(
       lastOffset => lastOffset >= flushed,
       (buffer, at, position) => {
         segment.note(buffer, position, at)
-        learnBatch(buffer, at, snapshot, epochs)
+        learnBatch(buffer, at, segment, snapshot, epochs)
         nextOffset = batch.lastOffset(buffer, at) + 1
         last = position
         if (nextOffset <= safeOffset) safePosition = position + batch.batchBytes(buffer, at)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
+import { ABORTED_BYTES, type AbortedTransaction, putAborted } from './aborted-transactions.ts'
 import type { FileSystem } from './fs.ts'
 import { IndexFile } from './index-file.ts'
 import { removeSegment } from './removal.ts'
@@ -28,6 +29,8 @@ export class Segment {
   readonly path: string
   readonly offsetIndex: IndexFile
   readonly timeIndex: IndexFile
+  /** Of transactions. */
+  readonly aborted: IndexFile
   readonly #files: FileSystem
   /** Bytes appended, written or not. */
   size: number
@@ -52,7 +55,12 @@ export class Segment {
     files: FileSystem,
     dir: string,
     baseOffset: number,
-    state: { size: number; offsetIndexBytes: number; timeIndexBytes: number },
+    state: {
+      readonly size: number
+      readonly offsetIndexBytes: number
+      readonly timeIndexBytes: number
+      readonly abortedBytes?: number
+    },
     suffix = '',
   ) {
     const pathOf = (extension: string): string =>
@@ -62,6 +70,8 @@ export class Segment {
     this.path = pathOf('log')
     this.offsetIndex = new IndexFile(files, pathOf('index'), 8, state.offsetIndexBytes)
     this.timeIndex = new IndexFile(files, pathOf('timeindex'), 12, state.timeIndexBytes)
+    const { abortedBytes = 0 } = state
+    this.aborted = new IndexFile(files, pathOf('txnindex'), ABORTED_BYTES, abortedBytes, true)
     this.size = state.size
     this.flushedBytes = state.size
   }
@@ -132,6 +142,11 @@ export class Segment {
     this.#bytesSinceIndexed += batch.batchBytes(header, at)
   }
 
+  /** An abort marker in it has ended this transaction. */
+  noteAborted(transaction: AbortedTransaction): void {
+    putAborted(this.aborted.append(), transaction)
+  }
+
   #indexTimestamp(): void {
     if (this.maxTimestamp <= this.#indexedTimestamp) return
     const entry = this.timeIndex.append()
@@ -154,6 +169,8 @@ export class Segment {
     this.#waiting = []
     this.#waitingBytes = 0
     if (this.offsetIndex.waitingBytes >= INDEX_WAITING_BYTES_MAX) this.writeIndexes(false)
+    // Readers need these as soon as they see the marker.
+    else if (this.aborted.waitingBytes > 0) this.aborted.write(false)
   }
 
   /** Forgets what was appended and not written: the partition goes offline. */
@@ -173,6 +190,7 @@ export class Segment {
   writeIndexes(flush: boolean): void {
     this.offsetIndex.write(flush)
     this.timeIndex.write(flush)
+    this.aborted.write(flush)
   }
 
   /** No batch comes after this: the newest timestamp goes to the time index, all is flushed and closed. */
@@ -200,7 +218,8 @@ export class Segment {
   /** Removes the segment's files; what is large is left to be freed (removal.ts). The caller flushes the folder. */
   remove(): void {
     this.close()
-    removeSegment(this.#files, this.path, [this.offsetIndex.path, this.timeIndex.path])
+    const indexes = [this.offsetIndex, this.timeIndex, this.aborted].map(({ path }) => path)
+    removeSegment(this.#files, this.path, indexes)
   }
 }
 

@@ -222,7 +222,7 @@ function planOf(candidate: Candidate): Omit<CompactionJob['plan'], 'keyBytesMax'
     ...{ dir: reader.dir, name, firstDirtyOffset, firstUncleanableOffset, now: Date.now() },
     segments: reader.segments
       .filter(({ base }) => base < firstUncleanableOffset)
-      .map(({ base, size, version }) => ({ base, size, version })),
+      .map(({ base, size, version, abortedBytes }) => ({ base, size, version, abortedBytes })),
     deleteRetentionMs: Number(config.deleteRetentionMs),
     segmentBytes: config.segmentBytes,
     contentBytesMax: CONTENT_BYTES_MAX,

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import * as batch from '../protocol/record-batch.ts'
+import type { AbortedTransaction } from '../storage/aborted-transactions.ts'
 import type { LogView, SegmentExtent } from '../storage/commands.ts'
 import { FREED_AT_ONCE_BYTES } from '../storage/fs.ts'
 import type { OpenFiles } from '../storage/open-files.ts'
@@ -7,6 +8,7 @@ import { DELETED } from '../storage/removal.ts'
 import { fileName } from '../storage/segment.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { Freeing } from './freeing.ts'
+import { readAborted } from './read-aborted.ts'
 import { SegmentView } from './segment-view.ts'
 import type { Tail, Tails } from './tail.ts'
 
@@ -137,10 +139,41 @@ export class LogReader {
     let segment = this.#segments[this.#segments.length - 1]
     if (segment === undefined || segment.base < segmentBase) {
       segment?.seal()
-      segment = this.#newSegment({ base: segmentBase, size: 0, version: 0 })
+      segment = this.#newSegment({ base: segmentBase, size: 0, version: 0, abortedBytes: 0 })
       this.#segments.push(segment)
     }
     if (segment.base === segmentBase) segment.note(baseOffset, position, bytes)
+  }
+
+  /** Transactions were aborted by markers in that segment; which may be a new one, of which nothing is to be read yet. */
+  noteAborted(segmentBase: number, bytes: number): void {
+    let segment = this.#segments.findLast(({ base }) => base <= segmentBase)
+    if (segment !== undefined && segment.base < segmentBase && bytes > 0) {
+      segment.seal()
+      segment = this.#newSegment({ base: segmentBase, size: 0, version: 0, abortedBytes: 0 })
+      this.#segments.push(segment)
+    }
+    if (segment?.base === segmentBase) segment.abortedBytes = bytes
+  }
+
+  /**
+   * The aborted transactions of which something may be in these batches, read from `offset` on: whoever wants only what is committed leaves
+   * out what their producers have written up to their markers.
+   */
+  async abortedIn(offset: number, records: Buffer): Promise<AbortedTransaction[]> {
+    const first = this.#segments.findLastIndex(({ base }) => base <= offset)
+    const segments = this.#segments
+      .slice(Math.max(0, first))
+      .filter(({ abortedBytes }) => abortedBytes > 0)
+    const found: AbortedTransaction[] = []
+    if (segments.length === 0) return found
+    const { length } = records
+    const endOffset = takeWhole(records, 0, length, Number.POSITIVE_INFINITY, length).nextOffset
+    for (const segment of segments) {
+      // Behind one with this last stable offset none can have begun below the end.
+      if (await readAborted(segment, offset, endOffset, found)) break
+    }
+    return found
   }
 
   /** From now on what is appended can be read without its file, for as long as somebody does. */

@@ -86,6 +86,8 @@ export class Partition implements AppendTarget {
   /** End and bytes of each batch above the high watermark, in order. */
   #uncommitted: { readonly end: number; readonly bytes: number }[] = []
   #epochs: EpochStart[] = []
+  /** Where the first open transaction begins. */
+  #undecided = Number.POSITIVE_INFINITY
   readonly #listeners: Listeners
 
   constructor(options: {
@@ -120,15 +122,19 @@ export class Partition implements AppendTarget {
     return `${this.topic}-${this.index}`
   }
 
-  /** Below it, read_committed consumers may read: with no open transaction that is the high watermark. */
+  /**
+   * Below it, read_committed consumers may read: what is committed and of no transaction that is open at the log's end. A marker that
+   * is not committed yet counts: what it says was decided for good before it was written.
+   */
   get lastStableOffset(): number {
-    return this.highWatermark
+    return Math.min(this.highWatermark, Math.max(this.#undecided, this.logStartOffset))
   }
 
   /** Takes over what the worker says of the log as a whole. */
   update(view: LogView): void {
     this.offline = view.offline
     this.#epochs = [...view.epochs]
+    this.#undecided = view.undecided ?? Number.POSITIVE_INFINITY
     this.logStartOffset = view.logStartOffset
     this.logEndOffset = view.nextOffset
     if (this.replication === null) this.highWatermark = this.logEndOffset
@@ -149,10 +155,18 @@ export class Partition implements AppendTarget {
 
   /**
    * Submits a checked batch; its place among all appends to the partition is fixed when this returns.
+   * @param version of its transaction; 0: it is of none
    * @returns false if the worker's ring is full: wait for `worker.space()` and submit again
    */
-  append(records: Buffer, waiter: AppendWaiter | null, slot: number): boolean {
-    return this.worker.append(this, records, waiter, slot)
+  append(records: Buffer, waiter: AppendWaiter | null, slot: number, version = 0): boolean {
+    return this.worker.append(this, records, waiter, slot, version)
+  }
+
+  /** What has become of its transactions; the records and markers that did it are completed after this. */
+  onStability(ring: Ring, at: number): void {
+    this.#undecided = ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!
+    const bytes = ring.words[(at >> 2) + ENTRY_POSITION]!
+    this.reader.noteAborted(ring.doubles[(at >> 3) + ENTRY_SEGMENT_F64]!, bytes)
   }
 
   get hasFollowers(): boolean {

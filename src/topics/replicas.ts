@@ -59,6 +59,10 @@ export class Replicas {
         this.giveUp(partition!, error)
       }
     }
+    link.onStability = (ring, at) => {
+      const partition = this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]
+      if (partition !== undefined) this.guard(partition, () => partition.onStability(ring, at))
+    }
     link.onPlaced = (ring, at) => {
       const partition = this.#byHandle[ring.words[(at >> 2) + ENTRY_HANDLE]!]
       if (partition !== undefined) this.guard(partition, () => partition.onPlaced(ring, at))

@@ -46,24 +46,32 @@ export class SegmentView {
   readonly version: number
   /** Bytes that readers may see. */
   size: number
+  /** Bytes of its index of aborted transactions that readers may see. */
+  abortedBytes: number
   #tail: TailIndex | null = new TailIndex()
   #index: Buffer | null = null
   readonly #open: OpenFiles<SegmentView>
   #fd: Promise<number> | null = null
   #users = 0
   #isHeld = false
+  #heldAborted: Promise<fs.promises.FileHandle> | null = null
   #closing = false
   /** Readers have been told of other segments: under its name there may be another file by now. */
   isReplaced = false
   /** Damaged index: the caller has the worker build it again. */
   onBadIndex: (base: number) => void = () => {}
 
-  constructor({ base, size, version }: SegmentExtent, path: string, open: OpenFiles<SegmentView>) {
+  constructor(
+    { base, size, version, abortedBytes }: SegmentExtent,
+    path: string,
+    open: OpenFiles<SegmentView>,
+  ) {
     this.#open = open
     this.base = base
     this.path = path
     this.size = size
     this.version = version
+    this.abortedBytes = abortedBytes
   }
 
   /** Batches may still come. */
@@ -97,6 +105,23 @@ export class SegmentView {
     this.#index ??= await this.#loadIndex()
     this.#isHeld = true
     await this.#descriptor()
+    if (this.abortedBytes > 0) this.#heldAborted ??= this.#openAborted()
+    await this.#heldAborted
+  }
+
+  #openAborted(): Promise<fs.promises.FileHandle> {
+    return fs.promises.open(this.path.replace(/\.log$/, '.txnindex'), 'r')
+  }
+
+  /** Runs with its index of aborted transactions, as it belongs to the batches that are read. */
+  async withAborted<T>(use: (file: fs.promises.FileHandle) => Promise<T>): Promise<T> {
+    if (this.#heldAborted !== null) return use(await this.#heldAborted)
+    const file = await this.#openAborted()
+    try {
+      return await use(file)
+    } finally {
+      await file.close()
+    }
   }
 
   get #isIdle(): boolean {
@@ -159,6 +184,8 @@ export class SegmentView {
   close(): void {
     this.#closing = this.#users > 0
     if (this.#closing) return
+    this.#heldAborted?.then(file => file.close()).catch(() => {})
+    this.#heldAborted = null
     this.#open.forget(this)
     this.#release()
   }

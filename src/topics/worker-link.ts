@@ -9,12 +9,14 @@ import {
   ENTRY_PAYLOAD,
   ENTRY_TOKEN,
   ENTRY_TOPIC_ID,
+  ENTRY_TRANSACTION_VERSION,
   KIND_APPEND,
   KIND_APPEND_SHARED,
   KIND_COMMAND,
   KIND_EVENT,
   KIND_PLACED,
   KIND_REPLICATE,
+  KIND_STABILITY,
 } from '../shared/entry.ts'
 import {
   COMPLETION_SLEEP,
@@ -79,6 +81,8 @@ export class WorkerLink {
   onCompletion: (completions: Ring, at: number) => void = () => {}
   /** Called for every append to a partition with followers as soon as it has its offset, which is before it is flushed. */
   onPlaced: (completions: Ring, at: number) => void = () => {}
+  /** Called with what has become of transactions in a partition, before the completions of the appends that did it. */
+  onStability: (completions: Ring, at: number) => void = () => {}
   onOffline: (event: OfflineEvent) => void = () => {}
   /** Called with what an answer says of whole logs, in its place among the completions: what comes behind it is newer. */
   onViews: (views: readonly LogView[]) => void = () => {}
@@ -120,12 +124,20 @@ export class WorkerLink {
   /**
    * Copies a batch into the ring: its place in the order of appends is fixed when this returns.
    * @param waiter told of the outcome; null if nobody waits
+   * @param version of its transaction; 0: it is of none
    * @returns false if the ring is full: wait for `space` and try again; or if the worker is lost: see `isLost`
    */
-  append(target: AppendTarget, batch: Buffer, waiter: AppendWaiter | null, slot: number): boolean {
+  append(
+    target: AppendTarget,
+    batch: Buffer,
+    waiter: AppendWaiter | null,
+    slot: number,
+    version = 0,
+  ): boolean {
     const kind = target.hasFollowers ? KIND_APPEND_SHARED : KIND_APPEND
     const at = this.#submit(kind, target, batch, target.leaderEpoch)
     if (at === -1) return false
+    this.#requests.words[(at >> 2) + ENTRY_TRANSACTION_VERSION] = version
     if (waiter !== null)
       this.#requests.words[(at >> 2) + ENTRY_TOKEN] = this.#takeToken(waiter, slot)
     return true
@@ -212,6 +224,7 @@ export class WorkerLink {
       const kind = ring.words[(at >> 2) + ENTRY_KIND]
       if (kind === KIND_APPEND) this.#finishAppend(at)
       else if (kind === KIND_PLACED) this.onPlaced(ring, at)
+      else if (kind === KIND_STABILITY) this.onStability(ring, at)
       else this.#finishMessage(kind!, at)
     }
     ring.release()

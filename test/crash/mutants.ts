@@ -79,8 +79,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: 'src/storage/learning.ts',
-        from: 'if (baseOffset >= snapshot.offset) snapshot.state.update(buffer, at)\n  else ',
-        to: 'if (baseOffset < snapshot.offset) ',
+        from: 'if (baseOffset >= offset) {',
+        to: 'if (baseOffset < 0) {',
       },
     ],
   },

@@ -8,6 +8,7 @@ import {
   readRecords,
 } from '../../src/protocol/records.ts'
 import type { EpochStart } from '../../src/shared/epochs.ts'
+import type { SegmentExtent } from '../../src/storage/commands.ts'
 import {
   type CompactionPlan,
   Compactor,
@@ -230,7 +231,7 @@ export class CompactionCase {
     }
   }
 
-  #segments(): { base: number; size: number; version: number }[] {
+  #segments(): SegmentExtent[] {
     const bases = this.files.readdir(DIR).map(name => parseFileName(name, 'log'))
     return bases
       .filter(base => base !== null)
@@ -239,7 +240,7 @@ export class CompactionCase {
         const fd = this.files.open(join(DIR, fileName(base, 'log')), 'read')
         const size = this.files.size(fd)
         this.files.close(fd)
-        return { base, size, version: 0 }
+        return { base, size, version: 0, abortedBytes: 0 }
       })
   }
 

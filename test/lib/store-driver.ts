@@ -11,13 +11,16 @@ import {
   ENTRY_PARTITION,
   ENTRY_PAYLOAD,
   ENTRY_POSITION,
+  ENTRY_SEGMENT_F64,
   ENTRY_TOKEN,
   ENTRY_TOPIC_ID,
+  ENTRY_TRANSACTION_VERSION,
   KIND_APPEND,
   KIND_APPEND_SHARED,
   KIND_COMMAND,
   KIND_PLACED,
   KIND_REPLICATE,
+  KIND_STABILITY,
 } from '../../src/shared/entry.ts'
 import { createSharedMemory } from '../../src/shared/layout.ts'
 import { Ring } from '../../src/shared/ring.ts'
@@ -29,7 +32,7 @@ import type {
   PartitionToOpen,
 } from '../../src/storage/commands.ts'
 import { type FileSystem, readFile } from '../../src/storage/fs.ts'
-import type { LogConfig } from '../../src/storage/log.ts'
+import type { LogConfig, Stability } from '../../src/storage/log.ts'
 import { PartitionStore } from '../../src/storage/partition-store.ts'
 import { fileName } from '../../src/storage/segment.ts'
 
@@ -84,6 +87,8 @@ export class StoreDriver {
   readonly #outcomes: Outcome[] = []
   /** Of appends that were told of before they were flushed. */
   readonly placed: Outcome[] = []
+  /** What was told of transactions, in order. */
+  readonly stabilities: Stability[] = []
   readonly #answers = new Map<number, CommandAnswer>()
   /** Offline events, by handle. */
   readonly offline = new Map<number, string>()
@@ -121,8 +126,13 @@ export class StoreDriver {
   }
 
   /** Submits a batch; it is handled by the next `turn`. @returns its token */
-  submit(partition: PartitionToOpen, bytes: Buffer, epoch = partition.leaderEpoch): number {
-    return this.#send(this.#toWorker, KIND_APPEND, partition, bytes, epoch)
+  submit(
+    partition: PartitionToOpen,
+    bytes: Buffer,
+    epoch = partition.leaderEpoch,
+    version = 0,
+  ): number {
+    return this.#send(this.#toWorker, KIND_APPEND, partition, bytes, epoch, version)
   }
 
   /** The same of a batch that followers wait for. */
@@ -135,7 +145,14 @@ export class StoreDriver {
     return this.#send(this.#fromLeader, KIND_REPLICATE, partition, bytes, epoch)
   }
 
-  #send(ring: Ring, kind: number, partition: PartitionToOpen, bytes: Buffer, epoch: number) {
+  #send(
+    ring: Ring,
+    kind: number,
+    partition: PartitionToOpen,
+    bytes: Buffer,
+    epoch: number,
+    version = 0,
+  ) {
     const at = ring.reserve(kind, bytes.length)
     if (at === -1) throw new Error('the ring is full')
     const word = at >> 2
@@ -144,6 +161,7 @@ export class StoreDriver {
     ring.words[word + ENTRY_PARTITION] = partition.partition
     Buffer.from(partition.topicId, 'base64url').copy(ring.bytes, at + ENTRY_TOPIC_ID * 4)
     ring.words[word + ENTRY_EPOCH] = epoch
+    ring.words[word + ENTRY_TRANSACTION_VERSION] = version
     bytes.copy(ring.bytes, at + ENTRY_HEADER_BYTES)
     ring.publish()
     return this.#nextToken++
@@ -160,8 +178,9 @@ export class StoreDriver {
     return this.#outcomes.splice(0)
   }
 
-  append(partition: PartitionToOpen, bytes: Buffer): Outcome {
-    this.submit(partition, bytes)
+  /** @param version of its transaction; 0: it is of none */
+  append(partition: PartitionToOpen, bytes: Buffer, version = 0): Outcome {
+    this.submit(partition, bytes, partition.leaderEpoch, version)
     return this.run().at(-1)!
   }
 
@@ -221,6 +240,14 @@ export class StoreDriver {
           error: ring.words[word + ENTRY_ERROR]!,
           baseOffset: ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!,
           duplicate: ring.words[word + ENTRY_POSITION] === -1,
+        })
+        continue
+      }
+      if (kind === KIND_STABILITY) {
+        this.stabilities.push({
+          undecided: ring.doubles[(at >> 3) + ENTRY_BASE_OFFSET_F64]!,
+          segmentBase: ring.doubles[(at >> 3) + ENTRY_SEGMENT_F64]!,
+          abortedBytes: ring.words[word + ENTRY_POSITION]!,
         })
         continue
       }

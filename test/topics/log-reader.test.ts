@@ -86,7 +86,7 @@ function writeLog(batches: readonly TestBatch[], viewed: number): TestLog {
 function viewOf(placed: readonly Placed[]): LogView {
   const sizes = new Map<number, number>([[0, 0]])
   for (const b of placed) sizes.set(b.segment, b.position + b.bytes.length)
-  const segments = [...sizes].map(([base, size]) => ({ base, size, version: 0 }))
+  const segments = [...sizes].map(([base, size]) => ({ base, size, version: 0, abortedBytes: 0 }))
   const nextOffset = (placed.at(-1)?.last ?? -1) + 1
   return {
     handle: 0,
@@ -94,6 +94,7 @@ function viewOf(placed: readonly Placed[]): LogView {
     nextOffset,
     segments,
     epochs: [],
+    undecided: null,
     highWatermark: null,
     offline: null,
   }

@@ -3,10 +3,13 @@ import { join } from 'node:path'
 import { BatchOpener } from '../../protocol/batch-content.ts'
 import * as batch from '../../protocol/record-batch.ts'
 import { isUnreadable } from '../../protocol/records.ts'
+import { abortedBytesBelow } from '../aborted-checkpoint.ts'
+import { ABORTED_BYTES, type AbortedTransaction, abortedAt } from '../aborted-transactions.ts'
 import { RELATIVE_OFFSET_MAX } from '../batch-scanner.ts'
 import type { SegmentExtent } from '../commands.ts'
 import { damaged } from '../corrupt-log.ts'
 import type { FileSystem } from '../fs.ts'
+import { IndexFile } from '../index-file.ts'
 import { fileName, Segment } from '../segment.ts'
 import { filterBatch, type Verdict } from './filter-batch.ts'
 import { KeyMap } from './key-map.ts'
@@ -41,6 +44,7 @@ export interface CleanedSegment extends Swap {
   readonly size: number
   readonly offsetIndexBytes: number
   readonly timeIndexBytes: number
+  readonly abortedBytes: number
   readonly maxTimestamp: number
   readonly maxTimestampOffset: number
 }
@@ -195,6 +199,7 @@ export class Compactor {
   #clean(group: CompactionPlan['segments'], transactions: TransactionFilter): CleanedSegment {
     const { base } = group[0]!
     const target = Segment.create(this.#files, this.#plan.dir, base, CLEANED)
+    const aborted = this.#abortedIn(group)
     try {
       for (const segment of group) {
         for (const batches of this.#chunks(segment)) {
@@ -202,7 +207,10 @@ export class Compactor {
           for (const bytes of batches) {
             const kept = this.#filter(bytes, transactions)
             this.#epoch = batch.leaderEpoch(bytes)
-            if (kept !== null) target.append(kept)
+            if (kept === null) continue
+            target.append(kept)
+            const ended = aborted.get(batch.lastOffset(kept))
+            if (ended !== undefined && batch.recordsCount(kept) > 0) target.noteAborted(ended)
           }
           // Before the next chunk, which comes in the same buffer.
           target.write()
@@ -213,6 +221,8 @@ export class Compactor {
           this.#pace.spent(target.size - before)
         }
       }
+      // Also without entries: it takes the place of what there was.
+      if (aborted.size > 0) target.aborted.require()
       target.seal()
     } finally {
       target.close()
@@ -224,9 +234,27 @@ export class Compactor {
       size: target.size,
       offsetIndexBytes: target.offsetIndex.bytes,
       timeIndexBytes: target.timeIndex.bytes,
+      abortedBytes: target.aborted.bytes,
       maxTimestamp: target.maxTimestamp,
       maxTimestampOffset: target.maxTimestampOffset,
     }
+  }
+
+  /**
+   * Of segments, by the offsets of their markers. A reader who is told of a transaction leaves out what its producer has written up to that
+   * marker: without the marker that would be what came later.
+   */
+  #abortedIn(group: CompactionPlan['segments']): Map<number, AbortedTransaction> {
+    const found = new Map<number, AbortedTransaction>()
+    for (const { base } of group) {
+      const index = IndexFile.read(this.#files, join(this.#plan.dir, fileName(base, 'txnindex')))
+      const end = abortedBytesBelow(this.#files, this.#plan.dir, base, Number.POSITIVE_INFINITY)
+      for (let at = 0; at < end; at += ABORTED_BYTES) {
+        const aborted = abortedAt(index!, at)
+        found.set(aborted.lastOffset, aborted)
+      }
+    }
+    return found
   }
 
   /** Retention by time goes by it where records carry no timestamps: they are not newer for having been compacted. */

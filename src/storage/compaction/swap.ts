@@ -12,7 +12,7 @@ export const COMPACTION_CHECKPOINT = 'compaction-checkpoint'
 const VERSION = 2
 /** How the file of a release before it begins. */
 const VERSION_1 = '{"version":1,'
-const INDEXES = ['index', 'timeindex'] as const
+const INDEXES = ['index', 'timeindex', 'txnindex'] as const
 
 /** A cleaned segment and the segments that it stands for, the first of which has the same base offset. */
 export interface Swap {

@@ -2,7 +2,7 @@ import type { ConfigValues } from '../configs/definition.ts'
 import type { TopicConfig } from '../configs/topic.ts'
 import { type BrokerConfigView, brokerValue, resolveTopicConfig } from '../configs/values.ts'
 import { BrokerError } from '../errors.ts'
-import type { Change, Compare } from '../metadata/store.ts'
+import type { Compare } from '../metadata/store.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { unfencedKey } from '../replication/next-state.ts'
 import {
@@ -26,6 +26,8 @@ export const termsOf = (config: TopicConfig): Pick<PartitionState, 'min' | 'dura
 
 /** Of etcd's 128 changes in a transaction. */
 const RECORDS_TOGETHER = 100
+/** Brokers that come or go while records are written have them written anew, so often. */
+const TRIES_MAX = 5
 
 export interface TopicRecordsOptions {
   readonly image: ClusterImage
@@ -99,31 +101,48 @@ export class TopicRecords {
     placed: readonly (readonly number[])[],
     configs: ConfigValues,
   ): Promise<void> {
-    const { image, feed } = this.#o
-    const config = resolveTopicConfig(configs, this.#o.configView())
+    const terms = termsOf(resolveTopicConfig(configs, this.#o.configView()))
     for (let at = 0; at < placed.length; at += RECORDS_TOGETHER) {
+      const replicas = placed.slice(at, at + RECORDS_TOGETHER)
+      await this.#writeSome(id, { from: from + at, guard }, replicas, terms)
+    }
+  }
+
+  /** Who serves may have changed by the time that it is written: then others are in sync, or lead. */
+  async #writeSome(
+    id: string,
+    { from, guard }: { readonly from: number; readonly guard: Compare | null },
+    placed: readonly (readonly number[])[],
+    terms: ReturnType<typeof termsOf>,
+  ): Promise<void> {
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
       const compares = new Map<string, Compare>()
       if (guard !== null) compares.set(guard.key, guard)
-      const changes: Change[] = placed.slice(at, at + RECORDS_TOGETHER).map((replicas, i) => {
-        const isr = replicas.filter(replica => this.#isServing(replica))
-        for (const member of isr) {
-          const key = unfencedKey(member)
-          compares.set(key, { key, created: image.unfenced(member) })
-        }
-        const leader = isr[0] ?? -1
-        const state = {
-          ...{ replicas, isr, elr: [], adding: [], removing: [], leader, epoch: 0 },
-          by: leader === -1 ? '' : image.broker(leader)!.incarnation,
-          ...termsOf(config),
-          ...{ unclean: -1, revision: 0 },
-        }
-        return { key: partitionKey(id, from + at + i), value: toRecord(state) }
+      const changes = placed.map((replicas, i) => {
+        const value = toRecord({ ...this.#newPartition(replicas, compares), ...terms })
+        return { key: partitionKey(id, from + i), value }
       })
-      const { outcome } = await feed.transact([...compares.values()], changes)
-      if (outcome === 'applied') continue
+      const { outcome } = await this.#o.feed.transact([...compares.values()], changes)
+      if (outcome === 'applied') return
       if (outcome === 'unknown') throw unknownOutcome()
-      const message = 'The topic was changed, or a broker came or went, meanwhile: try again.'
-      throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
+    }
+    const message = 'The topic was changed, or a broker came or went, meanwhile: try again.'
+    throw new BrokerError(ErrorCode.REQUEST_TIMED_OUT, message)
+  }
+
+  /** @param compares what must still hold when it is written is added to these */
+  #newPartition(replicas: readonly number[], compares: Map<string, Compare>) {
+    const { image } = this.#o
+    const isr = replicas.filter(replica => this.#isServing(replica))
+    for (const member of isr) {
+      const key = unfencedKey(member)
+      compares.set(key, { key, created: image.unfenced(member) })
+    }
+    const leader = isr[0] ?? -1
+    return {
+      ...{ replicas, isr, elr: [], adding: [], removing: [], leader, epoch: 0 },
+      by: leader === -1 ? '' : image.broker(leader)!.incarnation,
+      ...{ unclean: -1, revision: 0 },
     }
   }
 

@@ -25,6 +25,8 @@ export const CODEC_MAX = 4
 const TIMESTAMP_TYPE = 0x08
 const TRANSACTIONAL = 0x10
 const CONTROL = 0x20
+/** Attributes of a control batch that ends a transaction. */
+export const TRANSACTION_MARKER = TRANSACTIONAL | CONTROL
 /** The base timestamp is the time in ms from which tombstones and markers in the batch may go (KIP-534). */
 const DELETE_HORIZON = 0x40
 

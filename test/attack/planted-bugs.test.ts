@@ -47,7 +47,8 @@ const BUGS: Record<string, Bug> = {
       },
     ],
     attack: '20 gzip bombs of 60 MiB in one Produce to a compacted topic',
-    finds: /a ping took/,
+    // A fast machine opens one in less time than one ping may take, and not than the p99.
+    finds: /the p99 of a ping is/,
   },
   'fetch sessions remember without a bound': {
     edits: [

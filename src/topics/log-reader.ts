@@ -46,6 +46,8 @@ export class LogReader {
   readonly #cursors = new Map<number, Cursor>()
   readonly #tails: Tails
   #tail: Tail | null = null
+  /** Bytes of indexes of aborted transactions, by segment, of segments that are about to be begun. */
+  readonly #abortedAhead = new Map<number, number>()
 
   constructor(
     dir: string,
@@ -106,6 +108,7 @@ export class LogReader {
 
   /** Nothing that was learnt by reading holds any more. */
   #forgetPlaces(): void {
+    this.#abortedAhead.clear()
     this.#cursors.clear()
     this.#dropTail()
     this.changes++
@@ -139,21 +142,19 @@ export class LogReader {
     let segment = this.#segments[this.#segments.length - 1]
     if (segment === undefined || segment.base < segmentBase) {
       segment?.seal()
-      segment = this.#newSegment({ base: segmentBase, size: 0, version: 0, abortedBytes: 0 })
+      const abortedBytes = this.#abortedAhead.get(segmentBase) ?? 0
+      this.#abortedAhead.delete(segmentBase)
+      segment = this.#newSegment({ base: segmentBase, size: 0, version: 0, abortedBytes })
       this.#segments.push(segment)
     }
     if (segment.base === segmentBase) segment.note(baseOffset, position, bytes)
   }
 
-  /** Transactions were aborted by markers in that segment; which may be a new one, of which nothing is to be read yet. */
+  /** Transactions were aborted by markers in that segment, of which nothing may have been appended yet as far as is known here. */
   noteAborted(segmentBase: number, bytes: number): void {
-    let segment = this.#segments.findLast(({ base }) => base <= segmentBase)
-    if (segment !== undefined && segment.base < segmentBase && bytes > 0) {
-      segment.seal()
-      segment = this.#newSegment({ base: segmentBase, size: 0, version: 0, abortedBytes: 0 })
-      this.#segments.push(segment)
-    }
-    if (segment?.base === segmentBase) segment.abortedBytes = bytes
+    const segment = this.#segments.find(({ base }) => base === segmentBase)
+    if (segment === undefined) this.#abortedAhead.set(segmentBase, bytes)
+    else segment.abortedBytes = bytes
   }
 
   /**

@@ -44,8 +44,12 @@ interface TestLog {
   readonly badIndexes: number[]
 }
 
-/** Writes the batches; the reader learns of the first `viewed` from a view, of the rest one by one. */
-function writeLog(batches: readonly TestBatch[], viewed: number): TestLog {
+/** Writes the batches; the reader learns of the first `viewed` from a view, of the rest one by one, behind `news`. */
+function writeLog(
+  batches: readonly TestBatch[],
+  viewed: number,
+  news: (reader: LogReader, placed: readonly Placed[]) => void = () => {},
+): TestLog {
   const dir = join(root, String(dirs++))
   realFileSystem.mkdir(dir)
   let active = Segment.create(realFileSystem, dir, 0)
@@ -77,6 +81,7 @@ function writeLog(batches: readonly TestBatch[], viewed: number): TestLog {
   }
   const reader = new LogReader(dir, shared, base => badIndexes.push(base))
   reader.replace(viewOf(placed.slice(0, viewed)))
+  news(reader, placed)
   for (const b of placed.slice(viewed)) {
     reader.appended(b.segment, b.first, b.position, b.bytes.length)
   }
@@ -247,6 +252,24 @@ test('an empty log, and offsets at and beyond the end, give nothing', async () =
   }
   empty.reader.close()
   log.reader.close()
+})
+
+test('what is appended behind news of a segment that is still to come is read', async () => {
+  const one = { records: 1, contentBytes: 50, gap: 0, newSegment: false }
+  const batches = [one, one, { ...one, newSegment: true }]
+  // It is told before the appends that were flushed with it.
+  const log = writeLog(batches, 1, (reader, placed) => reader.noteAborted(placed[2]!.segment, 34))
+  const { reader, placed } = log
+  const [first, second, third] = placed.map(({ bytes }) => bytes.length)
+  assert.equal(
+    reader.segments.map(({ size }) => size),
+    [first! + second!, third],
+  )
+  assert.equal(
+    reader.segments.map(({ abortedBytes }) => abortedBytes),
+    [0, 34],
+  )
+  await check(log, { offset: 1, endOffset: 3, maxBytes: 1_000, atLeastOne: true })
 })
 
 test('segments that a new view does not name are gone', async () => {

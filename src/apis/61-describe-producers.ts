@@ -39,6 +39,5 @@ async function producersOf(topic: string, index: number, broker: Broker) {
   checkTopicName(topic)
   const partition = onlinePartition(broker, topic, index)
   const { handle, worker } = partition
-  const { producers } = await onWorker(partition, () => worker.command('producers', { handle }))
-  return producers
+  return (await onWorker(partition, () => worker.command('producers', { handle }))).producers
 }

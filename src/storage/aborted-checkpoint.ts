@@ -3,7 +3,7 @@ import { ABORTED_BYTES, abortedAt } from './aborted-transactions.ts'
 import { type FileSystem, fileSize } from './fs.ts'
 import { IndexFile } from './index-file.ts'
 import { fileName } from './segment.ts'
-import { mendCopies, readCopies, writeCopies } from './two-copies.ts'
+import { type Copies, mendCopies, readCopies, writeCopies } from './two-copies.ts'
 
 const pathOf = (dir: string, base: number): string => join(dir, fileName(base, 'txnindex'))
 
@@ -38,11 +38,9 @@ export const ABORTED_CHECKPOINT = 'aborted-checkpoint'
 type Sizes = Readonly<Record<number, number>>
 
 /** Null if it is damaged in both copies. */
-function readSizes(files: FileSystem, dir: string): { sizes: Sizes | null; revision: number } {
-  const copies = readCopies(files, join(dir, ABORTED_CHECKPOINT))
-  if (copies.isMissing) return { sizes: {}, revision: 0 }
-  const { sizes = null } = (copies.value ?? {}) as { sizes?: Sizes }
-  return { sizes, revision: copies.revision }
+function sizesOf({ isMissing, value }: Copies): Sizes | null {
+  if (isMissing) return {}
+  return (value as { sizes?: Sizes } | null)?.sizes ?? null
 }
 
 /** After the files themselves are flushed, and before anything rests on them. */
@@ -56,16 +54,18 @@ export function noteAborted(
       .filter(({ aborted }) => aborted.bytes > 0)
       .map(({ baseOffset, aborted }) => [baseOffset, aborted.bytes]),
   )
-  const known = readSizes(files, dir)
-  if (JSON.stringify(known.sizes) === JSON.stringify(sizes)) return
-  writeCopies(files, join(dir, ABORTED_CHECKPOINT), known.revision + 1, { sizes })
+  const path = join(dir, ABORTED_CHECKPOINT)
+  const known = readCopies(files, path)
+  if (JSON.stringify(sizesOf(known)) === JSON.stringify(sizes)) return
+  writeCopies(files, path, known.revision + 1, { sizes })
 }
 
 /** Whether an index of these segments lacks what it had: all of them have to be learnt from the batches then. */
 export function lackAborted(files: FileSystem, dir: string, bases: readonly number[]): boolean {
   const path = join(dir, ABORTED_CHECKPOINT)
-  mendCopies(files, path, readCopies(files, path))
-  const { sizes } = readSizes(files, dir)
+  const copies = readCopies(files, path)
+  mendCopies(files, path, copies)
+  const sizes = sizesOf(copies)
   if (sizes === null) return true
   return bases.some(base => {
     const bytes = sizes[base]

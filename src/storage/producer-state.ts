@@ -1,4 +1,4 @@
-import { decodeMarker, type TransactionMarker } from '../protocol/control-records.ts'
+import { decodeMarker } from '../protocol/control-records.ts'
 import { ErrorCode } from '../protocol/error-codes.ts'
 import { isExact } from '../protocol/int64.ts'
 import * as batch from '../protocol/record-batch.ts'
@@ -157,7 +157,7 @@ export class ProducerState {
   #end(bytes: Buffer, at: number, seenAt: number): EndedTransaction | null {
     const marker = decodeMarker(bytes.subarray(at, at + batch.batchBytes(bytes, at)))
     if (marker === null) return null
-    const { producerId, producerEpoch, coordinatorEpoch, isCommit }: TransactionMarker = marker
+    const { producerId, producerEpoch, coordinatorEpoch, isCommit } = marker
     const producer = this.#seen(producerId, producerEpoch, seenAt)
     producer.coordinatorEpoch = coordinatorEpoch
     producer.lastTimestamp = batch.maxTimestamp(bytes, at)

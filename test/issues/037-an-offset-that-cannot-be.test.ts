@@ -4,29 +4,16 @@ import * as assert from 'uvu/assert'
 import * as batch from '../../src/protocol/record-batch.ts'
 import { encodePlainBatch } from '../../src/protocol/records.ts'
 import { CorruptLog } from '../../src/storage/corrupt-log.ts'
-import type { LogConfig } from '../../src/storage/log.ts'
 import { recover } from '../../src/storage/recovery.ts'
 import { fileName } from '../../src/storage/segment.ts'
 import { MemoryFs } from '../lib/memory-fs.ts'
+import { LOG_CONFIG } from '../lib/store-driver.ts'
 
 const DIR = '/data/log-0'
 const TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAQ'
 const BATCHES = 6
 /** Base offset, length, leader epoch and magic: no checksum covers them. */
 const UNCOVERED_BYTES = 17
-const CONFIG: LogConfig = {
-  segmentBytes: 1_000_000,
-  segmentMs: Number.MAX_SAFE_INTEGER,
-  retentionMs: -1,
-  retentionBytes: -1,
-  deletes: true,
-  flushMessages: 1,
-  flushMs: Number.MAX_SAFE_INTEGER,
-  logAppendTime: false,
-  compaction: null,
-  producerIdExpirationMs: 86_400_000,
-  hasGaps: false,
-}
 
 /** A log of one segment, all of it flushed and acknowledged, of which the file is then changed. */
 function opened(change: (file: Buffer) => void, known: { flushed: number; hasGaps: boolean }) {
@@ -45,7 +32,7 @@ function opened(change: (file: Buffer) => void, known: { flushed: number; hasGap
   files.fdatasync(fd)
   files.close(fd)
   const safe = { recoveryPoint: known.flushed, scanFrom: 0, logStartOffset: 0, isStartKnown: true }
-  const config = { ...CONFIG, hasGaps: known.hasGaps }
+  const config = { ...LOG_CONFIG, hasGaps: known.hasGaps }
   const input = { dir: DIR, topicId: TOPIC_ID, name: 'log-0', config, clean: false, journal: [] }
   return { files, recovered: () => recover(files, { ...input, ...safe }), size: file.length }
 }
